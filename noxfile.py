@@ -1,0 +1,41 @@
+"""
+The checks, each in an environment of its own: `nox` runs all of them, `nox -s lint` one.
+"""
+
+from __future__ import annotations
+
+import nox
+
+nox.options.default_venv_backend = "virtualenv"
+
+
+@nox.session(python=["3.11", "3.12", "3.13"])
+def tests(session: nox.Session) -> None:
+    """
+    Run the tests on every supported Python and show what they did not reach.
+    """
+    session.install("-e", ".[test]")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", "-q", *session.posargs)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """
+    Check style and format.
+    """
+    session.install("-e", ".[dev]")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """
+    Check types inside the library and its tests, and that users see the type of every public name.
+    """
+    session.install("-e", ".[dev]")
+    session.run("mypy")
+    session.run("pyright", "--verifytypes", "voipcard", "--ignoreexternal")

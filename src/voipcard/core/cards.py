@@ -1,0 +1,305 @@
+"""
+Cards as people see them: `CardCode` is safe to log and print, clear text lives in `NewCard` and `Handout` only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Final, Literal, NoReturn, TypeAlias, overload
+
+import attrs
+
+from voipcard.core.credit import Amount, Credit
+from voipcard.errors import AmountError, InvalidCodeError, InvalidPinError, InvalidValueError
+
+__all__ = ["Batch", "CardCode", "Handout", "Kind", "NewCard", "canonical_caller_id", "canonical_code"]
+
+Kind: TypeAlias = Literal["code", "caller_id"]
+"""How a card is recognized: by a code that the caller dials, or by the number that the caller calls from."""
+
+MAX_CODE_LENGTH: Final = 255
+"""As many characters as VoipNow's SystemAPI takes (ExtensionData.xsd, `CardCodeInfo/code`)."""
+
+MAX_TEXT_LENGTH: Final = 255
+"""The same for order numbers (`CardCodeInfo/orderNo`)."""
+
+_SEPARATORS: Final = str.maketrans("", "", " -.")
+_CALLER_ID_SEPARATORS: Final = str.maketrans("", "", " -.()")
+_PRINTABLE: Final = re.compile(r"[!-~]+", re.ASCII)
+_DIGITS: Final = re.compile(r"[0-9]+", re.ASCII)
+_PIN: Final = re.compile(r"[0-9]{4,12}", re.ASCII)
+_MASK: Final = "••••"
+
+
+def canonical_code(text: str) -> str:
+    """
+    Write a dialed code the one way it is stored: without spaces, dashes and dots.
+
+    Args:
+        text: 1 to 255 printable ASCII characters, besides the separators. Upper and lower case are different.
+
+    Raises:
+        InvalidCodeError: If *text* cannot be a card code.
+
+    Example:
+        >>> canonical_code("7700 1834-2215.7")
+        '7700183422157'
+    """
+    code = text.translate(_SEPARATORS)
+    if not code:
+        raise InvalidCodeError("code", "empty")
+    if not _PRINTABLE.fullmatch(code):
+        raise InvalidCodeError("code", "not_ascii")
+    if len(code) > MAX_CODE_LENGTH:
+        raise InvalidCodeError("code", "too_long")
+
+    return code
+
+
+def canonical_caller_id(text: str) -> str:
+    """
+    Write a caller's number the one way it is stored: as digits, without `+`, spaces, dashes, dots and parentheses.
+
+    Args:
+        text: 1 to 255 digits, besides the separators.
+
+    Raises:
+        InvalidCodeError: If *text* cannot be a number.
+
+    Example:
+        >>> canonical_caller_id("+40 (722) 12.34.56")
+        '40722123456'
+    """
+    number = text.translate(_CALLER_ID_SEPARATORS).removeprefix("+")
+    if not number:
+        raise InvalidCodeError("caller_id", "empty")
+    if not _DIGITS.fullmatch(number):
+        raise InvalidCodeError("caller_id", "not_digits")
+    if len(number) > MAX_CODE_LENGTH:
+        raise InvalidCodeError("caller_id", "too_long")
+
+    return number
+
+
+def canonical_pin(text: str) -> str:
+    """
+    Write a PIN the one way it is stored: 4 to 12 digits, or nothing where no PIN is asked for.
+
+    Raises:
+        InvalidPinError: If *text* cannot be a PIN.
+    """
+    pin = text.translate(_SEPARATORS)
+    if pin and not _DIGITS.fullmatch(pin):
+        raise InvalidPinError("pin", "not_digits")
+    if pin and not _PIN.fullmatch(pin):
+        raise InvalidPinError("pin", "wrong_length")
+
+    return pin
+
+
+def checked_text(name: str, text: str) -> str:
+    """
+    Accept a line of text that people write: an order number, a label, an actor.
+
+    Raises:
+        InvalidValueError: If it is longer than 255 characters or has control characters or lone surrogates.
+    """
+    if len(text) > MAX_TEXT_LENGTH:
+        raise InvalidValueError(name, f"has more than {MAX_TEXT_LENGTH} characters")
+    if any(ord(char) < ord(" ") or 0x7F <= ord(char) < 0xA0 or 0xD800 <= ord(char) < 0xE000 for char in text):
+        raise InvalidValueError(name, "has control characters")
+
+    return text
+
+
+class _Secret:
+    """
+    Keeps clear text out of pickles: they end up in caches, queues and logs.
+    """
+
+    __slots__ = ()
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        message = f"a {type(self).__name__} holds clear text and cannot be pickled or copied into one"
+        raise TypeError(message)
+
+
+def _masked(text: str) -> str:
+    return repr(_MASK) if text else "''"
+
+
+def _initial_credit(value: Amount) -> Credit:
+    credit = Credit(value)
+    if credit.micros < 0:
+        raise AmountError("negative")
+
+    return credit
+
+
+@attrs.frozen
+class NewCard(_Secret):
+    """
+    A card code of one's own that is to be added.
+
+    Attributes:
+        code:
+            What the caller dials, or the number that the caller calls from. 1 to 255 printable ASCII characters;
+            spaces, dashes and dots are dropped. A leading `+` marks a CallerID.
+        pin: 4 to 12 digits, or empty if no PIN is asked for. Leading zeros count.
+        credit: What is on the card at first: zero or more, or Unlimited.
+        order_number: The order that pays for it, at most 255 characters.
+        caller_id: Whether *code* is a CallerID although it has no leading `+`.
+
+    Raises:
+        InvalidCodeError: If *code* cannot be a card code or CallerID.
+
+        InvalidPinError: If *pin* cannot be a PIN.
+
+        AmountError: If *credit* is negative or cannot be an amount.
+
+    Example:
+        >>> NewCard("+40 722 123 456", pin="0042", credit="10.00")
+        NewCard(code='••••', pin='••••', credit=Credit('10.00'), order_number='', caller_id=True)
+    """
+
+    code: str = attrs.field(repr=_masked)
+    pin: str = attrs.field(default="", converter=canonical_pin, repr=_masked)
+    credit: Credit = attrs.field(default=0, converter=_initial_credit)
+    order_number: str = attrs.field(default="", converter=lambda text: checked_text("order_number", text))
+    caller_id: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        caller_id = self.caller_id or self.code.lstrip().startswith("+")
+        object.__setattr__(self, "caller_id", caller_id)
+        object.__setattr__(self, "code", canonical_caller_id(self.code) if caller_id else canonical_code(self.code))
+
+    @property
+    def kind(self) -> Kind:
+        """
+        How the card is recognized.
+        """
+        return "caller_id" if self.caller_id else "code"
+
+
+@attrs.frozen
+class CardCode:
+    """
+    A card as it is stored, without its code and PIN: safe to log, print and put into a data frame.
+
+    Attributes:
+        serial: The public name of the card, such as `K7QX-000042`; unique in the book, never given twice.
+        extension: The number of the Calling Card extension that the card belongs to.
+        batch: The batch that the card was made in: the first part of the serial.
+        kind: `code` if the caller dials a code, `caller_id` if the caller's number is recognized.
+        has_pin: Whether a PIN is asked for.
+        enabled: Whether the card may be used. Enabled cards count against the license.
+        credit: What is left, before holds.
+        total_credit: The initial credit and everything recharged since.
+        held: What running calls have reserved.
+        recharge_count: How often the card was recharged.
+        created_at: When the card was made, in UTC.
+        first_used_at: When it was first charged, in UTC; None if it never was.
+        expires_at: From when on it cannot be used, in UTC; None if it does not expire.
+        order_number: The order of the initial credit.
+        labels: Words that people attached to the card.
+        id: The card's 16 bytes in the store.
+        version: How often the stored card was written.
+    """
+
+    serial: str
+    extension: str
+    batch: str
+    kind: Kind
+    has_pin: bool
+    enabled: bool
+    credit: Credit
+    total_credit: Credit
+    held: Credit
+    recharge_count: int
+    created_at: datetime
+    first_used_at: datetime | None
+    expires_at: datetime | None
+    order_number: str
+    labels: tuple[str, ...]
+    id: bytes = attrs.field(repr=False)
+    version: int = attrs.field(repr=False)
+
+    @property
+    def available(self) -> Credit:
+        """
+        What can be spent now: the credit that no running call has reserved, never below zero.
+        """
+        return max(Credit(0), self.credit - self.held)
+
+    @property
+    def code(self) -> str:
+        """
+        The code as lists show it: fully masked. `Extension.reveal` gives the clear text, and is audited.
+        """
+        return _MASK
+
+
+@attrs.frozen
+class Handout(_Secret):
+    """
+    What the card's owner is given: the code and the PIN in clear text.
+
+    Its `repr` masks both, and it cannot be pickled.
+
+    Attributes:
+        serial: The public name of the card.
+        extension: The number of the Calling Card extension.
+        kind: `code` or `caller_id`.
+        code: What the caller dials, or the number that the caller calls from, as digits.
+        pin: The PIN; empty if none is asked for.
+        credit: The credit when the hand-out was made.
+        order_number: The order of the initial credit.
+    """
+
+    serial: str
+    extension: str
+    kind: Kind
+    code: str = attrs.field(repr=_masked)
+    pin: str = attrs.field(repr=_masked)
+    credit: Credit
+    order_number: str
+
+
+@attrs.frozen
+class Batch(Sequence[Handout]):
+    """
+    Cards that were made together, as a sequence of hand-outs.
+
+    Two batches are equal if they say the same about the cards, so that the answer of a dry run equals the answer of
+    the real one. What only the real run draws (the id and the hand-outs) is left out of that comparison.
+
+    Attributes:
+        id: The first part of the cards' serials; empty after a dry run.
+        extension: The number of the Calling Card extension.
+        size: How many cards were made.
+        credit: Their initial credit together; Unlimited if one of them is.
+        handouts: The codes and PINs; empty after a dry run.
+        replayed: Whether the operation had been done before and this is its first result again.
+    """
+
+    id: str = attrs.field(eq=False)
+    extension: str
+    size: int
+    credit: Credit
+    handouts: Sequence[Handout] = attrs.field(eq=False, repr=False)
+    replayed: bool = attrs.field(default=False, eq=False)
+
+    @overload
+    def __getitem__(self, position: int) -> Handout: ...
+    @overload
+    def __getitem__(self, position: slice) -> Sequence[Handout]: ...
+    def __getitem__(self, position: int | slice) -> Handout | Sequence[Handout]:
+        return self.handouts[position]
+
+    def __iter__(self) -> Iterator[Handout]:
+        return iter(self.handouts)
+
+    def __len__(self) -> int:
+        return len(self.handouts)

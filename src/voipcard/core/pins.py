@@ -1,0 +1,371 @@
+"""
+PINs: which ones are guessed first, and how to draw any number of others.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, TypeAlias
+
+import attrs
+
+from voipcard.core.cards import canonical_pin
+from voipcard.core.check_digits import DIGITS
+from voipcard.errors import InvalidValueError, WeakPinError
+
+__all__ = [
+    "NO_PIN",
+    "PinFormat",
+    "RandomSource",
+    "check_pin",
+    "draw_characters",
+    "draw_pins",
+    "weak_count",
+    "weakness",
+]
+
+RandomSource: TypeAlias = Callable[[int], bytes]
+"""
+Gives as many unpredictable bytes as it is asked for. Everything that is drawn takes one as an argument: `os.urandom`
+outside of tests.
+"""
+
+MIN_PIN_LENGTH: Final = 4
+MAX_PIN_LENGTH: Final = 12
+"""Both from ISO 9564-1."""
+
+CHUNK: Final = 16_384
+"""How many codes or PINs are drawn at a time: enough for speed, little enough to stay in the processor's cache."""
+
+_Pattern: TypeAlias = tuple[str, tuple[tuple[int, int], ...]]
+"""A reason, and the pairs of places that hold the same digit in every PIN which is weak for it."""
+
+_MONTHS: Final = {f"{month:02}": days for month, days in enumerate((31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31), 1)}
+_DAYS: Final = [(f"{day:02}", month) for month, days in _MONTHS.items() for day in range(1, days + 1)]
+_YEARS: Final = [f"{year}" for year in range(1900, 2100)]
+_SHORT_YEARS: Final = [f"{year:02}" for year in range(100)]
+
+_KEYPAD_LINES: Final = ("123", "456", "789", "147", "258", "369", "159", "357")
+_KEYPAD_COLUMNS: Final = ("1470", "2580", "3690")
+_KEYPAD_RINGS: Final = ("12369874", "1397", "2684")
+"""Once round the keypad by its edge, its corners and the middles of its sides."""
+
+
+@attrs.frozen
+class PinFormat:
+    """
+    How PINs are drawn.
+
+    Attributes:
+        length: How many digits a PIN has, from 4 to 12; 0 if no PIN is asked for.
+
+    Raises:
+        InvalidValueError: If *length* is something else.
+
+    Example:
+        >>> PinFormat(4).capacity
+        8558
+    """
+
+    length: int = MIN_PIN_LENGTH
+
+    def __attrs_post_init__(self) -> None:
+        if self.length and not MIN_PIN_LENGTH <= self.length <= MAX_PIN_LENGTH:
+            raise InvalidValueError("length", f"of a PIN has to be {MIN_PIN_LENGTH} to {MAX_PIN_LENGTH}, or 0 for none")
+
+    @property
+    def capacity(self) -> int:
+        """
+        How many PINs can be drawn: those that are not weak. 1 if there is no PIN.
+        """
+        choices: int = 10**self.length
+
+        return choices - weak_count(self.length)
+
+
+NO_PIN: Final = PinFormat(0)
+"""The code alone is enough."""
+
+
+def weakness(pin: str, code: str = "") -> str | None:
+    """
+    Say why a PIN is among the first to be guessed.
+
+    The families are those that the studies of chosen PINs name. DataGenetics' twenty most frequent PINs, which are
+    27 % of all that people chose, belong to them without exception.
+
+    Args:
+        pin: 4 to 12 digits. An empty PIN is not weak: it is none.
+
+        code: The code that the PIN belongs to, if it is known.
+
+    Returns:
+        `part_of_code` if the code begins or ends with the PIN, otherwise the first that applies of
+
+        * `repeated`: a block of at most half the length again and again, as 1111, 1212 or 1231231;
+        * `palindrome`: the same from behind, as 1221 or 12321;
+        * `pairs`: blocks of the same digit, all of one size, as 1122 or 111222;
+        * `almost_repeated`: all digits but one are the same, as 1112;
+        * `sequence`: steps of one, two or three up or down, 0 following 9, as 1234, 8642 or 8901;
+        * `year`: 1900 to 2099;
+        * `date`: a day of the year, alone or with its year before or behind it, as 2412, 241290 or 19901224;
+        * `keypad`: a walk over the keys, as 2580, 1397 or 147258;
+
+        and None if the PIN is not weak.
+
+    Example:
+        >>> weakness("2580"), weakness("8068"), weakness("8068", "8068123")
+        ('keypad', None, 'part_of_code')
+    """
+    if not pin:
+        return None
+    if code.startswith(pin) or code.endswith(pin):
+        return "part_of_code"
+    for reason, places in _patterns(len(pin)):
+        if all(pin[left] == pin[right] for left, right in places):
+            return reason
+
+    return _listed(len(pin)).get(pin)
+
+
+@functools.cache
+def weak_count(length: int) -> int:
+    """
+    Count the weak PINs of one length exactly, those aside that are weak only because of their code.
+
+    They are 1,442 of 4 digits, 1,700 of 5, 87,791 of 6, 13,560 of 7, 226,206 of 8, 115,672 of 9, 342,598 of 10,
+    1,175,376 of 11 and 3,181,716 of 12. Among 5 digits palindromes are most of them, from 9 digits on palindromes and
+    repeated blocks.
+
+    Args:
+        length: 4 to 12; 0 gives 0.
+
+    Example:
+        >>> weak_count(5)
+        1700
+    """
+    if not length:
+        return 0
+    # A pattern leaves so many digits free to choose; a PIN of several patterns must be counted once
+    # (inclusion and exclusion).
+    patterns = [places for _, places in _patterns(length)]
+    patterned: int = sum(
+        (1 if size % 2 else -1) * 10 ** _free_digits(length, itertools.chain.from_iterable(chosen))
+        for size in range(1, len(patterns) + 1)
+        for chosen in itertools.combinations(patterns, size)
+    )
+
+    return patterned + len(_listed(length))
+
+
+def _free_digits(length: int, places: Iterator[tuple[int, int]]) -> int:
+    groups = list(range(length))
+    for left, right in places:
+        kept, joined = groups[left], groups[right]
+        groups = [kept if group == joined else group for group in groups]
+
+    return len(set(groups))
+
+
+@functools.cache
+def _patterns(length: int) -> tuple[_Pattern, ...]:
+    # Shorter periods and other block sizes need no pattern of their own: each of their PINs has one of these as well.
+    periods = range(length // 4 + 1, length // 2 + 1)
+    sizes = [size for size in (2, 3, 5) if length % size == 0 and size < length]
+
+    return (
+        *(("repeated", tuple((at, at + period) for at in range(length - period))) for period in periods),
+        ("palindrome", tuple((at, length - 1 - at) for at in range(length // 2))),
+        *(("pairs", tuple((at, at + 1) for at in range(length) if (at + 1) % size)) for size in sizes),
+    )
+
+
+@functools.cache
+def _listed(length: int) -> dict[str, str]:
+    """
+    List the weak PINs that follow no pattern, with their reasons.
+    """
+    families: dict[str, Iterator[str]] = {
+        "almost_repeated": _almost_repeated(length),
+        "sequence": _sequences(length),
+        "year": iter(_YEARS if length == len(_YEARS[0]) else ()),
+        "date": _dates(length),
+        "keypad": _keypad_walks(length),
+    }
+    # The first reason has to win, so it is written last.
+    reasons = {pin: reason for reason, pins in reversed(families.items()) for pin in pins}
+    unpatterned = _unpatterned("".join(reasons).encode(), length)
+
+    return dict(itertools.compress(reasons.items(), unpatterned))
+
+
+def _almost_repeated(length: int) -> Iterator[str]:
+    for digit, other, at in itertools.product(DIGITS, DIGITS, range(length)):
+        yield digit * at + other + digit * (length - at - 1)
+
+
+def _sequences(length: int) -> Iterator[str]:
+    for start, step in itertools.product(range(10), (1, 2, 3, -1, -2, -3)):
+        yield "".join(DIGITS[(start + step * at) % 10] for at in range(length))
+
+
+def _dates(length: int) -> Iterator[str]:
+    years = {4: [""], 6: _SHORT_YEARS, 8: _YEARS}.get(length, [])
+    for (day, month), year in itertools.product(_DAYS, years):
+        yield from (day + month + year, month + day + year, year + month + day)
+
+
+def _keypad_walks(length: int) -> Iterator[str]:
+    for ring in _KEYPAD_RINGS:
+        rounds = ring * (length // len(ring) + 2)
+        for at in range(len(ring)):
+            yield from (rounds[at : at + length], rounds[::-1][at : at + length])
+    if length == MIN_PIN_LENGTH:
+        for column in _KEYPAD_COLUMNS:
+            yield from (column, column[::-1])
+    else:
+        lines = [line[::way] for line in _KEYPAD_LINES for way in (1, -1)]
+        for walk in itertools.product(lines, repeat=math.ceil(length / 3)):
+            yield "".join(walk)[:length]
+
+
+def _unpatterned(pins: bytes, length: int) -> bytes:
+    """
+    Tell for many PINs, given end to end, which of them have no pattern: one byte each, 0 if there is one.
+    """
+    # As one large number each, columns of digits are compared in C: equal digits leave a 0 in their byte.
+    count = len(pins) // length
+    columns = [int.from_bytes(pins[at::length], "big") for at in range(length)]
+    unpatterned = int.from_bytes(b"\1" * count, "big")
+    for _, places in _patterns(length):
+        differences = 0
+        for left, right in places:
+            differences |= columns[left] ^ columns[right]
+        unpatterned &= int.from_bytes(differences.to_bytes(count, "big").translate(_NOT_ZERO), "big")
+
+    return unpatterned.to_bytes(count, "big")
+
+
+_NOT_ZERO: Final = b"\0" + b"\1" * 255
+
+
+def check_pin(pin: str, code: str, *, allow_weak: bool) -> str:
+    """
+    Accept a PIN that somebody chose, in the one way it is stored.
+
+    Args:
+        pin: 4 to 12 digits besides spaces, dashes and dots, or empty if no PIN is asked for.
+
+        code: The code that the PIN belongs to.
+
+        allow_weak: Whether a PIN may be one of those that are guessed first.
+
+    Raises:
+        InvalidPinError: If *pin* cannot be a PIN.
+
+        WeakPinError: If it is weak and that is not allowed.
+
+    Example:
+        >>> check_pin("80 68", "7700183422157", allow_weak=False)
+        '8068'
+    """
+    pin = canonical_pin(pin)
+    reason = None if allow_weak else weakness(pin, code)
+    if reason:
+        raise WeakPinError("pin", reason)
+
+    return pin
+
+
+def draw_pins(codes: Sequence[str], pin_format: PinFormat, source: RandomSource) -> list[str]:
+    """
+    Draw one PIN for each code.
+
+    Every PIN that is neither weak nor the head or tail of its code is equally likely, and no two PINs depend on each
+    other.
+
+    Args:
+        codes: The codes that the PINs belong to.
+
+        pin_format: How long the PINs are. Without a PIN, empty texts are given.
+
+        source: Where randomness comes from: `os.urandom` outside of tests.
+
+    Example:
+        >>> import os
+        >>> [pin] = draw_pins(["7700183422157"], PinFormat(6), os.urandom)
+        >>> len(pin)
+        6
+    """
+    length = pin_format.length
+    if not length:
+        return [""] * len(codes)
+    pins: list[str] = []
+    while len(pins) < len(codes):
+        pins += _draw_strong(min(len(codes) - len(pins), CHUNK), length, source)
+    # A PIN that is anywhere in its code is rare, and quickly found; only then it is worth a closer look.
+    for row in itertools.compress(itertools.count(), map(operator.contains, codes, pins)):
+        while weakness(pins[row], codes[row]):
+            pins[row] = draw_characters(DIGITS, length, source).decode()
+
+    return pins
+
+
+def _draw_strong(count: int, length: int, source: RandomSource) -> Iterator[str]:
+    drawn = draw_characters(DIGITS, count * length, source)
+    listed = _listed(length)
+    pins = itertools.compress(split_rows(drawn, length), _unpatterned(drawn, length))
+
+    return itertools.filterfalse(listed.__contains__, pins)
+
+
+def split_rows(rows: bytes, width: int, *more: bytes) -> list[str]:
+    """
+    Cut printable text into pieces of one width, and add to each piece its character of one more column or several.
+
+    With spaces woven in between, `split` does it in half the time that slices take.
+    """
+    columns = [*(rows[column::width] for column in range(width)), *more]
+    woven = bytearray(b" " * (len(rows) // width * (len(columns) + 1)))
+    for at, column in enumerate(columns):
+        woven[at :: len(columns) + 1] = column
+
+    return woven.decode("ascii").split()
+
+
+def draw_characters(alphabet: str, count: int, source: RandomSource) -> bytes:
+    """
+    Draw characters, each of the alphabet equally likely.
+
+    Bytes that would favor the first characters of the alphabet are thrown away instead of being reduced by `%`.
+
+    Args:
+        alphabet: 2 to 256 distinct ASCII characters.
+
+        count: How many.
+
+        source: Where randomness comes from: `os.urandom` outside of tests.
+
+    Example:
+        >>> draw_characters("0123456789", 4, lambda count: bytes([255, 4, 13, 22, 31, 250] * count)[:count])
+        b'4321'
+    """
+    table, refused = _sieve(alphabet)
+    characters = b""
+    while len(characters) < count:
+        missing = math.ceil((count - len(characters)) * 256 / (256 - len(refused)))
+        characters += source(missing).translate(table, refused)
+
+    return characters[:count]
+
+
+@functools.lru_cache(maxsize=64)
+def _sieve(alphabet: str) -> tuple[bytes, bytes]:
+    times = 256 // len(alphabet)
+    kept = times * len(alphabet)
+
+    return (alphabet * times).encode("ascii").ljust(256), bytes(range(kept, 256))

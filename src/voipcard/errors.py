@@ -1,0 +1,657 @@
+"""
+Every refusal has a class, every class states one fact, and its fields carry what a program needs to react.
+
+No text and no field ever holds a card code, a PIN or a CallerID. Where a card has to be named it is named by its serial.
+
+```text
+VoipcardError
+├── AmountTypeError (TypeError)        a float, a bool or some other thing that is no amount
+├── AmountError (ValueError)           no number, too many decimals, too large, the wrong sign
+├── InvalidValueError (ValueError)     any other argument that no card book could accept
+│   ├── InvalidCodeError               the text cannot be a card code, a CallerID or fit the format
+│   ├── InvalidPinError                the text cannot be a PIN
+│   └── WeakPinError                   a PIN that is guessed first
+├── GuessableError                     the codes would be found too easily by guessing
+├── CrowdedError                       too many codes for the format
+├── InsufficientCreditError            more would be taken than is available
+├── UnlimitedCreditError               the request makes no sense for unlimited credit
+├── QuotaExceededError                 the license allows fewer active codes
+├── UnknownCardError (LookupError)     no such card
+├── UnknownBatchError (LookupError)    no such batch
+├── CardExistsError                    codes that are in the extension already, or twice in the request
+├── OperationConflictError             the operation was used before, for something else
+├── ActorRequiredError                 nobody said who is acting
+├── CursorError                        the cursor belongs to another search
+├── CurrencyError                      the book is kept in another currency, or in none yet
+├── KeyMissingError                    the book's key is not there
+├── KeyMismatchError                   the key is not the one of this book
+├── TamperedError                      a stored value is not what was stored
+├── SheetError                         a file that cannot be read or written as a table
+│   └── UploadError                    a file that was read, with the rows that were refused
+└── StoreError                         the store could not do what it was asked
+    ├── StaleError                     something changed since it was read
+    ├── DuplicateError                 something that must be new is there already
+    ├── CeilingError                   a counter would rise above its ceiling
+    ├── NotABookError                  the file is something else
+    ├── SchemaError                    the file was written by a newer release
+    ├── StoreReadOnlyError             nothing can be written there
+    ├── StoreFullError                 no space is left
+    ├── StoreBusyError                 others kept the store locked for too long
+    └── StoreClosedError               closed, or opened by another process
+```
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "ActorRequiredError",
+    "AmountError",
+    "AmountTypeError",
+    "CardExistsError",
+    "CeilingError",
+    "CrowdedError",
+    "CurrencyError",
+    "CursorError",
+    "DuplicateError",
+    "GuessableError",
+    "InsufficientCreditError",
+    "InvalidCodeError",
+    "InvalidPinError",
+    "InvalidValueError",
+    "KeyMismatchError",
+    "KeyMissingError",
+    "NotABookError",
+    "OperationConflictError",
+    "Problem",
+    "QuotaExceededError",
+    "SchemaError",
+    "SheetError",
+    "StaleError",
+    "StoreBusyError",
+    "StoreClosedError",
+    "StoreError",
+    "StoreFullError",
+    "StoreReadOnlyError",
+    "TamperedError",
+    "UnknownBatchError",
+    "UnknownCardError",
+    "UnlimitedCreditError",
+    "UploadError",
+    "VoipcardError",
+    "WeakPinError",
+]
+
+_NAMED = 5
+"""How many offenders a message names before it says how many more there are."""
+
+
+def _listed(names: Sequence[object]) -> str:
+    shown = ", ".join(str(name) for name in names[:_NAMED])
+    more = len(names) - _NAMED
+
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+class VoipcardError(Exception):
+    """
+    The root of everything that this library refuses.
+    """
+
+
+@attrs.frozen
+class AmountTypeError(VoipcardError, TypeError):
+    """
+    Something that is no amount was given as one, most often a float.
+
+    Attributes:
+        given: The name of the type that was given.
+    """
+
+    given: str
+
+    def __str__(self) -> str:
+        return f"an amount cannot be a {self.given}: write it as '12.50', Decimal('12.50') or a whole number"
+
+
+@attrs.frozen
+class AmountError(VoipcardError, ValueError):
+    """
+    A number that cannot be an amount, or not the amount that is asked for here.
+
+    Attributes:
+        reason: What is wrong: `not_a_number`, `too_precise`, `too_large`, `negative`, `not_positive` or `zero`.
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        return {
+            "not_a_number": "an amount is a finite decimal number or 'unlimited'",
+            "too_precise": "an amount has at most six decimal places",
+            "too_large": "an amount is smaller than 9,223,372,036,854 in size",
+            "negative": "this amount cannot be negative",
+            "not_positive": "this amount has to be greater than zero",
+            "zero": "this amount cannot be zero",
+        }[self.reason]
+
+
+@attrs.frozen
+class InvalidValueError(VoipcardError, ValueError):
+    """
+    An argument that no card book could accept.
+
+    Attributes:
+        name: The argument.
+        reason: What it has to be.
+    """
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.reason}"
+
+
+def _in_row(row: int) -> str:
+    return f" (card {row})" if row else ""
+
+
+@attrs.frozen
+class InvalidCodeError(InvalidValueError):
+    """
+    A text that cannot be a card code or a CallerID, or does not fit the format that was given.
+
+    Attributes:
+        name: `code` or `caller_id`.
+        reason:
+            What is wrong: `empty`, `too_long`, `not_ascii`, `not_digits`, `wrong_length`, `wrong_prefix`,
+            `wrong_suffix`, `wrong_alphabet` or `wrong_check_digit`.
+        row: Which card of the request, counted from 1; 0 if there is only one.
+    """
+
+    row: int = 0
+
+    def __str__(self) -> str:
+        sentence = {
+            "empty": "has no characters",
+            "too_long": "is too long",
+            "not_ascii": "has characters other than printable ASCII",
+            "not_digits": "has characters other than digits",
+            "wrong_length": "has not as many characters as its format",
+            "wrong_prefix": "does not begin as its format does",
+            "wrong_suffix": "does not end as its format does",
+            "wrong_alphabet": "has characters that its format does not use",
+            "wrong_check_digit": "has a check digit that does not match: it was probably mistyped",
+        }[self.reason]
+
+        return f"the {self.name.replace('_', ' ')} {sentence}{_in_row(self.row)}"
+
+
+@attrs.frozen
+class InvalidPinError(InvalidValueError):
+    """
+    A text that cannot be a PIN.
+
+    Attributes:
+        name: Always `pin`.
+        reason: What is wrong: `not_digits` or `wrong_length`.
+        row: Which card of the request, counted from 1; 0 if there is only one.
+    """
+
+    row: int = 0
+
+    def __str__(self) -> str:
+        sentence = {"not_digits": "has characters other than digits", "wrong_length": "has not 4 to 12 digits"}
+
+        return f"the PIN {sentence[self.reason]}{_in_row(self.row)}"
+
+
+@attrs.frozen
+class WeakPinError(InvalidPinError):
+    """
+    A PIN that is among the first to be guessed.
+
+    Attributes:
+        name: Always `pin`.
+        reason:
+            Why it is weak: `repeated`, `palindrome`, `sequence`, `pairs`, `almost_repeated`, `year`, `date`, `keypad`
+            or `part_of_code`.
+        row: Which card of the request, counted from 1; 0 if there is only one.
+    """
+
+    def __str__(self) -> str:
+        return f"the PIN is weak: {self.reason.replace('_', ' ')}{_in_row(self.row)}"
+
+
+@attrs.frozen
+class GuessableError(VoipcardError):
+    """
+    The codes of this format would be found too easily by guessing.
+
+    Attributes:
+        odds: The probability that somebody finds at least one code within a year.
+        limit: The probability that the policy accepts.
+        length: The `CodeFormat.length` that would do, all else being equal.
+    """
+
+    odds: float
+    limit: float
+    length: int
+
+    def __str__(self) -> str:
+        return (
+            f"somebody would guess a code within a year with probability {self.odds:.2g}, and {self.limit:.2g} is"
+            f" accepted: a length of {self.length} would do"
+        )
+
+
+@attrs.frozen
+class CrowdedError(VoipcardError):
+    """
+    More codes were asked for than the format should hold.
+
+    Attributes:
+        wanted: How many codes there would be.
+        allowed: How many codes the format may hold.
+        length: The `CodeFormat.length` that would do, all else being equal.
+    """
+
+    wanted: int
+    allowed: int
+    length: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.wanted:,} codes do not fit a format that may hold {self.allowed:,}:"
+            f" a length of {self.length} would do"
+        )
+
+
+@attrs.frozen
+class InsufficientCreditError(VoipcardError):
+    """
+    More credit would be taken than is available.
+
+    Attributes:
+        serial: The card.
+        available: What could be taken, as text.
+        wanted: What was to be taken, as text.
+    """
+
+    serial: str
+    available: str
+    wanted: str
+
+    def __str__(self) -> str:
+        return f"card {self.serial} has {self.available} available, {self.wanted} cannot be taken"
+
+
+@attrs.frozen
+class UnlimitedCreditError(VoipcardError):
+    """
+    The request makes no sense where credit is unlimited.
+
+    Attributes:
+        serial: The card.
+    """
+
+    serial: str
+
+    def __str__(self) -> str:
+        return f"card {self.serial} cannot take part: unlimited credit cannot be transferred"
+
+
+@attrs.frozen
+class QuotaExceededError(VoipcardError):
+    """
+    The license allows fewer active codes. The whole request was refused.
+
+    Attributes:
+        limit: How many codes may be active.
+        active: How many are.
+        requested: How many more were asked for.
+    """
+
+    limit: int
+    active: int
+    requested: int
+
+    def __str__(self) -> str:
+        return f"{self.requested:,} more active codes were requested; {self.active:,} of {self.limit:,} are in use"
+
+
+@attrs.frozen
+class UnknownCardError(VoipcardError, LookupError):
+    """
+    The extension has no such card.
+
+    Attributes:
+        serial: The serial that was asked for; empty if the card was asked for by its code or CallerID.
+    """
+
+    serial: str
+
+    def __str__(self) -> str:
+        return f"there is no card {self.serial}" if self.serial else "there is no card with this code"
+
+
+@attrs.frozen
+class UnknownBatchError(VoipcardError, LookupError):
+    """
+    The extension has no such batch.
+
+    Attributes:
+        batch: The batch that was asked for.
+    """
+
+    batch: str
+
+    def __str__(self) -> str:
+        return f"there is no batch {self.batch}"
+
+
+@attrs.frozen
+class CardExistsError(VoipcardError):
+    """
+    Codes or CallerIDs that are in the extension already, or more than once in the request. Nothing was written.
+
+    Attributes:
+        rows: The cards of the request that are not new, counted from 1.
+    """
+
+    rows: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"the codes of these cards of the request are not unique: {_listed(self.rows)}"
+
+
+@attrs.frozen
+class OperationConflictError(VoipcardError):
+    """
+    The operation, or the order number, was used before for something else. Nothing was written.
+
+    Attributes:
+        verb: What was asked for now.
+        serial: The card, if the operation is about one.
+    """
+
+    verb: str
+    serial: str = ""
+
+    def __str__(self) -> str:
+        about = f" on card {self.serial}" if self.serial else ""
+
+        return f"this {self.verb}{about} repeats an operation or order number that was used with other content"
+
+
+@attrs.frozen
+class ActorRequiredError(VoipcardError):
+    """
+    Nobody said who is acting: use `book.acting_as("name")`.
+
+    Attributes:
+        verb: What was asked for.
+    """
+
+    verb: str
+
+    def __str__(self) -> str:
+        return f"{self.verb} needs to know who is acting: use book.acting_as('name')"
+
+
+@attrs.frozen
+class CursorError(VoipcardError):
+    """
+    The cursor was made by another search, in another order, or is damaged.
+    """
+
+    def __str__(self) -> str:
+        return "this cursor does not belong to this search"
+
+
+@attrs.frozen
+class CurrencyError(VoipcardError):
+    """
+    The book is kept in another currency, or is new and was not told which one to use.
+
+    Attributes:
+        book: The currency of the book; empty if it has none yet.
+        given: The currency that was given; empty if there was none.
+    """
+
+    book: str
+    given: str
+
+    def __str__(self) -> str:
+        if not self.book:
+            return "a new book needs its currency: open_book(path, currency='EUR')"
+
+        return f"the book is kept in {self.book}, not in {self.given}"
+
+
+@attrs.frozen
+class KeyMissingError(VoipcardError):
+    """
+    The key that protects the book is not there. Nothing was written.
+
+    Attributes:
+        place: Where it was looked for.
+    """
+
+    place: str
+
+    def __str__(self) -> str:
+        return f"the key of the book is not at {self.place}"
+
+
+@attrs.frozen
+class KeyMismatchError(VoipcardError):
+    """
+    The key is not the one that protects this book. Nothing was written.
+
+    Attributes:
+        place: Where the key was taken from.
+    """
+
+    place: str
+
+    def __str__(self) -> str:
+        return f"the key at {self.place} is not the key of this book"
+
+
+@attrs.frozen
+class TamperedError(VoipcardError):
+    """
+    A stored value is not what this library stored: it was edited by hand, damaged, or moved from elsewhere.
+
+    Attributes:
+        subject: What was found changed: a serial, or the name of a document.
+        part: Which part of it.
+    """
+
+    subject: str
+    part: str
+
+    def __str__(self) -> str:
+        return f"the stored {self.part} of {self.subject} was changed from outside"
+
+
+@attrs.frozen
+class SheetError(VoipcardError):
+    """
+    A file cannot be read or written as a table.
+
+    Attributes:
+        reason: A word that a program can react to, such as `encoding`, `not_a_workbook` or `suffix`.
+        detail: The same for people.
+    """
+
+    reason: str
+    detail: str
+
+    def __str__(self) -> str:
+        return self.detail
+
+
+@attrs.frozen
+class Problem:
+    """
+    One thing that is wrong with one row of an upload, without the value itself.
+
+    Attributes:
+        row: The row of the file, counted from 1.
+        column: `code`, `pin`, `order_number`, `credit`, or empty if the row as a whole is meant.
+        reason: A word that a program can react to.
+        advice: What a person should do about it.
+        warning: Whether the row can be taken nevertheless.
+    """
+
+    row: int
+    column: str
+    reason: str
+    advice: str
+    warning: bool = False
+
+
+@attrs.frozen
+class UploadError(SheetError):
+    """
+    An upload was refused because of some of its rows. Nothing was written.
+
+    Attributes:
+        reason: Always `rows`.
+        detail: How many rows were refused.
+        problems: What is wrong, row by row.
+    """
+
+    problems: tuple[Problem, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.detail}: " + _listed([f"row {problem.row} {problem.reason}" for problem in self.problems])
+
+
+@attrs.frozen
+class StoreError(VoipcardError):
+    """
+    The store could not do what it was asked to do. The driver's own error is the `__cause__`.
+
+    Attributes:
+        reason: What happened.
+        maybe_applied:
+            Whether the change may have been applied nevertheless, because the answer was lost. Asking again with
+            the same operation tells.
+    """
+
+    reason: str
+    maybe_applied: bool = False
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+@attrs.frozen
+class StaleError(StoreError):
+    """
+    Something changed since it was read. Nothing was written.
+
+    Attributes:
+        cards: The ids of the cards that have another version, or are gone.
+        documents: The keys of the documents that have another version.
+    """
+
+    reason: str = "something changed since it was read"
+    maybe_applied: bool = False
+    cards: frozenset[bytes] = frozenset()
+    documents: frozenset[str] = frozenset()
+
+
+@attrs.frozen
+class DuplicateError(StoreError):
+    """
+    Something that has to be new is there already, or twice in the same commit. Nothing was written.
+
+    Attributes:
+        ids: The ids of cards that are taken.
+        indexes: The indexes of codes that are taken.
+        serials: The serials that are taken.
+        operations: The operations of ledger entries that were used before.
+    """
+
+    reason: str = "something that has to be new is there already"
+    maybe_applied: bool = False
+    ids: frozenset[bytes] = frozenset()
+    indexes: frozenset[bytes] = frozenset()
+    serials: frozenset[str] = frozenset()
+    operations: frozenset[bytes] = frozenset()
+
+
+@attrs.frozen
+class CeilingError(StoreError):
+    """
+    A counter would rise above its ceiling. Nothing was written.
+
+    Attributes:
+        counters: The counters, each with the value it has now.
+    """
+
+    reason: str = "a counter would rise above its ceiling"
+    maybe_applied: bool = False
+    counters: tuple[tuple[str, int], ...] = ()
+
+
+@attrs.frozen
+class NotABookError(StoreError):
+    """
+    What is stored there is not a card book.
+    """
+
+
+@attrs.frozen
+class SchemaError(StoreError):
+    """
+    The book was written by a newer release of this library.
+
+    Attributes:
+        found: The schema version of the book.
+        known: The newest schema version that this release knows.
+    """
+
+    reason: str = "the book was written by a newer release of voipcard"
+    maybe_applied: bool = False
+    found: int = 0
+    known: int = 0
+
+
+@attrs.frozen
+class StoreReadOnlyError(StoreError):
+    """
+    Nothing can be written there: the file, its folder or the user is read-only.
+    """
+
+
+@attrs.frozen
+class StoreFullError(StoreError):
+    """
+    No space is left for what was to be written. Nothing was written.
+    """
+
+
+@attrs.frozen
+class StoreBusyError(StoreError):
+    """
+    Others kept the store locked for longer than this call could wait. Nothing was written.
+    """
+
+
+@attrs.frozen
+class StoreClosedError(StoreError):
+    """
+    The store was closed, or was opened by another process before a fork.
+    """

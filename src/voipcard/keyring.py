@@ -1,0 +1,320 @@
+"""
+Keys, and everything that is done with them: sealing, unsealing, the index that finds a code, and MACs.
+
+A book has root keys, numbered from 1. They are wrapped by a key provider and kept in the book itself; whoever has the file
+without the provider's key has nothing. Every use has a subkey of its own, derived by HKDF-SHA256.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import os
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final, Protocol
+
+import attrs
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from voipcard.errors import KeyMismatchError, KeyMissingError, TamperedError
+
+__all__ = ["KeyFile", "KeyProvider", "KeyVariable", "Keyring"]
+
+KEY_SIZE: Final = 32
+INDEX_SIZE: Final = 16
+NONCE_SIZE: Final = 16
+
+_ENVELOPE: Final = struct.Struct(">BI")
+_SUITE: Final = 1
+"""AES-256-SIV (RFC 5297) with a random nonce."""
+
+_BLOCK: Final = 32
+"""Sealed text is padded to a multiple of this, so that its size does not tell how long a code or PIN is."""
+
+_FIRST: Final = 1
+"""The root of the keys that never change: the index and the MACs of ledger, documents and operations."""
+
+
+class KeyProvider(Protocol):
+    """
+    What protects the keys of a book: a file, an environment variable, or a key management service of one's own.
+    """
+
+    @property
+    def place(self) -> str:
+        """
+        Where the key is, for messages to people.
+        """
+        ...
+
+    def wrap(self, secret: bytes) -> bytes:
+        """
+        Encrypt and authenticate *secret*.
+
+        Raises:
+            KeyMissingError: If there is no key.
+        """
+        ...
+
+    def unwrap(self, wrapped: bytes) -> bytes:
+        """
+        Give back what was wrapped.
+
+        Raises:
+            KeyMissingError: If there is no key.
+
+            KeyMismatchError: If it was wrapped with another key, or changed.
+        """
+        ...
+
+
+class _LocalKey:
+    """
+    Wraps with 32 bytes that are at hand.
+    """
+
+    place: str
+
+    def _key(self) -> bytes:
+        raise NotImplementedError
+
+    def _cipher(self) -> AESSIV:
+        return AESSIV(_derived(self._key(), "wrap", size=2 * KEY_SIZE))
+
+    def wrap(self, secret: bytes) -> bytes:
+        """
+        Encrypt and authenticate *secret*.
+        """
+        nonce = os.urandom(NONCE_SIZE)
+
+        return nonce + self._cipher().encrypt(secret, [nonce])
+
+    def unwrap(self, wrapped: bytes) -> bytes:
+        """
+        Give back what was wrapped.
+        """
+        try:
+            return self._cipher().decrypt(wrapped[NONCE_SIZE:], [wrapped[:NONCE_SIZE]])
+        except (InvalidTag, ValueError):
+            raise KeyMismatchError(self.place) from None
+
+
+@attrs.frozen
+class KeyFile(_LocalKey):
+    """
+    A key in a file of its own: 64 hexadecimal digits.
+
+    It must not share a backup with the book: together they are as good as clear text.
+
+    Attributes:
+        path: The file.
+    """
+
+    path: Path = attrs.field(converter=Path)
+
+    @property
+    def place(self) -> str:
+        """
+        Where the key is, for messages to people.
+        """
+        return str(self.path)
+
+    def create(self) -> None:
+        """
+        Make the file with a new key and the permissions 0600, on the disk when this returns; keep one that is there.
+        """
+        try:
+            handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        except FileExistsError:
+            return
+        try:
+            os.write(handle, os.urandom(KEY_SIZE).hex().encode() + b"\n")
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _key(self) -> bytes:
+        try:
+            text = self.path.read_bytes()
+        except OSError:
+            raise KeyMissingError(self.place) from None
+
+        return _parsed(text, self.place)
+
+
+@attrs.frozen
+class KeyVariable(_LocalKey):
+    """
+    A key in an environment variable: 64 hexadecimal digits, or 32 bytes as Base64.
+
+    Attributes:
+        name: The variable.
+    """
+
+    name: str
+
+    @property
+    def place(self) -> str:
+        """
+        Where the key is, for messages to people.
+        """
+        return f"${self.name}"
+
+    def _key(self) -> bytes:
+        return _parsed(os.environb.get(self.name.encode(), b""), self.place)
+
+
+class Keyring:
+    """
+    The root keys of one book, and what is done with them.
+
+    Args:
+        roots: The root keys by their number; the highest one seals.
+    """
+
+    def __init__(self, roots: Mapping[int, bytes]) -> None:
+        self._roots: Final = dict(roots)
+        self._sealers: Final[dict[tuple[int, str], AESSIV]] = {}
+        self._keys: Final[dict[tuple[int, str], bytes]] = {}
+        self.active: Final = max(roots)
+
+    def __repr__(self) -> str:
+        return f"<Keyring of {len(self._roots)}>"
+
+    @classmethod
+    def generate(cls) -> Keyring:
+        """
+        Make the key ring of a new book.
+        """
+        return cls({_FIRST: os.urandom(KEY_SIZE)})
+
+    @classmethod
+    def unwrap(cls, wrapped: bytes, provider: KeyProvider) -> Keyring:
+        """
+        Open a key ring that was kept in a book.
+
+        Raises:
+            KeyMissingError: If the provider has no key.
+
+            KeyMismatchError: If the provider has another key.
+        """
+        secret = provider.unwrap(wrapped)
+        size = 4 + KEY_SIZE
+        if not secret or len(secret) % size:
+            raise KeyMismatchError(provider.place)
+        rows = [secret[start : start + size] for start in range(0, len(secret), size)]
+
+        return cls({int.from_bytes(row[:4], "big"): row[4:] for row in rows})
+
+    def wrap(self, provider: KeyProvider) -> bytes:
+        """
+        Make the key ring fit to be kept in a book.
+        """
+        return provider.wrap(b"".join(number.to_bytes(4, "big") + root for number, root in self._roots.items()))
+
+    def seal(self, text: str, *, part: str, owner: bytes) -> bytes:
+        """
+        Encrypt and authenticate *text*, so that it can be unsealed only as the same *part* of the same *owner*.
+        """
+        head = _ENVELOPE.pack(_SUITE, self.active)
+        nonce = os.urandom(NONCE_SIZE)
+
+        return head + nonce + self._sealer(self.active, part).encrypt(_padded(text), [owner, head, nonce])
+
+    def unseal(self, sealed: bytes, *, part: str, owner: bytes, subject: str) -> str:
+        """
+        Give back what was sealed.
+
+        Raises:
+            TamperedError: If it was changed, or is another part or another owner's; *subject* names the owner.
+        """
+        try:
+            suite, number = _ENVELOPE.unpack_from(sealed)
+            if suite != _SUITE:
+                raise TamperedError(subject, part)
+            start = _ENVELOPE.size + NONCE_SIZE
+            head, nonce = sealed[: _ENVELOPE.size], sealed[_ENVELOPE.size : start]
+            padded = self._sealer(number, part).decrypt(sealed[start:], [owner, head, nonce])
+        except (InvalidTag, KeyError, ValueError, struct.error):
+            raise TamperedError(subject, part) from None
+
+        return padded[2 : 2 + int.from_bytes(padded[:2], "big")].decode()
+
+    def index(self, extension: bytes, kind: str, code: str) -> bytes:
+        """
+        Give what a code or CallerID of an extension is found by: equal only for equal codes, telling nothing else.
+        """
+        return self.mac("index", extension + kind.encode() + b"\0" + code.encode())[:INDEX_SIZE]
+
+    def pin_mac(self, pin: str, *, owner: bytes) -> bytes:
+        """
+        Give what a PIN is compared with: the number of the key, and a MAC that only this card and this PIN have.
+        """
+        return self._pin_mac(self.active, pin, owner)
+
+    def pin_matches(self, pin: str, mac: bytes, *, owner: bytes) -> bool:
+        """
+        Tell in constant time whether this is the PIN of the card.
+        """
+        number = int.from_bytes(mac[:4], "big")
+
+        return number in self._roots and hmac.compare_digest(self._pin_mac(number, pin, owner), mac)
+
+    def mac(self, part: str, data: bytes) -> bytes:
+        """
+        Authenticate *data* with the key of *part*.
+        """
+        return hmac.digest(self._key(_FIRST, part), data, "sha256")
+
+    def _pin_mac(self, number: int, pin: str, owner: bytes) -> bytes:
+        return number.to_bytes(4, "big") + hmac.digest(self._key(number, "pin"), owner + pin.encode(), "sha256")
+
+    def _key(self, number: int, part: str) -> bytes:
+        try:
+            return self._keys[number, part]
+        except KeyError:
+            return self._keys.setdefault((number, part), _derived(self._roots[number], f"mac/{part}", size=KEY_SIZE))
+
+    def _sealer(self, number: int, part: str) -> AESSIV:
+        try:
+            return self._sealers[number, part]
+        except KeyError:
+            key = _derived(self._roots[number], f"seal/{part}", size=2 * KEY_SIZE)
+
+            return self._sealers.setdefault((number, part), AESSIV(key))
+
+
+def _derived(root: bytes, use: str, *, size: int) -> bytes:
+    return HKDF(SHA256(), size, salt=None, info=f"voipcard/1/{use}".encode()).derive(root)
+
+
+def _parsed(text: bytes, place: str) -> bytes:
+    stripped = text.strip()
+    if not stripped:
+        raise KeyMissingError(place)
+    for decode in (bytes.fromhex, lambda ascii_text: base64.b64decode(ascii_text, validate=True)):
+        try:
+            key = decode(stripped.decode("ascii"))
+        except (ValueError, binascii.Error):
+            continue
+        if len(key) == KEY_SIZE:
+            return key
+    raise KeyMismatchError(place)
+
+
+def _padded(text: str) -> bytes:
+    data = text.encode()
+    framed = len(data).to_bytes(2, "big") + data
+
+    return framed.ljust(-(-len(framed) // _BLOCK) * _BLOCK, b"\0")

@@ -1,0 +1,298 @@
+"""
+Excel workbooks in and out: codes, PINs and order numbers as text cells, amounts as numbers, moments as dates.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import re
+import warnings
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import islice
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
+
+from voipcard.core.credit import Credit
+from voipcard.errors import SheetError, VoipcardError
+from voipcard.sheets.files import MAX_FIELD_LENGTH
+from voipcard.sheets.rows import Cell, Table
+
+if TYPE_CHECKING:
+    from openpyxl.cell import WriteOnlyCell
+    from openpyxl.workbook import Workbook
+
+__all__ = ["FoundCell", "Unusable", "Writer", "read"]
+
+MAX_ROWS: Final = 1_048_576
+"""How many rows a sheet can have in Excel, the header included."""
+
+MAX_COLUMNS: Final = 64
+"""How many columns a sheet may have that is read."""
+
+MAX_PARTS: Final = 1000
+MAX_UNPACKED: Final = 2 * 1024**3
+MAX_RATIO: Final = 100
+"""How many times larger than packed a part may be once it has a mebibyte. Real sheets stay below 30."""
+
+_MEBIBYTE: Final = 1024**2
+_CHUNK: Final = 1000
+
+_MAX_CELL_LENGTH: Final = 32_767
+_MAX_DIGITS: Final = 15
+"""As many significant digits as Excel keeps. A number with more comes back changed."""
+
+_TEXT_FORMAT: Final = "@"
+_FORMATS: Final = {"text": _TEXT_FORMAT, "amount": "0.00####", "moment": "yyyy-mm-dd hh:mm:ss", "count": "0"}
+
+_ESCAPED: Final = re.compile(r"_x([0-9A-Fa-f]{4})_")
+_TO_ESCAPE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
+"""Characters that XML cannot hold or does not keep, and the start of what could be taken for one of them."""
+
+
+class Unusable(enum.Enum):
+    """
+    A cell whose text is not to be had: the value is the reason.
+    """
+
+    FORMULA = "formula"
+    DAMAGED = "excel_damage"
+
+
+FoundCell: TypeAlias = str | Decimal | Unusable
+"""What is read from a cell: a text, a number, or that there is something else."""
+
+
+def _escaped(text: str) -> str:
+    """
+    Write a text as Excel does: `_x000D_` for a carriage return.
+
+    Source: ECMA-376 part 1, 22.9.2.19, ST_Xstring.
+    """
+    return _TO_ESCAPE.sub(lambda found: f"_x{ord(found.group()):04X}_", text)
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPED.sub(lambda found: chr(int(found.group(1), 16)), text)
+
+
+class Writer:
+    """
+    Writes one table as a workbook, on as many sheets as it needs.
+
+    The rows wait in the system's folder for temporary files, readable by their owner only, until the workbook is
+    finished or discarded.
+
+    Args:
+        stream: Where to.
+
+        table: What the columns are.
+
+        rows_per_sheet: How many rows a sheet may have, the header included.
+    """
+
+    def __init__(self, stream: BinaryIO, table: Table, *, rows_per_sheet: int = MAX_ROWS) -> None:
+        import openpyxl
+
+        self._stream = stream
+        self._table = table
+        self._rows_per_sheet = rows_per_sheet
+        self._book: Workbook = openpyxl.Workbook(write_only=True)
+        self._book.properties.creator = "voipcard"
+        self._sheet: Any = None
+        self._rows = 0
+
+    def append(self, rows: Iterable[Sequence[Cell]]) -> None:
+        """
+        Write more rows.
+
+        Raises:
+            SheetError: If a text is longer than a cell can hold, or cannot be written as UTF-8.
+        """
+        kinds = [column.kind for column in self._table.columns]
+        for row in rows:
+            if self._sheet is None or self._rows == self._rows_per_sheet:
+                self._begin_sheet()
+            self._append([self._cell(kind, cell) for kind, cell in zip(kinds, row, strict=True)])
+
+    def finish(self) -> None:
+        """
+        Put the workbook together.
+        """
+        if self._sheet is None:
+            self._begin_sheet()
+        self._book.save(self._stream)
+
+    def discard(self) -> None:
+        """
+        Remove what was written so far, clear text included. openpyxl would keep it until the process ends.
+        """
+        for sheet in self._book.worksheets:
+            with contextlib.suppress(Exception):
+                sheet.close()
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                sheet._writer.cleanup()  # noqa: SLF001 - there is no public name for it
+
+    def _begin_sheet(self) -> None:
+        from openpyxl.styles import Font
+        from openpyxl.utils import get_column_letter
+
+        more = len(self._book.worksheets)
+        self._sheet = self._book.create_sheet(f"{self._table.title} {more + 1}" if more else self._table.title)
+        self._sheet.freeze_panes = "A2"
+        self._rows = 0
+        header = []
+        for position, column in enumerate(self._table.columns, 1):
+            self._sheet.column_dimensions[get_column_letter(position)].width = column.width
+            cell = self._text_cell(column.header)
+            cell.font = Font(bold=True)
+            header.append(cell)
+        self._append(header)
+
+    def _append(self, row: list[WriteOnlyCell | None]) -> None:
+        self._sheet.append(row)
+        self._rows += 1
+
+    def _cell(self, kind: str, cell: Cell) -> WriteOnlyCell | None:
+        if cell is None:
+            return None
+        if isinstance(cell, str):
+            return self._text_cell(cell)
+        if isinstance(cell, Credit):
+            if cell.is_unlimited or len(str(abs(cell.micros)).rstrip("0")) > _MAX_DIGITS:
+                return self._text_cell(str(cell))
+            return self._formatted(kind, cell.to_decimal())
+        if isinstance(cell, datetime):
+            # Excel's dates know no time zone; ours are UTC, whatever zone they are shown in.
+            return self._formatted(kind, cell.astimezone(UTC).replace(tzinfo=None))
+
+        return self._formatted(kind, cell)
+
+    def _formatted(self, kind: str, value: Decimal | datetime | int | None) -> WriteOnlyCell:
+        from openpyxl.cell import WriteOnlyCell
+
+        cell = WriteOnlyCell(self._sheet, value)
+        cell.number_format = _FORMATS[kind]
+
+        return cell
+
+    def _text_cell(self, text: str) -> WriteOnlyCell:
+        """
+        Make a cell that stays text, also after somebody has edited it. openpyxl would take `=…` for a formula.
+        """
+        escaped = _escaped(text)
+        if len(escaped) > _MAX_CELL_LENGTH:
+            raise SheetError("too_long", f"a text of more than {_MAX_CELL_LENGTH:,} characters does not fit into a cell")
+        if not _is_unicode(escaped):
+            raise SheetError("not_text", "a text with half a character cannot be written")
+        cell = self._formatted("text", None)
+        cell.value = escaped
+        cell.data_type = "s"
+
+        return cell
+
+
+def _is_unicode(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+@contextlib.contextmanager
+def _understood() -> Iterator[None]:
+    """
+    Say as a `SheetError` that openpyxl, zipfile or the XML parser did not understand the file, and silence warnings.
+
+    What they raise depends on where the file is broken, and may quote a cell: a code or a PIN.
+    """
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    except (VoipcardError, OSError):
+        raise
+    except Exception:  # noqa: BLE001 - there is no telling what they raise
+        raise SheetError("not_a_workbook", "the file is not an Excel workbook, or is damaged") from None
+
+
+def read(stream: BinaryIO) -> Iterator[list[FoundCell]]:
+    """
+    Read the first sheet of a workbook, row by row. The sheets after it have to be empty.
+
+    Nothing is computed and nothing is guessed: a formula, a date or an error is `Unusable`, a number stays a number.
+
+    Args:
+        stream: The workbook.
+
+    Raises:
+        SheetError: If this is no workbook, has more rows or columns than a sheet should, a field that is too long, or
+            something on more than one sheet.
+    """
+    import openpyxl
+
+    with _understood():
+        _check_archive(stream)
+        book = openpyxl.load_workbook(stream, read_only=True, keep_links=False)
+    with contextlib.closing(book):
+        sheets = [_found_rows(sheet) for sheet in book.worksheets]
+        if not sheets:
+            raise SheetError("not_a_workbook", "the workbook has no sheet")
+        yield from sheets[0]
+        for other in sheets[1:]:
+            if any(cell != "" for row in other for cell in row):
+                raise SheetError("sheets", "the workbook has rows on more than one sheet: put them on the first one")
+
+
+def _check_archive(stream: BinaryIO) -> None:
+    """
+    Refuse an archive that unpacks to far more than it seems: openpyxl would unpack it.
+    """
+    with zipfile.ZipFile(stream) as archive:
+        parts = archive.infolist()
+    if len(parts) > MAX_PARTS or sum(part.file_size for part in parts) > MAX_UNPACKED:
+        raise SheetError("too_large", "the workbook is too large when unpacked")
+    if any(part.file_size > max(_MEBIBYTE, MAX_RATIO * part.compress_size) for part in parts):
+        raise SheetError("too_large", "the workbook is packed suspiciously tight")
+    stream.seek(0)
+
+
+def _found_rows(sheet: Any) -> Iterator[list[FoundCell]]:  # noqa: ANN401 - openpyxl has no type for it
+    """
+    Read the rows of one sheet in chunks, so that warnings are silenced a few times only.
+    """
+    number = 0
+    with _understood():
+        # What the sheet says about its own size may be wrong, or far too large.
+        sheet.reset_dimensions()
+        rows = sheet.iter_rows(max_col=MAX_COLUMNS + 1)
+    while True:
+        with _understood():
+            chunk = [[_found(cell) for cell in row] for row in islice(rows, _CHUNK)]
+        if not chunk:
+            return
+        for row in chunk:
+            number += 1
+            _check_row(number, row)
+            yield row
+
+
+def _check_row(number: int, row: list[FoundCell]) -> None:
+    if number > MAX_ROWS:
+        raise SheetError("too_large", f"the sheet has more than {MAX_ROWS:,} rows")
+    if len(row) > MAX_COLUMNS and row[MAX_COLUMNS] != "":
+        raise SheetError("too_large", f"row {number} has more than {MAX_COLUMNS} columns")
+    if any(isinstance(cell, str) and len(cell) > MAX_FIELD_LENGTH for cell in row):
+        raise SheetError("field_too_long", f"row {number} has a field of more than {MAX_FIELD_LENGTH} characters")
+
+
+def _found(cell: Any) -> FoundCell:  # noqa: ANN401 - openpyxl has several types for it
+    value = cell.value
+    if value is None:
+        return ""
+    if cell.data_type == "f":
+        return Unusable.FORMULA
+    if cell.data_type == "s":
+        return _unescaped(value)
+    if cell.data_type == "n":
+        return Decimal(str(value))
+
+    return Unusable.DAMAGED

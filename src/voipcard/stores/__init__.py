@@ -1,0 +1,31 @@
+"""
+Where card books are kept: the contract that every store keeps, and the stores that come with the library.
+"""
+
+from voipcard.stores.contract import (
+    AuditRecord,
+    CardRecord,
+    Changes,
+    CounterChange,
+    Document,
+    EntryRecord,
+    Grouping,
+    Store,
+    Total,
+)
+from voipcard.stores.memory import MemoryStore
+from voipcard.stores.sqlite import SQLiteStore
+
+__all__ = [
+    "AuditRecord",
+    "CardRecord",
+    "Changes",
+    "CounterChange",
+    "Document",
+    "EntryRecord",
+    "Grouping",
+    "MemoryStore",
+    "SQLiteStore",
+    "Store",
+    "Total",
+]

@@ -1,0 +1,703 @@
+"""
+A card book in one SQLite file, for the processes and threads of one machine.
+"""
+
+from __future__ import annotations
+
+import itertools
+import operator
+import os
+import sqlite3 as codes
+import tempfile
+import threading
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+from voipcard.core.credit import UNLIMITED
+from voipcard.core.query import CardQuery, EntryQuery
+from voipcard.errors import (
+    CeilingError,
+    DuplicateError,
+    NotABookError,
+    SchemaError,
+    StaleError,
+    StoreBusyError,
+    StoreClosedError,
+    StoreError,
+    StoreFullError,
+    StoreReadOnlyError,
+)
+from voipcard.stores.contract import (
+    AuditRecord,
+    CardRecord,
+    Changes,
+    CounterChange,
+    Document,
+    EntryRecord,
+    Grouping,
+    Total,
+)
+from voipcard.stores.totals import totaled
+
+if TYPE_CHECKING:
+    import sqlite3
+else:
+    try:
+        import pysqlite3 as sqlite3  # The extra `sqlite`: newer than what most Pythons are linked with.
+    except ImportError:
+        import sqlite3
+
+__all__ = ["Journal", "SQLiteStore", "wal_is_safe"]
+
+Journal: TypeAlias = Literal["wal", "delete"]
+Parameter: TypeAlias = bytes | int | str | None
+Condition: TypeAlias = tuple[str, Sequence[Any]]
+NewCard: TypeAlias = tuple[CardRecord, EntryRecord]
+
+APPLICATION_ID: Final = 0x766F6970
+"""`voip`, in the header of the file."""
+
+SCHEMA_VERSION: Final = 1
+
+BULK: Final = 2000
+"""From how many new cards on a commit is prepared in a scratch file, outside of the write lock."""
+
+_SCHEMA: Final = """
+CREATE TABLE cards (
+    id BLOB NOT NULL UNIQUE, serial TEXT NOT NULL UNIQUE, extension TEXT NOT NULL, batch TEXT NOT NULL,
+    kind TEXT NOT NULL, "index" BLOB NOT NULL UNIQUE, sealed_code BLOB NOT NULL, pin_mac BLOB NOT NULL,
+    sealed_pin BLOB NOT NULL, key INTEGER NOT NULL, enabled INTEGER NOT NULL, credit INTEGER NOT NULL,
+    total_credit INTEGER NOT NULL, held INTEGER NOT NULL, holds BLOB NOT NULL, next_hold_expiry INTEGER,
+    recharge_count INTEGER NOT NULL, created_at INTEGER NOT NULL, first_used_at INTEGER, expires_at INTEGER,
+    order_number TEXT NOT NULL, labels TEXT NOT NULL, sequence INTEGER NOT NULL, chain BLOB NOT NULL,
+    version INTEGER NOT NULL, mac BLOB NOT NULL
+) STRICT;
+CREATE INDEX cards_by_extension ON cards (extension, created_at, id);
+CREATE INDEX cards_by_credit ON cards (extension, credit, id);
+CREATE INDEX cards_by_batch ON cards (batch, created_at, id);
+CREATE INDEX cards_by_order_number ON cards (order_number) WHERE order_number <> '';
+CREATE TABLE entries (
+    card BLOB NOT NULL, sequence INTEGER NOT NULL, extension TEXT NOT NULL, batch TEXT NOT NULL, serial TEXT NOT NULL,
+    kind TEXT NOT NULL, amount INTEGER NOT NULL, credit_left INTEGER NOT NULL, held_left INTEGER NOT NULL,
+    order_number TEXT NOT NULL, operation BLOB, created_at INTEGER NOT NULL, actor TEXT NOT NULL, prefix TEXT NOT NULL,
+    sealed_rest BLOB NOT NULL, started_at INTEGER, seconds INTEGER, charged_seconds INTEGER, rate INTEGER,
+    tariff TEXT NOT NULL, mac BLOB NOT NULL,
+    PRIMARY KEY (card, sequence)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX entries_by_operation ON entries (operation) WHERE operation IS NOT NULL;
+CREATE INDEX entries_by_time ON entries (extension, created_at, card, sequence);
+CREATE TABLE documents (key TEXT PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL, expires_at INTEGER)
+    STRICT, WITHOUT ROWID;
+CREATE TABLE counters (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE audit (
+    id BLOB PRIMARY KEY, created_at INTEGER NOT NULL, actor TEXT NOT NULL, verb TEXT NOT NULL, extension TEXT NOT NULL,
+    detail TEXT NOT NULL, mac BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+
+def _columns(record: type[CardRecord | EntryRecord | AuditRecord]) -> str:
+    return ", ".join(f'"{name}"' for name in record._fields)
+
+
+def _insert(table: str, record: type[CardRecord | EntryRecord | AuditRecord]) -> str:
+    marks = ", ".join("?" * len(record._fields))
+
+    return f"INSERT INTO {table} ({_columns(record)}) VALUES ({marks})"
+
+
+_CARD: Final = _columns(CardRecord)
+_ENTRY: Final = _columns(EntryRecord)
+_AUDIT: Final = _columns(AuditRecord)
+_INSERT_CARD: Final = _insert("cards", CardRecord)
+_INSERT_ENTRY: Final = _insert("entries", EntryRecord)
+_INSERT_AUDIT: Final = _insert("audit", AuditRecord)
+_ENABLED: Final = CardRecord._fields.index("enabled")
+
+# SQLite rewrites every index that has a column of the SET list, changed or not: what hardly ever changes is apart.
+_LASTING: Final = ("serial", "extension", "batch", "index", "created_at", "order_number")
+_CHANGING: Final = tuple(name for name in CardRecord._fields if name not in {"id", *_LASTING})
+_UPDATE_CARD: Final = (
+    f"UPDATE cards SET {', '.join(f'{name} = ?' for name in _CHANGING)} WHERE id = ? AND version = ?"
+)
+_UPDATE_LASTING: Final = (
+    f"UPDATE cards SET {', '.join(f'{name!r} = ?' for name in _LASTING)}"
+    f" WHERE id = ? AND ({', '.join(f'{name!r}' for name in _LASTING)}) <> ({', '.join('?' * len(_LASTING))})"
+).replace("'", '"')
+_changing: Final = operator.attrgetter(*_CHANGING, "id")
+_lasting: Final = operator.attrgetter(*_LASTING)
+
+_ORDERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "created": ("created_at", "id"),
+    "serial": ("serial", "id"),
+    "credit": ("credit", "id"),
+    "sequence": ("card", "sequence"),
+    "time": ("created_at", "card", "sequence"),
+}
+
+
+def wal_is_safe(version: tuple[int, int, int]) -> bool:
+    """
+    Tell whether this SQLite keeps commits in WAL mode when several connections write and checkpoint at once.
+
+    Releases before 3.51.3 can lose them ("WAL-reset bug"); the fix was also published as 3.50.7 and 3.44.6.
+    """
+    return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51, 0) or (3, 44, 6) <= version < (3, 45, 0)
+
+
+class SQLiteStore:
+    """
+    A store in one SQLite file with the permissions 0600, safe to be used by many threads and processes at once.
+
+    Commits are on the disk when they return. Where the linked SQLite is free of the WAL-reset bug the journal is a
+    write-ahead log, so that readers never wait; elsewhere it is a rollback journal. A store must not be carried over a fork:
+    open it again in the child. The file must be on a local disk.
+
+    Args:
+        path: The file. It is made if it does not exist; its folder is not.
+
+        journal: `wal` or `delete`; None for the better one that is safe here.
+
+        timeout: For how many seconds a call waits for others before it raises `StoreBusyError`.
+
+    Raises:
+        NotABookError: If the file is something else.
+
+        SchemaError: If the file was written by a newer release.
+
+        StoreReadOnlyError: If the file or its folder cannot be written.
+
+        StoreError: If WAL is asked for and not safe here, or the file cannot be opened.
+    """
+
+    _begin = "BEGIN IMMEDIATE"  # A deferred transaction that reads first is refused when it wants to write.
+
+    def __init__(self, path: str | os.PathLike[str], *, journal: Journal | None = None, timeout: float = 30.0) -> None:
+        safe = wal_is_safe(sqlite3.sqlite_version_info)
+        if journal == "wal" and not safe:
+            raise StoreError(f"SQLite {sqlite3.sqlite_version} can lose commits in WAL mode: install voipcard[sqlite]")
+        self.path: Final = Path(path).absolute()
+        self.journal: Final[Journal] = journal or ("wal" if safe else "delete")
+        self._timeout: Final = timeout
+        self._process: Final = os.getpid()
+        self._write_lock: Final = threading.Lock()
+        self._pool_lock: Final = threading.Lock()
+        self._readers: list[sqlite3.Connection] = []
+        self._writer: sqlite3.Connection | None = None
+        self._closed = False
+        _create_file(self.path)
+        self._check_or_create()
+
+    # Reading
+
+    def find(
+        self, *, id: bytes | None = None, serial: str | None = None, index: bytes | None = None
+    ) -> CardRecord | None:
+        """
+        Give the one card with this id, serial or index, or None.
+        """
+        column, value = next((c, v) for c, v in (("id", id), ("serial", serial), ("index", index)) if v is not None)
+        rows = self._read(f'SELECT {_CARD} FROM cards WHERE "{column}" = ?', [value])
+
+        return _card(rows[0]) if rows else None
+
+    def nearest(self, index: bytes) -> CardRecord | None:
+        """
+        Give the card with the smallest index not below *index*, or with the smallest of all.
+        """
+        select = f'SELECT {_CARD} FROM cards WHERE "index" >= ? ORDER BY "index" LIMIT 1'
+        rows = self._read(select, [index]) or self._read(select, [b""])
+
+        return _card(rows[0]) if rows else None
+
+    def known(
+        self, *, indexes: Iterable[bytes] = (), serials: Iterable[str] = (), operations: Iterable[bytes] = ()
+    ) -> frozenset[bytes | str]:
+        """
+        Tell which of these indexes, serials and operations exist.
+        """
+        found: set[bytes | str] = set()
+        wanted: tuple[tuple[str, str, Iterable[bytes | str]], ...] = (
+            ("cards", "index", indexes),
+            ("cards", "serial", serials),
+            ("entries", "operation", operations),
+        )
+        with self._reading() as connection:
+            for table, column, values in wanted:
+                iterator = iter(values)
+                while chunk := list(itertools.islice(iterator, 500)):
+                    marks = ", ".join("?" * len(chunk))
+                    rows = connection.execute(f'SELECT "{column}" FROM {table} WHERE "{column}" IN ({marks})', chunk)
+                    found.update(row[0] for row in rows)
+
+        return frozenset(found)
+
+    def cards(self, query: CardQuery) -> Sequence[CardRecord]:
+        """
+        Give one page of cards.
+        """
+        return [_card(row) for row in self._page(f"SELECT {_CARD} FROM cards", _card_conditions(query), query)]
+
+    def count(self, query: CardQuery) -> int:
+        """
+        Count the cards that match.
+        """
+        sql, parameters = _filtered("SELECT count(*) FROM cards", _card_conditions(query))
+        [(count,)] = self._read(sql, parameters)
+        assert isinstance(count, int)
+
+        return count
+
+    def entries(self, query: EntryQuery) -> Sequence[EntryRecord]:
+        """
+        Give one page of ledger entries.
+        """
+        select = f"SELECT {_ENTRY} FROM entries"
+
+        return [EntryRecord._make(row) for row in self._page(select, _entry_conditions(query), query)]
+
+    def totals(self, query: EntryQuery, by: Sequence[Grouping] = (), *, periods: Sequence[int] = ()) -> Sequence[Total]:
+        """
+        Sum the amounts of the entries that match, group by group.
+        """
+        # A dictionary over a streamed scan: SQLite would sort all the rows to group them.
+        columns = ", ".join("created_at" if name == "period" else name for name in by)
+        sql, parameters = _filtered(f"SELECT {columns or 'NULL'}, amount FROM entries", _entry_conditions(query))
+        with self._reading() as connection:
+            return totaled(connection.execute(sql, parameters), by, periods)
+
+    def document(self, key: str) -> Document | None:
+        """
+        Give one document, or None.
+        """
+        rows = self._read("SELECT key, value, version, expires_at FROM documents WHERE key = ?", [key])
+
+        return Document._make(rows[0]) if rows else None
+
+    def documents(self, prefix: str, *, after: str = "", limit: int = 1000) -> Sequence[Document]:
+        """
+        Give one page of the documents whose keys begin with *prefix*.
+        """
+        rows = self._read(
+            "SELECT key, value, version, expires_at FROM documents"
+            " WHERE key >= ? AND key < ? AND key > ? ORDER BY key LIMIT ?",
+            [prefix, f"{prefix}\x7f", after, limit],
+        )
+
+        return [Document._make(row) for row in rows]
+
+    def counters(self, keys: Iterable[str]) -> Mapping[str, int]:
+        """
+        Read counters.
+        """
+        with self._reading() as connection:
+            return {key: _counter(connection, key) for key in keys}
+
+    def audit(self, *, after: bytes = b"", limit: int = 1000) -> Sequence[AuditRecord]:
+        """
+        Give one page of the audit trail.
+        """
+        rows = self._read(f"SELECT {_AUDIT} FROM audit WHERE id > ? ORDER BY id LIMIT ?", [after, limit])
+
+        return [AuditRecord._make(row) for row in rows]
+
+    # Writing
+
+    def commit(self, changes: Changes) -> None:
+        """
+        Apply *changes* whole, or not at all.
+        """
+        new = iter(changes.new)
+        head = list(itertools.islice(new, BULK))
+        if len(head) < BULK:
+            self._commit(changes, head)
+        else:
+            self._commit_bulk(changes, itertools.chain(head, new))
+
+    def close(self) -> None:
+        """
+        Give back everything that is held.
+        """
+        if self._process == os.getpid():
+            with self._write_lock, self._pool_lock:
+                self._closed = True
+                for connection in [*self._readers, *([self._writer] if self._writer else [])]:
+                    connection.close()
+                self._readers.clear()
+                self._writer = None
+
+    def _commit(self, changes: Changes, new: Sequence[NewCard]) -> None:
+        try:
+            with self._writing() as connection:
+                self._replace(connection, changes)
+                connection.executemany(_INSERT_CARD, (card for card, _ in new))
+                connection.executemany(_INSERT_ENTRY, (entry for _, entry in new))
+                self._finish(connection, changes)
+        except sqlite3.IntegrityError as error:
+            with self._scratch() as connection:
+                _fill_scratch(connection, [*new, *((None, entry) for entry in changes.entries)])
+                raise self._refusal(connection, changes) from error
+
+    def _commit_bulk(self, changes: Changes, new: Iterator[NewCard]) -> None:
+        with self._scratch() as connection:
+            _fill_scratch(connection, new)
+            try:
+                with self._writing(connection):
+                    self._replace(connection, changes)
+                    connection.execute(f"INSERT INTO cards ({_CARD}) SELECT {_CARD} FROM scratch.cards")
+                    connection.execute(f"INSERT INTO entries ({_ENTRY}) SELECT {_ENTRY} FROM scratch.entries")
+                    self._finish(connection, changes)
+            except sqlite3.IntegrityError as error:
+                _fill_scratch(connection, ((None, entry) for entry in changes.entries))
+                raise self._refusal(connection, changes) from error
+
+    def _replace(self, connection: sqlite3.Connection, changes: Changes) -> None:
+        cards = {card.id for card, expected in changes.replace if not _replaced(connection, card, expected)}
+        cards |= {card for card, expected in changes.remove if not _removed(connection, card, expected)}
+        documents = {
+            document.key for document, expected in changes.documents if not _put(connection, document, expected)
+        } | {key for key, expected in changes.require if _version(connection, key) != expected}
+        if cards or documents:
+            raise StaleError(cards=frozenset(cards), documents=frozenset(documents))
+
+    def _finish(self, connection: sqlite3.Connection, changes: Changes) -> None:
+        connection.executemany(_INSERT_ENTRY, changes.entries)
+        if risen := tuple(
+            (change.key, value) for change in changes.counters if (value := _move(connection, change)) is not None
+        ):
+            raise CeilingError(counters=risen)
+        connection.executemany(_INSERT_AUDIT, changes.audit)
+
+    def _refusal(self, connection: sqlite3.Connection, changes: Changes) -> StoreError:
+        """
+        Find out what a failed commit collided with. *connection* has its new cards and entries in a scratch file.
+        """
+        stale = {card.id for card, expected in changes.replace if _card_version(connection, card.id) != expected}
+        stale |= {card for card, expected in changes.remove if _card_version(connection, card) != expected}
+        documents = {
+            key
+            for key, expected in [*((d.key, expected) for d, expected in changes.documents), *changes.require]
+            if _version(connection, key) != expected
+        }
+        if stale or documents:
+            return StaleError(cards=frozenset(stale), documents=frozenset(documents))
+        indexes = set(_taken(connection, "cards", "index"))
+        for card, _ in changes.replace:
+            taken = connection.execute('SELECT 1 FROM cards WHERE "index" = ? AND id <> ?', (card.index, card.id))
+            indexes |= {card.index for _ in taken}
+        found = DuplicateError(
+            ids=frozenset(_taken(connection, "cards", "id")),
+            indexes=frozenset(indexes),
+            serials=frozenset(_taken(connection, "cards", "serial")),
+            operations=frozenset(_taken(connection, "entries", "operation")),
+        )
+
+        # What was in the way may have gone by now: then all that can be said is that something changed.
+        return found if found.ids or found.indexes or found.serials or found.operations else StaleError()
+
+    # Connections
+
+    def _check_or_create(self) -> None:
+        with self._reading() as connection:
+            application, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
+            [(tables,)] = connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        if application == 0 and version == 0 and tables == 0:
+            with self._writing() as connection:
+                # Another process may have been first.
+                if _pragma(connection, "application_id") == 0:
+                    for statement in _SCHEMA.split(";\n"):
+                        connection.execute(statement)
+                    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        elif application != APPLICATION_ID:
+            raise NotABookError(f"{self.path.name} is not a card book")
+        elif version > SCHEMA_VERSION:
+            raise SchemaError(found=version, known=SCHEMA_VERSION)
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA cell_size_check = ON")
+        # In WAL mode EXTRA is FULL; with a rollback journal FULL can lose the last commit when the power fails.
+        connection.execute("PRAGMA synchronous = EXTRA")
+
+        return connection
+
+    def _connect_to_write(self) -> sqlite3.Connection:
+        connection = self._connect()
+        [(journal,)] = connection.execute(f"PRAGMA journal_mode = {self.journal}").fetchall()
+        if journal != self.journal:
+            connection.close()
+            raise StoreError(f"the journal of {self.path.name} is {journal} and could not be made {self.journal}")
+
+        return connection
+
+    @contextmanager
+    def _translated(self) -> Generator[None]:
+        """
+        Let only voipcard errors out, and refuse a store that is closed or comes from another process.
+        """
+        if self._process != os.getpid():
+            raise StoreClosedError("the store was opened by another process: open it again after a fork")
+        if self._closed:
+            raise StoreClosedError("the store is closed")
+        try:
+            yield
+        except sqlite3.IntegrityError as error:
+            if str(error).startswith("UNIQUE "):
+                raise  # The commit finds out what it collided with.
+            raise _translation(error, self.path) from error
+        except (sqlite3.Error, OverflowError, UnicodeError) as error:
+            raise _translation(error, self.path) from error
+
+    @contextmanager
+    def _reading(self) -> Generator[sqlite3.Connection]:
+        with self._translated():
+            with self._pool_lock:
+                connection = self._readers.pop() if self._readers else None
+            connection = connection or self._connect()
+            try:
+                yield connection
+            finally:
+                with self._pool_lock:
+                    if self._closed:
+                        connection.close()
+                    else:
+                        self._readers.append(connection)
+
+    @contextmanager
+    def _writing(self, bulk: sqlite3.Connection | None = None) -> Generator[sqlite3.Connection]:
+        """
+        Hold the write lock of the process and of the file; commit at the end, roll back where anything raised.
+        """
+        with self._translated():
+            if not self._write_lock.acquire(timeout=self._timeout):
+                raise StoreBusyError("other threads kept the store locked for too long")
+            try:
+                if bulk is None and self._writer is None:
+                    self._writer = self._connect_to_write()
+                connection = bulk or self._writer
+                assert connection is not None
+                connection.execute(self._begin)
+                try:
+                    yield connection
+                    self._end(connection)
+                finally:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+            finally:
+                self._write_lock.release()
+
+    def _end(self, connection: sqlite3.Connection) -> None:
+        try:
+            connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            if connection.in_transaction:
+                raise
+            raise StoreError("the disk failed while a change was made durable", maybe_applied=True) from error
+
+    @contextmanager
+    def _scratch(self) -> Generator[sqlite3.Connection]:
+        """
+        Give a connection with an empty, private scratch file attached that has no name any more.
+        """
+        with self._translated():
+            handle, name = tempfile.mkstemp(prefix=f".{self.path.name}-", dir=self.path.parent)
+            os.close(handle)
+            connection = self._connect_to_write()
+            try:
+                try:
+                    connection.execute("ATTACH DATABASE ? AS scratch", [name])
+                    connection.execute("PRAGMA scratch.journal_mode = OFF")
+                    connection.execute("PRAGMA scratch.synchronous = OFF")
+                    connection.execute("PRAGMA main.cache_size = -65536")
+                    connection.execute(f"CREATE TABLE scratch.cards AS SELECT {_CARD} FROM main.cards LIMIT 0")
+                    connection.execute(f"CREATE TABLE scratch.entries AS SELECT {_ENTRY} FROM main.entries LIMIT 0")
+                finally:
+                    Path(name).unlink()
+                yield connection
+            finally:
+                connection.close()
+
+    def _read(self, sql: str, parameters: Sequence[Parameter]) -> list[tuple[Parameter, ...]]:
+        with self._reading() as connection:
+            return connection.execute(sql, parameters).fetchall()
+
+    def _page(
+        self, select: str, conditions: list[Condition], query: CardQuery | EntryQuery
+    ) -> list[tuple[Parameter, ...]]:
+        columns = _ORDERS[query.order]
+        if query.after is not None:
+            marks = ", ".join("?" * len(columns))
+            sign = "<" if query.descending else ">"
+            conditions = [*conditions, (f"({', '.join(columns)}) {sign} ({marks})", query.after)]
+        sql, parameters = _filtered(select, conditions)
+        order = ", ".join(column + " DESC" * query.descending for column in columns)
+
+        return self._read(f"{sql} ORDER BY {order} LIMIT ?", [*parameters, query.limit])
+
+
+def _card(row: Sequence[Any]) -> CardRecord:
+    return CardRecord(*row[:_ENABLED], row[_ENABLED] == 1, *row[_ENABLED + 1 :])
+
+
+def _card_conditions(query: CardQuery) -> list[Condition]:
+    equal = ("extension", "batch", "serial", "index", "kind", "enabled", "order_number")
+    conditions = [*_equal(query, equal), *_between("credit", query.credit_at_least, query.credit_below)]
+    conditions += _between("created_at", query.created_from, query.created_before)
+    if query.unlimited is not None:
+        conditions.append((f"credit {'=' if query.unlimited else '<>'} ?", [UNLIMITED.micros]))
+    if query.used is not None:
+        conditions.append((f"first_used_at IS {'NOT ' * query.used}NULL", []))
+    if query.expired is not None:
+        conditions.append((f"coalesce(expires_at <= ?, 0) = {query.expired:d}", [query.now]))
+    if query.order_number:
+        conditions.append(("order_number <> ''", []))  # Lets SQLite use the partial index.
+
+    return conditions
+
+
+def _entry_conditions(query: EntryQuery) -> list[Condition]:
+    equal = ("card", "extension", "batch", "order_number", "operation")
+    conditions = [*_equal(query, equal), *_between("amount", query.amount_at_least, query.amount_below)]
+    conditions += _between("created_at", query.created_from, query.created_before)
+    if query.kinds is not None:
+        conditions.append((f"kind IN ({', '.join('?' * len(query.kinds))})", sorted(query.kinds)))
+
+    return conditions
+
+
+def _equal(query: CardQuery | EntryQuery, names: Iterable[str]) -> Iterator[Condition]:
+    for name in names:
+        if (value := getattr(query, name)) is not None:
+            yield f'"{name}" = ?', [value]
+
+
+def _between(column: str, at_least: int | None, below: int | None) -> Iterator[Condition]:
+    if at_least is not None:
+        yield f"{column} >= ?", [at_least]
+    if below is not None:
+        yield f"{column} < ?", [below]
+
+
+def _filtered(select: str, conditions: Sequence[Condition]) -> tuple[str, list[Parameter]]:
+    where = " AND ".join(condition for condition, _ in conditions)
+    parameters = [parameter for _, parameters in conditions for parameter in parameters]
+
+    return (f"{select} WHERE {where}" if where else select), parameters
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    [(value,)] = connection.execute(f"PRAGMA {name}").fetchall()
+
+    return int(value)
+
+
+def _one(connection: sqlite3.Connection, sql: str, key: Parameter) -> int:
+    row = connection.execute(sql, (key,)).fetchone()
+
+    return int(row[0]) if row else 0
+
+
+def _card_version(connection: sqlite3.Connection, card: bytes) -> int:
+    return _one(connection, "SELECT version FROM cards WHERE id = ?", card)
+
+
+def _version(connection: sqlite3.Connection, key: str) -> int:
+    return _one(connection, "SELECT version FROM documents WHERE key = ?", key)
+
+
+def _counter(connection: sqlite3.Connection, key: str) -> int:
+    return _one(connection, "SELECT value FROM counters WHERE key = ?", key)
+
+
+def _replaced(connection: sqlite3.Connection, card: CardRecord, expected: int) -> bool:
+    lasting = _lasting(card)
+    if connection.execute(_UPDATE_CARD, (*_changing(card), expected)).rowcount == 0:
+        return False
+    connection.execute(_UPDATE_LASTING, (*lasting, card.id, *lasting))
+
+    return True
+
+
+def _removed(connection: sqlite3.Connection, card: bytes, expected: int) -> bool:
+    return connection.execute("DELETE FROM cards WHERE id = ? AND version = ?", (card, expected)).rowcount == 1
+
+
+def _put(connection: sqlite3.Connection, document: Document, expected: int) -> bool:
+    """
+    Write a document if the one before has the expected version, and tell whether it had.
+    """
+    if expected == 0:
+        sql = "INSERT INTO documents (key, value, version, expires_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+        return connection.execute(sql, document).rowcount == 1
+    sql = "UPDATE documents SET key = ?, value = ?, version = ?, expires_at = ? WHERE key = ? AND version = ?"
+
+    return connection.execute(sql, (*document, document.key, expected)).rowcount == 1
+
+
+def _move(connection: sqlite3.Connection, change: CounterChange) -> int | None:
+    """
+    Move a counter, or give its value if that is not possible.
+    """
+    value = _counter(connection, change.key)
+    moved = value + change.delta
+    if change.delta > 0 and change.ceiling is not None and moved > change.ceiling:
+        return value
+    connection.execute("INSERT OR REPLACE INTO counters (key, value) VALUES (?, ?)", (change.key, moved))
+
+    return None
+
+
+def _fill_scratch(connection: sqlite3.Connection, new: Iterable[tuple[CardRecord | None, EntryRecord]]) -> None:
+    rows = iter(new)
+    connection.execute("BEGIN")
+    while chunk := list(itertools.islice(rows, BULK)):
+        connection.executemany(_INSERT_CARD.replace("cards", "scratch.cards", 1), (c for c, _ in chunk if c))
+        connection.executemany(_INSERT_ENTRY.replace("entries", "scratch.entries", 1), (e for _, e in chunk))
+    connection.execute("COMMIT")
+
+
+def _taken(connection: sqlite3.Connection, table: str, column: str) -> Iterator[Any]:
+    """
+    Give the values of the scratch file that the book has already, or that the scratch file has twice.
+    """
+    rows = connection.execute(
+        f'SELECT s."{column}" FROM scratch.{table} s JOIN main.{table} m ON m."{column}" = s."{column}"'
+        f' UNION SELECT "{column}" FROM scratch.{table} WHERE "{column}" IS NOT NULL'
+        f' GROUP BY "{column}" HAVING count(*) > 1'
+    )
+
+    return (value for (value,) in rows)
+
+
+def _create_file(path: Path) -> None:
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        if not path.is_file():
+            raise NotABookError(f"{path.name} is not a file") from None
+    except PermissionError as error:
+        raise StoreReadOnlyError(f"{path.name} cannot be created in its folder") from error
+    except OSError as error:
+        kind = StoreReadOnlyError if error.errno == 30 else StoreError
+        raise kind(f"{path.name} cannot be created: {error.strerror}") from error
+
+
+def _translation(error: Exception, path: Path) -> StoreError:
+    # The primary code only: pysqlite3 does not know the extended ones.
+    match getattr(error, "sqlite_errorcode", 0) & 0xFF:
+        case codes.SQLITE_BUSY | codes.SQLITE_LOCKED:
+            return StoreBusyError(f"others kept {path.name} locked for too long")
+        case codes.SQLITE_FULL | codes.SQLITE_IOERR:
+            return StoreFullError(f"the disk under {path.name} is full or fails")
+        case codes.SQLITE_READONLY | codes.SQLITE_CANTOPEN | codes.SQLITE_PERM:
+            return StoreReadOnlyError(f"{path.name} or its folder cannot be written")
+        case codes.SQLITE_NOTADB | codes.SQLITE_CORRUPT:
+            return NotABookError(f"{path.name} is not a card book, or is damaged")
+
+    return StoreError(f"{path.name} cannot do this: {type(error).__name__}")

@@ -1,0 +1,269 @@
+"""
+Records made from numbers: the same number gives the same record in every process.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
+from typing import Final, TypeVar
+
+import attrs
+
+from voipcard.core.query import CardQuery, EntryQuery, Position
+from voipcard.stores.contract import AuditRecord, CardRecord, Changes, CounterChange, Document, EntryRecord, Store
+
+__all__ = [
+    "EPOCH",
+    "Flood",
+    "audit",
+    "card",
+    "contents",
+    "entry",
+    "every_document",
+    "new",
+    "operation",
+    "page_of",
+    "paged",
+    "recharged",
+    "removed_version",
+    "step",
+    "tally_after",
+]
+
+EPOCH: Final = 1_700_000_000_000_001
+"""The moment of card 0. Odd, so that whoever loses microseconds is noticed."""
+
+TALLY: Final = 1_000_000_000
+"""The number of the card that counts the steps."""
+
+PER_STEP: Final = 20
+
+Q = TypeVar("Q", CardQuery, EntryQuery)
+R = TypeVar("R", CardRecord, EntryRecord)
+
+
+def _bytes(name: str, number: int) -> bytes:
+    return blake2b(f"{name} {number}".encode(), digest_size=16).digest()
+
+
+def card(number: int) -> CardRecord:
+    """
+    Make a new card. Its id grows with *number*, its index does not.
+    """
+    return CardRecord(
+        id=number.to_bytes(16, "big"),
+        serial=f"K7QX-{number:06}",
+        extension="0003*215",
+        batch="K7QX",
+        kind="code",
+        index=_bytes("index", number),
+        sealed_code=_bytes("code", number),
+        pin_mac=_bytes("pin", number),
+        sealed_pin=_bytes("sealed pin", number),
+        key=1,
+        enabled=True,
+        credit=10_000_000,
+        total_credit=10_000_000,
+        held=0,
+        holds=b"",
+        next_hold_expiry=None,
+        recharge_count=0,
+        created_at=EPOCH + number,
+        first_used_at=None,
+        expires_at=None,
+        order_number="PO-117",
+        labels="",
+        sequence=1,
+        chain=_bytes("chain", number),
+        version=1,
+        mac=_bytes("mac", number),
+    )
+
+
+def entry(card: CardRecord, amount: int | None = None) -> EntryRecord:
+    """
+    Make the newest entry of *card*: its initial credit, or a change by *amount*.
+    """
+    return EntryRecord(
+        card=card.id,
+        sequence=card.sequence,
+        extension=card.extension,
+        batch=card.batch,
+        serial=card.serial,
+        kind="initial" if amount is None else "recharge",
+        amount=card.credit if amount is None else amount,
+        credit_left=card.credit,
+        held_left=card.held,
+        order_number=card.order_number,
+        operation=None,
+        created_at=card.created_at + card.sequence,
+        actor="alice",
+        prefix="",
+        sealed_rest=b"",
+        started_at=None,
+        seconds=None,
+        charged_seconds=None,
+        rate=None,
+        tariff="",
+        mac=card.chain,
+    )
+
+
+def new(*numbers: int) -> list[tuple[CardRecord, EntryRecord]]:
+    """
+    Make new cards with their initial entries.
+    """
+    return [(card(number), entry(card(number))) for number in numbers]
+
+
+def recharged(card: CardRecord, amount: int = 1) -> tuple[CardRecord, EntryRecord]:
+    """
+    Make what a recharge of *card* writes: the card as it is then, and the entry.
+    """
+    after = card._replace(
+        credit=card.credit + amount,
+        total_credit=card.total_credit + amount,
+        recharge_count=card.recharge_count + 1,
+        sequence=card.sequence + 1,
+        version=card.version + 1,
+    )
+
+    return after, entry(after, amount)
+
+
+def removed_version(card: CardRecord) -> tuple[bytes, int]:
+    """
+    Name *card* and its version, as `Changes.remove` wants them.
+    """
+    return card.id, card.version
+
+
+def operation(number: int) -> bytes:
+    """
+    Make the key of an operation.
+    """
+    return _bytes("operation", number)
+
+
+def audit(number: int) -> AuditRecord:
+    """
+    Make an audit entry. Its id grows with *number*.
+    """
+    return AuditRecord(
+        id=number.to_bytes(16, "big"),
+        created_at=EPOCH + number,
+        actor="alice",
+        verb="reveal",
+        extension="0003*215",
+        detail=f'{{"number": {number}}}',
+        mac=_bytes("audit", number),
+    )
+
+
+def tally_after(steps: int) -> CardRecord:
+    """
+    Make the card that counts the steps, as it is after so many of them.
+    """
+    made = card(TALLY)
+
+    return made._replace(credit=made.credit + steps, sequence=1 + steps, version=1 + steps)
+
+
+def step(number: int) -> Changes:
+    """
+    Make a commit that writes something of every kind, the step *number* of a row that begins with 1.
+    """
+    tally = tally_after(number)
+
+    return Changes(
+        new=new(*range(number * PER_STEP, (number + 1) * PER_STEP)),
+        replace=[(tally, tally.version - 1)],
+        entries=[entry(tally, 1)._replace(operation=operation(number))],
+        documents=[(Document(f"step/{number:06}", bytes(number), version=1), 0)],
+        counters=[CounterChange("steps", 1, ceiling=number)],
+        audit=[audit(number)],
+    )
+
+
+@attrs.frozen
+class Flood:
+    """
+    Very many new cards that are made while they are iterated, and can be iterated again.
+
+    Attributes:
+        size: How many.
+        first: The number of the first.
+        repeat: The number of the card whose index the last one repeats; None if it repeats none.
+    """
+
+    size: int
+    first: int = 0
+    repeat: int | None = None
+
+    def __iter__(self) -> Iterator[tuple[CardRecord, EntryRecord]]:
+        for number in range(self.first, self.first + self.size):
+            made = card(number)._replace(batch="FLOOD")
+            if self.repeat is not None and number == self.first + self.size - 1:
+                made = made._replace(index=card(self.repeat).index)
+            yield made, entry(made)
+
+
+def page_of(query: Q, after: Position | None, limit: int) -> Q:
+    """
+    Ask for another page of the same search.
+    """
+    page = copy.copy(query)
+    # `attrs.evolve` would take millionths for whole units.
+    object.__setattr__(page, "after", after)
+    object.__setattr__(page, "limit", limit)
+
+    return page
+
+
+def paged(read: Callable[[Q], Sequence[R]], query: Q, limit: int, at_most: int) -> list[R]:
+    """
+    Read page after page up to the first empty one.
+
+    Raises:
+        AssertionError: If a page is longer than *limit*, or there are more than *at_most* records.
+    """
+    records: list[R] = []
+    after = query.after
+    while page := read(page_of(query, after, limit)):
+        records += page
+        after = query.position(page[-1])
+        assert len(page) <= limit, "a page is longer than its limit"
+        assert len(records) <= at_most, "the pages give more records than there are: they repeat some"
+
+    return records
+
+
+def every_document(store: Store, prefix: str = "", limit: int = 1000) -> list[Document]:
+    """
+    Read all documents, page by page.
+    """
+    documents: list[Document] = []
+    after = ""
+    while page := store.documents(prefix, after=after, limit=limit):
+        assert page[-1].key > after, "a page of documents does not go on after the one before"
+        documents += page
+        after = page[-1].key
+
+    return documents
+
+
+def contents(store: Store) -> tuple[list[CardRecord], list[EntryRecord], list[Document], list[AuditRecord], list[int]]:
+    """
+    Read everything that the numbers of this module can have written.
+    """
+    many = 10_000_000
+
+    return (
+        paged(store.cards, CardQuery(), 10_000, many),
+        paged(store.entries, EntryQuery(), 10_000, many),
+        every_document(store),
+        list(store.audit(limit=10_000)),
+        list(store.counters(["steps", "active"]).values()),
+    )

@@ -1,0 +1,304 @@
+"""
+The engine of the shell: read, let a rule decide, commit, and do it again where something changed meanwhile.
+
+Here are also what every write has in common: who acts, when, its entry in the audit trail, and the memory that makes the same
+operation happen only once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Generic, TypeAlias, TypeVar
+
+import attrs
+
+from voipcard.core.codes import RandomSource
+from voipcard.core.license import License, Quota
+from voipcard.core.moments import from_micros, to_micros
+from voipcard.core.policy import Policy
+from voipcard.errors import (
+    CeilingError,
+    DuplicateError,
+    OperationConflictError,
+    QuotaExceededError,
+    StaleError,
+    StoreError,
+    TamperedError,
+    UnknownCardError,
+)
+from voipcard.records import Records
+from voipcard.stores.contract import AuditRecord, CardRecord, Changes, CounterChange, Document, Store
+
+__all__ = ["AuditEntry", "Decision", "Engine", "Progress"]
+
+T = TypeVar("T")
+
+Clock: TypeAlias = Callable[[], datetime]
+Progress: TypeAlias = Callable[[int, int | None], None]
+"""Is told how much is done and, where that is known, of how much."""
+
+CHUNK: Final = 1000
+"""How many cards one commit changes at most, so that others need not wait for long."""
+
+LICENSE: Final = "license"
+ACTIVE: Final = "active"
+
+_ATTEMPTS: Final = 200
+_LONGEST_PAUSE: Final = 0.02
+
+
+@attrs.frozen
+class AuditEntry:
+    """
+    Something that was done to the book.
+
+    Attributes:
+        created_at: When, in UTC.
+        actor: Who did it; empty if nobody said.
+        verb: What was done.
+        extension: The extension it was done to; empty for the book as a whole.
+        detail: The rest: serials, counts, amounts; never a secret.
+        id: Its 16 bytes in the store: where to go on reading.
+    """
+
+    created_at: datetime
+    actor: str
+    verb: str
+    extension: str
+    detail: Mapping[str, Any]
+    id: bytes = attrs.field(repr=False)
+
+
+@attrs.frozen
+class Decision(Generic[T]):
+    """
+    What a rule decided after reading: what to commit, what to answer, and what to remember for the same operation again.
+
+    Attributes:
+        changes: What to commit; None to write nothing.
+        answer: What the caller is told.
+        memo: What the answer can be built from once more, as JSON without secrets.
+    """
+
+    changes: Changes | None
+    answer: T
+    memo: Any = None
+
+
+@attrs.frozen
+class Engine:
+    """
+    One book as the verbs see it.
+
+    Attributes:
+        store: Where the book is kept.
+        records: Its keys at work.
+        clock: Where time comes from.
+        draw: Where random codes and PINs come from.
+        policy: What is refused as too risky.
+        actor: Who acts; empty if nobody said.
+    """
+
+    store: Store
+    records: Records
+    clock: Clock
+    draw: RandomSource
+    policy: Policy
+    actor: str = ""
+
+    def now(self) -> int:
+        """
+        Give the time, in microseconds.
+        """
+        return to_micros(self.clock())
+
+    def new_id(self, number: int = 0) -> bytes:
+        """
+        Give 16 bytes that sort by time, then by *number*, and that nobody else gives.
+        """
+        return (self.now() // 1000).to_bytes(6, "big") + number.to_bytes(4, "big") + os.urandom(6)
+
+    # Committing
+
+    def run(self, decide: Callable[[StoreError | None], Decision[T]]) -> T:
+        """
+        Decide and commit, again and again while others are faster.
+
+        Args:
+            decide: Reads and decides. It is given what the commit before was refused for; None at first.
+        """
+        refusal: StoreError | None = None
+        for attempt in range(_ATTEMPTS):
+            decision = decide(refusal)
+            if decision.changes is None:
+                return decision.answer
+            try:
+                self.store.commit(decision.changes)
+            except (StaleError, DuplicateError) as error:
+                refusal = error
+                time.sleep(min(_LONGEST_PAUSE, 0.0005 * 2 ** min(attempt, 10)) * os.urandom(1)[0] / 255)
+            except CeilingError as error:
+                raise self._quota_exceeded(error, decision.changes) from error
+            else:
+                return decision.answer
+        assert refusal is not None
+        raise refusal
+
+    def once(
+        self,
+        verb: str,
+        operation: str | None,
+        content: object,
+        *,
+        decide: Callable[[StoreError | None], Decision[T]],
+        replay: Callable[[Any], T],
+    ) -> T:
+        """
+        Do what *operation* names only once, also over crashes and processes.
+
+        Args:
+            verb: What is done.
+
+            operation: Its name; None to do it every time.
+
+            content: What is asked for. The same operation with another content is refused.
+
+            decide: As for `run`.
+
+            replay: Builds the first answer again from its memo.
+
+        Raises:
+            OperationConflictError: If *operation* was used for something else.
+        """
+        if operation is None:
+            return self.run(decide)
+        key = "operation/" + self.records.operation("operation", operation).hex()
+        digest = self.records.digest([verb, content])
+
+        def decide_once(refusal: StoreError | None) -> Decision[T]:
+            if document := self.store.document(key):
+                remembered = self.records.value(document)
+                if remembered["content"] != digest:
+                    raise OperationConflictError(verb)
+                return Decision(None, replay(remembered["memo"]))
+            decision = decide(refusal)
+            memory = self.records.document(key, {"content": digest, "memo": decision.memo}, version=1)
+            changes = decision.changes or Changes()
+
+            return attrs.evolve(
+                decision, changes=attrs.evolve(changes, documents=[*changes.documents, (memory, 0)])
+            )
+
+        return self.run(decide_once)
+
+    def audited(self, verb: str, *, extension: str = "", **detail: object) -> Sequence[AuditRecord]:
+        """
+        Give the entry that a write leaves in the audit trail.
+        """
+        text = json.dumps(detail, separators=(",", ":"), sort_keys=True)
+
+        return [self.records.audited(AuditRecord(self.new_id(), self.now(), self.actor, verb, extension, text, b""))]
+
+    # Reading
+
+    def value(self, key: str) -> tuple[Any, int]:
+        """
+        Give the value of a document and its version; None and 0 if there is none.
+        """
+        document = self.store.document(key)
+
+        return (self.records.value(document), document.version) if document else (None, 0)
+
+    def values(self, prefix: str) -> Iterable[tuple[Document, Any]]:
+        """
+        Give the documents whose keys begin with *prefix*, page by page.
+        """
+        after = ""
+        while page := self.store.documents(prefix, after=after):
+            for document in page:
+                yield document, self.records.value(document)
+            after = page[-1].key
+
+    def card(self, extension: str, serial: str) -> CardRecord:
+        """
+        Give a card of an extension, unchanged from outside.
+
+        Raises:
+            UnknownCardError: If there is none.
+
+            TamperedError: If somebody changed it.
+        """
+        record = self.store.find(serial=serial)
+        if record is None or record.extension != extension:
+            raise UnknownCardError(serial)
+        if record.serial != serial:
+            raise TamperedError(serial, "record")
+
+        return self.records.checked(record)
+
+    # License
+
+    def license(self) -> tuple[License, int]:
+        """
+        Give the license of the book, and the version of its document.
+        """
+        value, version = self.value(LICENSE)
+
+        return License(**value) if value else License.unlimited(), version
+
+    def quota(self) -> Quota:
+        """
+        Give how many codes of the book may be active, and how many are.
+        """
+        return Quota(self.license()[0].max_active_codes, self.store.counters([ACTIVE])[ACTIVE])
+
+    def activating(self, extension: str, count: int) -> Changes:
+        """
+        Give what a commit needs so that *count* more codes are active; fewer if it is negative.
+
+        The license is read here and required to be the same at the commit, so that the quota holds however many
+        processes activate codes at once.
+        """
+        license_, version = self.license()
+        counters = [
+            CounterChange(ACTIVE, count, license_.max_active_codes),
+            CounterChange(f"{ACTIVE}/{extension}", count),
+        ]
+
+        return Changes(counters=counters if count else (), require=[(LICENSE, version)] if count > 0 else ())
+
+    def refuse_over_quota(self, requested: int) -> None:
+        """
+        Refuse what could not be activated now, for a dry run or before long work.
+
+        Raises:
+            QuotaExceededError: If *requested* more active codes do not fit.
+        """
+        quota = self.quota()
+        if quota.limit is not None and quota.active + requested > quota.limit and requested > 0:
+            raise QuotaExceededError(quota.limit, quota.active, requested)
+
+    def _quota_exceeded(self, error: CeilingError, changes: Changes) -> QuotaExceededError:
+        [(key, value)] = error.counters
+        [change] = [change for change in changes.counters if change.key == key]
+        assert change.ceiling is not None
+
+        return QuotaExceededError(change.ceiling, value, change.delta)
+
+    def audit_entry(self, record: AuditRecord) -> AuditEntry:
+        """
+        Give an audit entry as people see it.
+
+        Raises:
+            TamperedError: If it was changed from outside.
+        """
+        if self.records.audited(record).mac != record.mac:
+            raise TamperedError(record.id.hex(), "audit entry")
+
+        return AuditEntry(
+            from_micros(record.created_at), record.actor, record.verb, record.extension, json.loads(record.detail), record.id
+        )
