@@ -1,0 +1,94 @@
+"""
+Prepaid calling-card codes: drawn, sealed, sold, recharged and searched, exactly once and without a secret in the store.
+
+Everything here is loaded when it is first used, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from voipcard import errors, sheets, stores
+    from voipcard.book import CardBook, Extension
+    from voipcard.core.cards import Batch, CardCode, Handout, NewCard
+    from voipcard.core.codes import DIGITS, UNAMBIGUOUS, CodeFormat, plan_code_length
+    from voipcard.core.credit import UNLIMITED, Credit
+    from voipcard.core.ledger import LedgerEntry
+    from voipcard.core.license import License, Quota
+    from voipcard.core.pins import NO_PIN, PinFormat
+    from voipcard.core.policy import Policy
+    from voipcard.core.query import CardQuery
+    from voipcard.errors import VoipcardError
+    from voipcard.keyring import KeyFile, KeyProvider, KeyVariable
+    from voipcard.opening import open_book
+    from voipcard.searching import Page
+    from voipcard.transact import AuditEntry
+    from voipcard.verifying import Finding, Verification
+
+__all__ = [
+    "DIGITS",
+    "NO_PIN",
+    "UNAMBIGUOUS",
+    "UNLIMITED",
+    "AuditEntry",
+    "Batch",
+    "CardBook",
+    "CardCode",
+    "CardQuery",
+    "CodeFormat",
+    "Credit",
+    "Extension",
+    "Finding",
+    "Handout",
+    "KeyFile",
+    "KeyProvider",
+    "KeyVariable",
+    "LedgerEntry",
+    "License",
+    "NewCard",
+    "Page",
+    "PinFormat",
+    "Policy",
+    "Quota",
+    "Verification",
+    "VoipcardError",
+    "errors",
+    "open_book",
+    "plan_code_length",
+    "sheets",
+    "stores",
+]
+
+_HOMES: Final = {
+    "book": ("CardBook", "Extension"),
+    "core.cards": ("Batch", "CardCode", "Handout", "NewCard"),
+    "core.codes": ("DIGITS", "UNAMBIGUOUS", "CodeFormat", "plan_code_length"),
+    "core.credit": ("UNLIMITED", "Credit"),
+    "core.ledger": ("LedgerEntry",),
+    "core.license": ("License", "Quota"),
+    "core.pins": ("NO_PIN", "PinFormat"),
+    "core.policy": ("Policy",),
+    "core.query": ("CardQuery",),
+    "errors": ("VoipcardError",),
+    "keyring": ("KeyFile", "KeyProvider", "KeyVariable"),
+    "opening": ("open_book",),
+    "searching": ("Page",),
+    "transact": ("AuditEntry",),
+    "verifying": ("Finding", "Verification"),
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in {"errors", "sheets", "stores"}:
+        return import_module(f"{__name__}.{name}")
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{home}"), name)
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from voipcard.errors import KeyMismatchError, KeyMissingError, TamperedError
+from voipcard.errors import KeyMismatchError, KeyMissingError, StoreReadOnlyError, TamperedError
 
 __all__ = ["KeyFile", "KeyProvider", "KeyVariable", "Keyring"]
 
@@ -128,11 +128,16 @@ class KeyFile(_LocalKey):
     def create(self) -> None:
         """
         Make the file with a new key and the permissions 0600, on the disk when this returns; keep one that is there.
+
+        Raises:
+            StoreReadOnlyError: If the file cannot be made in its folder.
         """
         try:
             handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         except FileExistsError:
             return
+        except OSError as error:
+            raise StoreReadOnlyError(f"{self.path.name} cannot be created: {error.strerror}") from error
         try:
             os.write(handle, os.urandom(KEY_SIZE).hex().encode() + b"\n")
             os.fsync(handle)

@@ -51,6 +51,13 @@ _ATTEMPTS: Final = 200
 _LONGEST_PAUSE: Final = 0.02
 
 
+def chunk_operation(operation: str | None, number: int) -> str | None:
+    """
+    Name the part of an operation that one of its commits does, so that what was interrupted can be resumed.
+    """
+    return operation if operation is None or number == 0 else f"{operation}\n{number}"
+
+
 @attrs.frozen
 class AuditEntry:
     """
@@ -156,6 +163,7 @@ class Engine:
         *,
         decide: Callable[[StoreError | None], Decision[T]],
         replay: Callable[[Any], T],
+        dry_run: bool = False,
     ) -> T:
         """
         Do what *operation* names only once, also over crashes and processes.
@@ -170,6 +178,8 @@ class Engine:
             decide: As for `run`.
 
             replay: Builds the first answer again from its memo.
+
+            dry_run: Whether nothing must be written, because *decide* only tells what would happen.
 
         Raises:
             OperationConflictError: If *operation* was used for something else.
@@ -186,6 +196,8 @@ class Engine:
                     raise OperationConflictError(verb)
                 return Decision(None, replay(remembered["memo"]))
             decision = decide(refusal)
+            if dry_run:
+                return decision
             memory = self.records.document(key, {"content": digest, "memo": decision.memo}, version=1)
             changes = decision.changes or Changes()
 

@@ -12,7 +12,7 @@ from typing import Final, Literal, NoReturn, TypeAlias, overload
 import attrs
 
 from voipcard.core.credit import Amount, Credit
-from voipcard.errors import AmountError, InvalidCodeError, InvalidPinError, InvalidValueError
+from voipcard.errors import AmountError, InvalidCodeError, InvalidPinError, InvalidValueError, Problem
 
 __all__ = ["Batch", "CardCode", "Handout", "Kind", "NewCard", "canonical_caller_id", "canonical_code"]
 
@@ -279,16 +279,16 @@ class Batch(Sequence[Handout]):
         id: The first part of the cards' serials; empty after a dry run.
         extension: The number of the Calling Card extension.
         size: How many cards were made.
-        credit: Their initial credit together; Unlimited if one of them is.
         handouts: The codes and PINs; empty after a dry run.
+        warnings: What an upload accepted although it should be looked at.
         replayed: Whether the operation had been done before and this is its first result again.
     """
 
     id: str = attrs.field(eq=False)
     extension: str
     size: int
-    credit: Credit
     handouts: Sequence[Handout] = attrs.field(eq=False, repr=False)
+    warnings: tuple[Problem, ...] = ()
     replayed: bool = attrs.field(default=False, eq=False)
 
     @overload

@@ -156,7 +156,7 @@ def _mod37_36() -> _Machine:
 def _machine(scheme: CheckDigit) -> _Machine:
     makers = {"verhoeff": _verhoeff, "luhn": _luhn, "damm": _damm, "mod37_36": _mod37_36}
     if scheme not in makers:
-        raise InvalidValueError("scheme", "has to be verhoeff, luhn, damm or mod37_36")
+        raise InvalidValueError("check_digit", "has to be verhoeff, luhn, damm, mod37_36 or none")
 
     return makers[scheme]()
 

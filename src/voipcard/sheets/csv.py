@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, BinaryIO, Final
 
@@ -18,7 +18,9 @@ from voipcard.sheets.rows import Cell, CellKind, Table
 __all__ = ["ANNOUNCEMENT", "Writer", "read"]
 
 ANNOUNCEMENT: Final = "#voipcard-csv/1;guard=apostrophe"
-"""The header of the last column, which is empty. It says that an apostrophe before each dangerous text is not part of it."""
+"""
+The header of the last column, which is empty. It says that the apostrophe before each dangerous text is not part of it.
+"""
 
 _DANGEROUS: Final = frozenset("=+-@\t\r\n＝＋－＠'")  # noqa: RUF001 - the full-width signs are meant
 """
@@ -65,7 +67,7 @@ class Writer:
     """
 
     def __init__(self, stream: BinaryIO, table: Table, *, separator: str = ",") -> None:
-        self._text = io.TextIOWrapper(stream, "utf-8-sig", newline="", write_through=False)
+        self._text = io.TextIOWrapper(stream, "utf-8-sig", newline="")
         self._writer = csv.writer(self._text, delimiter=_checked(separator), quoting=csv.QUOTE_ALL)
         self._cells = [_TEXT[column.kind] for column in table.columns]
         self._header = [_guarded(column.header) for column in table.columns]
@@ -110,7 +112,7 @@ class Writer:
             yield fields
 
 
-def read(stream: BinaryIO, *, separator: str = ",") -> Iterator[list[str]]:
+def read(stream: BinaryIO, *, separator: str = ",") -> Generator[list[str]]:
     """
     Read a CSV file, row by row, as plain text.
 
@@ -137,15 +139,15 @@ def read(stream: BinaryIO, *, separator: str = ",") -> Iterator[list[str]]:
             if number == 1:
                 announced = row[-1:] == [ANNOUNCEMENT]
             if max(map(len, row), default=0) > MAX_FIELD_LENGTH:
-                raise SheetError("field_too_long", f"row {number} has a field of more than {MAX_FIELD_LENGTH} characters")
+                raise SheetError(
+                    "field_too_long", f"row {number} has a field of more than {MAX_FIELD_LENGTH} characters"
+                )
             yield [_unguarded(field) for field in row[:-1]] if announced else row
     except csv.Error:
         raise SheetError("quotes", f"after row {number} a quote is not closed, or closed too early") from None
     except UnicodeDecodeError:
         # The original holds what was to be decoded: codes and PINs.
         raise SheetError("encoding", f"after row {number} the file is not UTF-8: save it as 'CSV UTF-8'") from None
-    finally:
-        text.detach()
 
 
 def _checked(separator: str) -> str:

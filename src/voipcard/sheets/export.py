@@ -14,7 +14,7 @@ from voipcard.core.cards import CardCode, Handout
 from voipcard.core.ledger import LedgerEntry
 from voipcard.errors import SheetError
 from voipcard.sheets import csv, files, xlsx
-from voipcard.sheets.rows import Cell, Table, table_of
+from voipcard.sheets.rows import Cell, table_of
 
 __all__ = ["write"]
 
@@ -53,7 +53,7 @@ def write(
         values: A `Batch`, a search, a history or any other iterable of one kind of value; it is read once, as a stream.
             Without any value the file has only a header: that of hand-outs for a `Batch`, else that of the card list.
 
-        progress: Called with the number of rows written and, if known, of all rows: after every thousand and at the end.
+        progress: Called after every thousand rows and at the end with how many were written and, if known, of how many.
 
     Returns:
         The number of rows written, without the header.

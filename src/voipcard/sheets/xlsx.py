@@ -9,7 +9,7 @@ import enum
 import re
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import islice
@@ -21,7 +21,7 @@ from voipcard.sheets.files import MAX_FIELD_LENGTH
 from voipcard.sheets.rows import Cell, Table
 
 if TYPE_CHECKING:
-    from openpyxl.cell import WriteOnlyCell
+    from openpyxl.cell import Cell as WrittenCell
     from openpyxl.workbook import Workbook
 
 __all__ = ["FoundCell", "Unusable", "Writer", "read"]
@@ -129,7 +129,8 @@ class Writer:
         """
         Remove what was written so far, clear text included. openpyxl would keep it until the process ends.
         """
-        for sheet in self._book.worksheets:
+        sheets: list[Any] = self._book.worksheets
+        for sheet in sheets:
             with contextlib.suppress(Exception):
                 sheet.close()
             with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -151,11 +152,11 @@ class Writer:
             header.append(cell)
         self._append(header)
 
-    def _append(self, row: list[WriteOnlyCell | None]) -> None:
+    def _append(self, row: Sequence[WrittenCell | None]) -> None:
         self._sheet.append(row)
         self._rows += 1
 
-    def _cell(self, kind: str, cell: Cell) -> WriteOnlyCell | None:
+    def _cell(self, kind: str, cell: Cell) -> WrittenCell | None:
         if cell is None:
             return None
         if isinstance(cell, str):
@@ -170,21 +171,24 @@ class Writer:
 
         return self._formatted(kind, cell)
 
-    def _formatted(self, kind: str, value: Decimal | datetime | int | None) -> WriteOnlyCell:
+    def _formatted(self, kind: str, value: Decimal | datetime | int | None) -> WrittenCell:
         from openpyxl.cell import WriteOnlyCell
 
-        cell = WriteOnlyCell(self._sheet, value)
+        cell = WriteOnlyCell(self._sheet)
+        cell.value = value
         cell.number_format = _FORMATS[kind]
 
         return cell
 
-    def _text_cell(self, text: str) -> WriteOnlyCell:
+    def _text_cell(self, text: str) -> WrittenCell:
         """
         Make a cell that stays text, also after somebody has edited it. openpyxl would take `=…` for a formula.
         """
         escaped = _escaped(text)
         if len(escaped) > _MAX_CELL_LENGTH:
-            raise SheetError("too_long", f"a text of more than {_MAX_CELL_LENGTH:,} characters does not fit into a cell")
+            raise SheetError(
+                "too_long", f"a text of more than {_MAX_CELL_LENGTH:,} characters does not fit into a cell"
+            )
         if not _is_unicode(escaped):
             raise SheetError("not_text", "a text with half a character cannot be written")
         cell = self._formatted("text", None)
@@ -208,13 +212,13 @@ def _understood() -> Iterator[None]:
     try:
         with warnings.catch_warnings(action="ignore"):
             yield
-    except (VoipcardError, OSError):
+    except VoipcardError:
         raise
     except Exception:  # noqa: BLE001 - there is no telling what they raise
         raise SheetError("not_a_workbook", "the file is not an Excel workbook, or is damaged") from None
 
 
-def read(stream: BinaryIO) -> Iterator[list[FoundCell]]:
+def read(stream: BinaryIO) -> Generator[list[FoundCell]]:
     """
     Read the first sheet of a workbook, row by row. The sheets after it have to be empty.
 
@@ -238,7 +242,7 @@ def read(stream: BinaryIO) -> Iterator[list[FoundCell]]:
             raise SheetError("not_a_workbook", "the workbook has no sheet")
         yield from sheets[0]
         for other in sheets[1:]:
-            if any(cell != "" for row in other for cell in row):
+            if any(other):
                 raise SheetError("sheets", "the workbook has rows on more than one sheet: put them on the first one")
 
 
@@ -266,7 +270,7 @@ def _found_rows(sheet: Any) -> Iterator[list[FoundCell]]:  # noqa: ANN401 - open
         rows = sheet.iter_rows(max_col=MAX_COLUMNS + 1)
     while True:
         with _understood():
-            chunk = [[_found(cell) for cell in row] for row in islice(rows, _CHUNK)]
+            chunk = [_trimmed([_found(cell) for cell in row]) for row in islice(rows, _CHUNK)]
         if not chunk:
             return
         for row in chunk:
@@ -278,10 +282,17 @@ def _found_rows(sheet: Any) -> Iterator[list[FoundCell]]:  # noqa: ANN401 - open
 def _check_row(number: int, row: list[FoundCell]) -> None:
     if number > MAX_ROWS:
         raise SheetError("too_large", f"the sheet has more than {MAX_ROWS:,} rows")
-    if len(row) > MAX_COLUMNS and row[MAX_COLUMNS] != "":
+    if len(row) > MAX_COLUMNS:
         raise SheetError("too_large", f"row {number} has more than {MAX_COLUMNS} columns")
     if any(isinstance(cell, str) and len(cell) > MAX_FIELD_LENGTH for cell in row):
         raise SheetError("field_too_long", f"row {number} has a field of more than {MAX_FIELD_LENGTH} characters")
+
+
+def _trimmed(row: list[FoundCell]) -> list[FoundCell]:
+    while row and row[-1] == "":
+        row.pop()
+
+    return row
 
 
 def _found(cell: Any) -> FoundCell:  # noqa: ANN401 - openpyxl has several types for it

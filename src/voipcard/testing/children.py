@@ -264,7 +264,11 @@ def keep_committing(store: Store, line: Connection, size: int, _: int) -> tuple[
     while not _told(line):
         began = time.perf_counter()
         try:
-            store.commit(Changes(documents=[(Document(f"small/{commits}", b"", version=1), 0)]))
+            store.commit(
+                Changes(
+                    documents=[(Document(f"small/{commits}", b"", version=1), 0)], counters=[CounterChange("small", 1)]
+                )
+            )
         except StoreError as error:
             wrong.append(f"{type(error).__name__}: {error}")
         longest = max(longest, time.perf_counter() - began)

@@ -260,10 +260,12 @@ class ReadContract(Proofs):
                         break
                     seen += page
                     after = query.position(page[-1])
-                    gone = [there.pop(chance.choice(sorted(there))) for _ in range(3)]
-                    added = samples.new(*range(turn * 1000, turn * 1000 + 5))
-                    like = [(card._replace(created_at=gone[0].created_at, credit=0), entry) for card, entry in added]
-                    store.commit(Changes(new=like, remove=[samples.removed_version(card) for card in gone]))
+                    if turn < 9:  # A page that is never full again would have to come to an end.
+                        gone = [page[-1], *(there[id] for id in chance.sample(sorted(set(there) - {page[-1].id}), 2))]
+                        added = samples.new(*range(turn * 1000, turn * 1000 + 5))
+                        like = [(card._replace(created_at=gone[1].created_at, credit=0), entry) for card, entry in added]
+                        store.commit(Changes(new=like, remove=[samples.removed_version(card) for card in gone]))
+                        there = {id: card for id, card in there.items() if card not in gone}
 
                 positions = [query.position(card) for card in seen]
 

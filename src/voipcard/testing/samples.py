@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 import attrs
 
@@ -18,8 +18,10 @@ __all__ = [
     "EPOCH",
     "Flood",
     "audit",
+    "begin_steps",
     "card",
     "contents",
+    "contents_after",
     "entry",
     "every_document",
     "new",
@@ -42,6 +44,7 @@ PER_STEP: Final = 20
 
 Q = TypeVar("Q", CardQuery, EntryQuery)
 R = TypeVar("R", CardRecord, EntryRecord)
+Contents: TypeAlias = tuple[list[CardRecord], list[EntryRecord], list[Document], list[AuditRecord], list[int]]
 
 
 def _bytes(name: str, number: int) -> bytes:
@@ -187,6 +190,31 @@ def step(number: int) -> Changes:
     )
 
 
+def begin_steps(store: Store) -> None:
+    """
+    Write what the steps go on from.
+    """
+    tally = tally_after(0)
+    store.commit(Changes(new=[(tally, entry(tally))]))
+
+
+def contents_after(steps: int) -> Contents:
+    """
+    Make what a store holds after so many steps.
+    """
+    numbers = range(1, steps + 1)
+    made = [pair for number in numbers for pair in step(number).new]
+    tallied = [entry(tally_after(0)), *(each for number in numbers for each in step(number).entries)]
+
+    return (
+        [*(card for card, _ in made), tally_after(steps)],
+        [*(each for _, each in made), *tallied],
+        [document for number in numbers for document, _ in step(number).documents],
+        [audit(number) for number in numbers],
+        [steps, 0],
+    )
+
+
 @attrs.frozen
 class Flood:
     """
@@ -254,7 +282,7 @@ def every_document(store: Store, prefix: str = "", limit: int = 1000) -> list[Do
     return documents
 
 
-def contents(store: Store) -> tuple[list[CardRecord], list[EntryRecord], list[Document], list[AuditRecord], list[int]]:
+def contents(store: Store) -> Contents:
     """
     Read everything that the numbers of this module can have written.
     """

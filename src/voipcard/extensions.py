@@ -1,0 +1,132 @@
+"""
+The Calling Card extensions of a book: their numbers, labels, and whether they are enabled.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import attrs
+
+from voipcard.core.cards import checked_text
+from voipcard.errors import InvalidValueError
+from voipcard.stores.contract import Changes, Document
+from voipcard.transact import Decision, Engine
+
+__all__ = ["ExtensionFacts", "change", "checked_number", "facts_of", "known_extensions"]
+
+_PREFIX: Final = "extension/"
+_NUMBER: Final = re.compile(r"[!-~]{1,64}", re.ASCII)
+
+
+@attrs.frozen
+class ExtensionFacts:
+    """
+    What the book knows about an extension besides its cards.
+
+    Attributes:
+        number: The number of the extension, such as `0003*215`.
+        id: 16 random bytes that its codes are indexed with.
+        label: What people call it.
+        enabled: Whether its cards may be used. They count against the license in any case.
+        created_at: When the book first knew of it.
+        version: The version of its document; 0 if the book does not know it yet.
+    """
+
+    number: str
+    id: bytes
+    label: str
+    enabled: bool
+    created_at: int
+    version: int
+
+    def document(self, engine: Engine) -> Document:
+        """
+        Give the document that keeps these facts, as the next version.
+        """
+        value = {
+            "id": self.id.hex(),
+            "label": self.label,
+            "enabled": self.enabled,
+            "created_at": self.created_at,
+        }
+
+        return engine.records.document(_PREFIX + self.number, value, version=self.version + 1)
+
+    def creation(self, engine: Engine) -> list[tuple[Document, int]]:
+        """
+        Give what a commit has to write so that the book knows the extension.
+        """
+        return [] if self.version else [(self.document(engine), 0)]
+
+
+def checked_number(number: str) -> str:
+    """
+    Accept the number of an extension: 1 to 64 printable ASCII characters without spaces.
+
+    Raises:
+        InvalidValueError: If it is something else.
+    """
+    if not _NUMBER.fullmatch(number):
+        raise InvalidValueError("extension", "has to be 1 to 64 printable ASCII characters without spaces")
+
+    return number
+
+
+def facts_of(engine: Engine, number: str) -> ExtensionFacts:
+    """
+    Give what the book knows about an extension; the facts of a new one if it knows nothing.
+    """
+    value, version = engine.value(_PREFIX + number)
+    if value is None:
+        return ExtensionFacts(number, os.urandom(16), label="", enabled=True, created_at=engine.now(), version=0)
+
+    return _facts(number, value, version)
+
+
+def known_extensions(engine: Engine) -> Iterator[ExtensionFacts]:
+    """
+    Give all extensions that the book knows, in the order of their numbers.
+    """
+    for document, value in engine.values(_PREFIX):
+        yield _facts(document.key.removeprefix(_PREFIX), value, document.version)
+
+
+def change(
+    engine: Engine,
+    number: str,
+    verb: str,
+    *,
+    label: str | None = None,
+    enabled: bool | None = None,
+    operation: str | None = None,
+) -> ExtensionFacts:
+    """
+    Label, enable or disable an extension. The book knows it from then on.
+    """
+    asked: dict[str, Any] = {} if label is None else {"label": checked_text("label", label)}
+    if enabled is not None:
+        asked["enabled"] = enabled
+
+    def decide(_: object) -> Decision[ExtensionFacts]:
+        before = facts_of(engine, number)
+        after = attrs.evolve(before, **asked)
+        audit = engine.audited(verb, extension=number, **asked)
+        changes = Changes(documents=[(after.document(engine), before.version)], audit=audit)
+
+        return Decision(changes, attrs.evolve(after, version=before.version + 1))
+
+    return engine.once(
+        verb, operation, [number, asked], decide=decide, replay=lambda _: facts_of(engine, number)
+    )
+
+
+def _facts(number: str, value: dict[str, Any], version: int) -> ExtensionFacts:
+    return ExtensionFacts(
+        number, bytes.fromhex(value["id"]), value["label"], value["enabled"], value["created_at"], version
+    )
+
+

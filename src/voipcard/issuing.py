@@ -1,0 +1,402 @@
+"""
+Making cards: drawing codes and PINs, adding codes of one's own, sealing both and committing them at once.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, overload
+
+import attrs
+
+from voipcard.core.cards import Batch, Handout, Kind, NewCard, checked_text
+from voipcard.core.codes import UNAMBIGUOUS, CodeFormat, draw_codes, draw_text, refuse_crowded, refuse_guessable
+from voipcard.core.credit import Amount, Credit
+from voipcard.core.ledger import opened
+from voipcard.core.moments import to_micros
+from voipcard.core.pins import PinFormat, check_pin, draw_pins
+from voipcard.errors import (
+    AmountError,
+    CardExistsError,
+    DuplicateError,
+    InvalidCodeError,
+    InvalidValueError,
+    Problem,
+    StoreError,
+    WeakPinError,
+)
+from voipcard.extensions import ExtensionFacts, facts_of
+from voipcard.records import NO_CHAIN
+from voipcard.searching import handouts_of_batch
+from voipcard.stores.contract import CardRecord, Changes, CounterChange, EntryRecord
+from voipcard.transact import ACTIVE, Decision, Engine, Progress
+
+__all__ = ["add", "generate"]
+
+CARDS: Final = "cards"
+"""The counter of all cards of an extension: `cards/<number>`."""
+
+_BATCH_LENGTH: Final = 4
+_SERIAL_DIGITS: Final = 6
+
+
+@attrs.frozen
+class _Rows:
+    """
+    New cards in clear text, column by column: a million of them would not fit as objects.
+    """
+
+    kinds: Sequence[Kind]
+    codes: Sequence[str]
+    pins: Sequence[str]
+    credits: Sequence[Credit]
+    order_numbers: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @classmethod
+    def of(cls, cards: Sequence[NewCard]) -> _Rows:
+        return cls(
+            [card.kind for card in cards],
+            [card.code for card in cards],
+            [card.pin for card in cards],
+            [card.credit for card in cards],
+            [card.order_number for card in cards],
+        )
+
+
+@attrs.frozen
+class _Terms:
+    """
+    What all cards of a batch have in common.
+    """
+
+    labels: tuple[str, ...]
+    expires_at: int | None
+    enabled: bool
+
+
+def terms(labels: Iterable[str], expires_at: datetime | None, *, enabled: bool) -> _Terms:
+    """
+    Accept what all cards of a batch have in common.
+
+    Raises:
+        InvalidValueError: If a label is empty, too long or has control characters, or the moment is not aware.
+    """
+    accepted = tuple(checked_text("label", label) for label in labels)
+    if "" in accepted:
+        raise InvalidValueError("label", "has no characters")
+
+    return _Terms(accepted, None if expires_at is None else to_micros(expires_at), enabled)
+
+
+def generate(
+    engine: Engine,
+    extension: str,
+    count: int,
+    common: _Terms,
+    *,
+    code_format: CodeFormat,
+    pin_format: PinFormat,
+    credit: Amount,
+    order_number: str,
+    operation: str | None,
+    dry_run: bool,
+    progress: Progress | None,
+) -> Batch:
+    """
+    Draw codes and PINs and make cards of them. See `Extension.generate`.
+    """
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise InvalidValueError("count", "has to be a whole number, 1 or more")
+    initial = Credit(credit)
+    if initial < Credit(0):
+        raise AmountError("negative")
+    order_number = checked_text("order_number", order_number)
+    drawn: _Rows | None = None
+
+    def rows(facts: ExtensionFacts, refusal: StoreError | None) -> _Rows:
+        nonlocal drawn
+        if drawn is None:
+            codes = draw_codes(code_format, count, engine.draw)
+        elif isinstance(refusal, DuplicateError) and refusal.indexes:
+            codes = _redrawn(engine, facts, code_format, drawn.codes, refusal.indexes)
+        else:
+            return drawn
+        pins = draw_pins(codes, pin_format, engine.draw)
+        drawn = _Rows(["code"] * count, codes, pins, [initial] * count, [order_number] * count)
+
+        return drawn
+
+    def decide(refusal: StoreError | None) -> Decision[Batch]:
+        facts = facts_of(engine, extension)
+        counters = engine.store.counters([f"{CARDS}/{extension}", f"{ACTIVE}/{extension}"])
+        refuse_crowded(code_format, counters[f"{CARDS}/{extension}"] + count, policy=engine.policy)
+        active = counters[f"{ACTIVE}/{extension}"] + count
+        refuse_guessable(code_format, active, pin_length=pin_format.length, policy=engine.policy)
+        if dry_run:
+            return _rehearsed(engine, extension, count, common)
+        engine.refuse_over_quota(count * common.enabled)
+
+        return _issued(engine, facts, rows(facts, refusal), common, "generate", refusal, progress=progress)
+
+    content = [extension, count, attrs.astuple(code_format), pin_format.length, str(initial), order_number]
+
+    return engine.once(
+        "generate",
+        operation,
+        [*content, attrs.astuple(common)],
+        decide=decide,
+        replay=lambda memo: _replayed(engine, extension, memo),
+        dry_run=dry_run,
+    )
+
+
+def add(
+    engine: Engine,
+    extension: str,
+    cards: Sequence[NewCard],
+    common: _Terms,
+    *,
+    code_format: CodeFormat | None,
+    allow_weak_pins: bool,
+    warnings: tuple[Problem, ...] = (),
+    operation: str | None,
+    dry_run: bool,
+    progress: Progress | None,
+) -> Batch:
+    """
+    Make cards of codes of one's own. See `Extension.add`.
+    """
+    _refuse_unfit(cards, code_format, allow_weak_pins=allow_weak_pins)
+
+    def decide(refusal: StoreError | None) -> Decision[Batch]:
+        facts = facts_of(engine, extension)
+        _refuse_known(engine, facts, cards)
+        if dry_run:
+            return _rehearsed(engine, extension, len(cards), common, warnings)
+        engine.refuse_over_quota(len(cards) * common.enabled)
+
+        return _issued(
+            engine, facts, _Rows.of(cards), common, "add", refusal, warnings=warnings, progress=progress
+        )
+
+    content = [[card.kind, card.code, card.pin, str(card.credit), card.order_number] for card in cards]
+
+    return engine.once(
+        "add",
+        operation,
+        [extension, content, attrs.astuple(common)],
+        decide=decide,
+        replay=lambda memo: _replayed(engine, extension, memo, warnings),
+        dry_run=dry_run,
+    )
+
+
+def _refuse_unfit(cards: Sequence[NewCard], code_format: CodeFormat | None, *, allow_weak_pins: bool) -> None:
+    """
+    Refuse codes that do not fit the format, weak PINs, and codes that the request has twice.
+    """
+    for row, card in enumerate(cards, 1):
+        try:
+            if code_format is not None and not card.caller_id:
+                code_format.check(card.code)
+            check_pin(card.pin, card.code, allow_weak=allow_weak_pins)
+        except (InvalidCodeError, WeakPinError) as error:
+            raise type(error)(error.name, error.reason, row if len(cards) > 1 else 0) from None
+    counts = Counter((card.kind, card.code) for card in cards)
+    if len(counts) < len(cards):
+        repeated = (row for row, card in enumerate(cards, 1) if counts[card.kind, card.code] > 1)
+        raise CardExistsError(tuple(repeated))
+
+
+def _refuse_known(engine: Engine, facts: ExtensionFacts, cards: Sequence[NewCard]) -> None:
+    if not facts.version:
+        return
+    indexes = [engine.records.index(facts.id, card.kind, card.code) for card in cards]
+    if known := engine.store.known(indexes=indexes):
+        raise CardExistsError(tuple(row for row, index in enumerate(indexes, 1) if index in known))
+
+
+def _redrawn(
+    engine: Engine, facts: ExtensionFacts, code_format: CodeFormat, codes: Sequence[str], taken: frozenset[bytes]
+) -> list[str]:
+    """
+    Draw again the codes that are taken.
+    """
+    kept = [code for code in codes if engine.records.index(facts.id, "code", code) not in taken]
+
+    return kept + draw_codes(code_format, len(codes) - len(kept), engine.draw, besides=codes)
+
+
+def _rehearsed(
+    engine: Engine, extension: str, count: int, common: _Terms, warnings: tuple[Problem, ...] = ()
+) -> Decision[Batch]:
+    engine.refuse_over_quota(count * common.enabled)
+
+    return Decision(None, Batch("", extension, count, handouts=(), warnings=warnings))
+
+
+def _issued(
+    engine: Engine,
+    facts: ExtensionFacts,
+    rows: _Rows,
+    common: _Terms,
+    verb: str,
+    refusal: StoreError | None,
+    *,
+    warnings: tuple[Problem, ...] = (),
+    progress: Progress | None,
+) -> Decision[Batch]:
+    # Where the first batch id was taken, a longer one is free.
+    batch = draw_text(UNAMBIGUOUS, _BATCH_LENGTH + (refusal is not None), engine.draw)
+    handouts = _Handouts(facts.number, batch, rows)
+    sealing = _Sealing(engine, facts, handouts, common, progress)
+    document = engine.records.document(
+        f"batch/{batch}", {"extension": facts.number, "size": len(rows), "created_at": sealing.now}, version=1
+    )
+    active = engine.activating(facts.number, len(rows) * common.enabled)
+    orders = sorted(set(rows.order_numbers))
+    changes = attrs.evolve(
+        active,
+        new=sealing,
+        documents=[(document, 0), *facts.creation(engine)],
+        counters=[*active.counters, CounterChange(f"{CARDS}/{facts.number}", len(rows))],
+        audit=engine.audited(
+            verb, extension=facts.number, batch=batch, count=len(rows), order_number=orders[0] if len(orders) == 1 else ""
+        ),
+    )
+    answer = Batch(batch, facts.number, len(rows), handouts, warnings)
+
+    return Decision(changes, answer, {"batch": batch, "size": len(rows)})
+
+
+def _replayed(
+    engine: Engine, extension: str, memo: Mapping[str, Any], warnings: tuple[Problem, ...] = ()
+) -> Batch:
+    """
+    Give the cards of a batch out again, as far as they are still there; that is audited first.
+    """
+    batch = memo["batch"]
+    engine.store.commit(Changes(audit=engine.audited("replay", extension=extension, batch=batch)))
+    return Batch(batch, extension, memo["size"], handouts_of_batch(engine, batch), warnings, replayed=True)
+
+
+class _Handouts(Sequence[Handout]):
+    """
+    The hand-outs of new cards, made when they are looked at.
+    """
+
+    def __init__(self, extension: str, batch: str, rows: _Rows) -> None:
+        self.rows: Final = rows
+        self.batch: Final = batch
+        self._extension: Final = extension
+        self._digits: Final = max(_SERIAL_DIGITS, len(str(len(rows))))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, position: int) -> Handout: ...
+    @overload
+    def __getitem__(self, position: slice) -> Sequence[Handout]: ...
+    def __getitem__(self, position: int | slice) -> Handout | Sequence[Handout]:
+        if isinstance(position, slice):
+            return [self[place] for place in range(*position.indices(len(self)))]
+        rows = self.rows
+        place = range(len(self))[position]
+
+        return Handout(
+            serial=self.serial(place + 1),
+            extension=self._extension,
+            kind=rows.kinds[place],
+            code=rows.codes[place],
+            pin=rows.pins[place],
+            credit=rows.credits[place],
+            order_number=rows.order_numbers[place],
+        )
+
+    def serial(self, number: int) -> str:
+        """
+        Give the serial of the card with this number, counted from 1.
+        """
+        return f"{self.batch}-{number:0{self._digits}d}"
+
+
+class _Sealing:
+    """
+    The records of new cards, sealed while a store takes them.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        facts: ExtensionFacts,
+        handouts: _Handouts,
+        common: _Terms,
+        progress: Progress | None,
+    ) -> None:
+        self.now: Final = engine.now()
+        self._engine: Final = engine
+        self._facts: Final = facts
+        self._handouts: Final = handouts
+        self._common: Final = common
+        self._progress: Final = progress or (lambda _done, _total: None)
+
+    def __iter__(self) -> Iterator[tuple[CardRecord, EntryRecord]]:
+        rows = self._handouts.rows
+        columns = zip(rows.kinds, rows.codes, rows.pins, rows.credits, rows.order_numbers, strict=True)
+        for number, (kind, code, pin, credit, order_number) in enumerate(columns, 1):
+            if number % 1000 == 0 or number == len(rows):
+                self._progress(number, len(rows))
+            yield self._sealed(number, kind, code, pin, credit, order_number)
+
+    def _sealed(
+        self, number: int, kind: Kind, code: str, pin: str, credit: Credit, order_number: str
+    ) -> tuple[CardRecord, EntryRecord]:
+        records = self._engine.records
+        card = self._engine.new_id(number)
+        pin_mac, sealed_pin = records.sealed_pin(card, pin)
+        record = CardRecord(
+            id=card,
+            serial=self._handouts.serial(number),
+            extension=self._facts.number,
+            batch=self._handouts.batch,
+            kind=kind,
+            index=records.index(self._facts.id, kind, code),
+            sealed_code=records.sealed_code(card, code),
+            pin_mac=pin_mac,
+            sealed_pin=sealed_pin,
+            key=records.keyring.active,
+            enabled=self._common.enabled,
+            credit=0,
+            total_credit=0,
+            held=0,
+            holds=b"",
+            next_hold_expiry=None,
+            recharge_count=0,
+            created_at=self.now,
+            first_used_at=None,
+            expires_at=self._common.expires_at,
+            order_number=order_number,
+            labels="\n".join(self._common.labels),
+            sequence=0,
+            chain=NO_CHAIN,
+            version=1,
+            mac=b"",
+        )
+        record, entry = records.posted(
+            record,
+            opened(credit),
+            kind="initial",
+            amount=credit,
+            order_number=order_number,
+            operation=None,
+            now=self.now,
+            actor=self._engine.actor,
+        )
+
+        return records.signed(record), entry

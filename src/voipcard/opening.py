@@ -1,0 +1,164 @@
+"""
+Opening a card book: the one place that knows which stores there are.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from voipcard.book import CardBook
+from voipcard.core.codes import RandomSource
+from voipcard.core.license import License
+from voipcard.core.policy import Policy
+from voipcard.errors import CurrencyError, InvalidValueError, KeyMissingError, StaleError
+from voipcard.keyring import KeyFile, Keyring, KeyProvider
+from voipcard.records import Records
+from voipcard.stores.contract import Changes, Document, Store
+from voipcard.stores.memory import MemoryStore
+from voipcard.stores.sqlite import SQLiteStore
+from voipcard.transact import Clock, Engine
+
+__all__ = ["open_book"]
+
+_KEYRING = "keyring"
+_BOOK = "book"
+_NO_CURRENCY = "XXX"
+"""ISO 4217: no currency is meant."""
+
+_CURRENCY = re.compile("[A-Z]{3}", re.ASCII)
+
+_log = logging.getLogger("voipcard")
+
+
+def open_book(
+    place: str | os.PathLike[str] | Store | None = None,
+    *,
+    currency: str | None = None,
+    key: KeyProvider | None = None,
+    license: License | None = None,
+    policy: Policy | None = None,
+    clock: Clock | None = None,
+    source: RandomSource = os.urandom,
+) -> CardBook:
+    """
+    Open a card book, or make a new one.
+
+    Args:
+        place:
+            The path of an SQLite file, which is made with the permissions 0600 if it does not exist; or a store; or None for
+            a book in memory that is gone when it is closed.
+
+        currency:
+            The ISO 4217 code of the currency of all amounts, such as `EUR`. Needed once, for a new book with a place; later it
+            is checked if it is given.
+
+        key:
+            What protects the book's keys. For a path it may be left out: then it is a file beside the database, named like
+            it with `.key` at the end, and made for a new book. The two must not share a backup.
+
+        license:
+            How many codes may be active. It is stored in the book if it differs from the one there, so that it holds for
+            every process. None leaves the book's own; a new book has no limit.
+
+        policy: What is refused as too easily guessed; None for the defaults of `Policy`.
+
+        clock: Where time comes from: gives an aware datetime. None for the system's clock.
+
+        source: Where codes, PINs and batch ids come from: gives so many random bytes. Keys never come from here.
+
+    Returns:
+        The book. Close it, or use it in a `with` block.
+
+    Raises:
+        CurrencyError: If the book is new and has no currency, or is kept in another one.
+
+        KeyMissingError: If the book exists and its key does not. Nothing was written.
+
+        KeyMismatchError: If the key is another one. Nothing was written.
+
+        NotABookError: If the file is something else.
+
+        SchemaError: If the book was written by a newer release.
+
+        StoreError: If the file cannot be opened or made.
+
+    Example:
+        >>> book = open_book("cards.db", currency="EUR")
+        >>> book.currency
+        'EUR'
+        >>> book.close()
+    """
+    now = clock or (lambda: datetime.now(UTC))
+    if currency is not None and not _CURRENCY.fullmatch(currency):
+        raise InvalidValueError("currency", "has to be an ISO 4217 code such as EUR")
+    if place is None:
+        store: Store = MemoryStore()
+        keyring, currency = Keyring.generate(), currency or _NO_CURRENCY
+    else:
+        store, key = _place(place, key, currency)
+        try:
+            keyring, currency = _unlocked(store, key, currency, now)
+        except BaseException:
+            store.close()
+            raise
+    engine = Engine(store, Records(keyring), now, source, policy or Policy())
+    book = CardBook(engine, currency)
+    if license is not None and license != book.license:
+        book.install_license(license)
+
+    return book
+
+
+def _place(
+    place: str | os.PathLike[str] | Store, key: KeyProvider | None, currency: str | None
+) -> tuple[Store, KeyProvider]:
+    if isinstance(place, Store):
+        if key is None:
+            raise KeyMissingError("the argument key")
+        return place, key
+    path = Path(place)
+    if not path.exists() or (path.is_file() and path.stat().st_size == 0):
+        if currency is None:
+            raise CurrencyError("", "")
+        key = key or _new_key(path)
+
+    return SQLiteStore(path), key or KeyFile(f"{path}.key")
+
+
+def _new_key(path: Path) -> KeyFile:
+    key = KeyFile(f"{path}.key")
+    key.create()
+    _log.warning("the key of %s is in %s: keep them in different backups", path.name, key.path.name)
+
+    return key
+
+
+def _unlocked(store: Store, key: KeyProvider, currency: str | None, clock: Clock) -> tuple[Keyring, str]:
+    document = store.document(_KEYRING)
+    if document is None:
+        if currency is None:
+            raise CurrencyError("", "")
+        keyring = Keyring.generate()
+        value = {"currency": currency, "created_at": clock().isoformat()}
+        documents = [
+            (Document(_KEYRING, keyring.wrap(key), 1), 0),
+            (Records(keyring).document(_BOOK, value, version=1), 0),
+        ]
+        try:
+            store.commit(Changes(documents=documents))
+        except StaleError:
+            # Another process made the book at the same moment: use what it made.
+            return _unlocked(store, key, currency, clock)
+        return keyring, currency
+    keyring = Keyring.unwrap(document.value, key)
+    book = store.document(_BOOK)
+    assert book is not None
+    kept = Records(keyring).value(book)["currency"]
+    if currency not in (None, kept):
+        raise CurrencyError(kept, currency or "")
+
+    return keyring, kept

@@ -1,0 +1,249 @@
+"""
+Changing credit by hand: recharges, exactly once per order number, and transfers between two cards.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+
+import attrs
+
+from voipcard.core.cards import CardCode, checked_text
+from voipcard.core.credit import Amount, Credit
+from voipcard.core.ledger import Balance, EntryKind, LedgerEntry, recharged, transferred
+from voipcard.core.query import EntryQuery
+from voipcard.errors import InvalidValueError, OperationConflictError, StoreError
+from voipcard.stores.contract import AuditRecord, CardRecord, Changes, EntryRecord
+from voipcard.transact import CHUNK, Decision, Engine, Progress, chunk_operation
+
+__all__ = ["recharge_many", "transfer"]
+
+
+def recharge_many(
+    engine: Engine,
+    extension: str,
+    amounts: Iterable[tuple[CardCode | str, Amount]],
+    *,
+    order_number: str,
+    operation: str | None,
+    progress: Progress | None = None,
+) -> list[LedgerEntry]:
+    """
+    Recharge cards, at most 1,000 in a commit. See `Extension.recharge_many`.
+    """
+    checked_text("order_number", order_number)
+    # Every amount is parsed before the first commit.
+    asked = [(_serial(card), Credit(amount)) for card, amount in amounts]
+    entries: list[LedgerEntry] = []
+    for number, chunk in enumerate(_chunks(asked)):
+        entries += _recharge_chunk(
+            engine,
+            extension,
+            chunk,
+            order_number,
+            chunk_operation(operation, number),
+            # One entry a call: with the first chunk that changes anything.
+            audited=None if any(not entry.replayed for entry in entries) else len(asked),
+        )
+        if progress:
+            progress(len(entries), len(asked))
+
+    return entries
+
+
+def transfer(
+    engine: Engine,
+    extension: str,
+    source: CardCode | str,
+    target: CardCode | str,
+    amount: Amount,
+    *,
+    order_number: str,
+    operation: str | None,
+) -> tuple[LedgerEntry, LedgerEntry]:
+    """
+    Move credit from one card to another. See `Extension.transfer`.
+    """
+    checked_text("order_number", order_number)
+    moved = Credit(amount)
+    serials = (_serial(source), _serial(target))
+    if serials[0] == serials[1]:
+        raise InvalidValueError("target", "has to be another card")
+
+    def decide(_: StoreError | None) -> Decision[list[LedgerEntry]]:
+        desk = _Desk(engine, extension)
+        before = tuple(desk.balance(serial) for serial in serials)
+        after = transferred(before[0], before[1], moved, serials=serials)
+        for serial, balance, change in zip(serials, after, (-moved, moved), strict=True):
+            desk.post(serial, balance, kind="transfer", amount=change, order_number=order_number)
+        audit = engine.audited(
+            "transfer", extension=extension, serials=serials, amount=str(moved), order_number=order_number
+        )
+
+        return desk.decision(attrs.evolve(desk.changes(), audit=audit))
+
+    content = [extension, serials, str(moved), order_number]
+    taken, given = engine.once(
+        "transfer", operation, content, decide=decide, replay=lambda memo: _replayed(engine, memo)
+    )
+
+    return taken, given
+
+
+def _recharge_chunk(
+    engine: Engine,
+    extension: str,
+    asked: Sequence[tuple[str, Credit]],
+    order_number: str,
+    operation: str | None,
+    *,
+    audited: int | None,
+) -> list[LedgerEntry]:
+    # An explicit operation takes the place of the order number.
+    once_per_order = bool(order_number) and operation is None
+
+    def decide(_: StoreError | None) -> Decision[list[LedgerEntry]]:
+        desk = _Desk(engine, extension)
+        keys = [_order_key(engine, desk.record(serial), order_number) for serial, _ in asked] if once_per_order else []
+        done = engine.store.known(operations=keys)
+        for (serial, amount), key in itertools.zip_longest(asked, keys):
+            if key in done or key in desk.keys:
+                desk.replay(key, serial, amount)
+            else:
+                balance = recharged(desk.balance(serial), amount, serial=serial)
+                desk.post(serial, balance, kind="recharge", amount=amount, order_number=order_number, key=key)
+        if not desk.posted:
+            return Decision(None, desk.answers)
+        audit: Sequence[AuditRecord] = ()
+        if audited == 1:
+            [(serial, amount)] = asked
+            audit = engine.audited(
+                "recharge", extension=extension, serial=serial, amount=str(amount), order_number=order_number
+            )
+        elif audited is not None:
+            audit = engine.audited("recharge", extension=extension, count=audited, order_number=order_number)
+
+        return desk.decision(attrs.evolve(desk.changes(), audit=audit))
+
+    content = [extension, [[serial, str(amount)] for serial, amount in asked], order_number]
+
+    return engine.once("recharge", operation, content, decide=decide, replay=lambda memo: _replayed(engine, memo))
+
+
+class _Desk:
+    """
+    The cards of one commit while their credit changes, so that one card can come more than once.
+    """
+
+    def __init__(self, engine: Engine, extension: str) -> None:
+        self._engine = engine
+        self._extension = extension
+        self._now = engine.now()
+        self._before: dict[str, CardRecord] = {}
+        self._after: dict[str, CardRecord] = {}
+        self.keys: dict[bytes, EntryRecord] = {}
+        self.posted: list[EntryRecord] = []
+        self.answers: list[LedgerEntry] = []
+
+    def record(self, serial: str) -> CardRecord:
+        """
+        Give the card as it is after what was posted so far.
+        """
+        if serial not in self._after:
+            self._before[serial] = self._after[serial] = self._engine.card(self._extension, serial)
+
+        return self._after[serial]
+
+    def balance(self, serial: str) -> Balance:
+        """
+        Give its balance.
+        """
+        record = self.record(serial)
+
+        return Balance(
+            Credit.from_micros(record.credit),
+            Credit.from_micros(record.total_credit),
+            Credit.from_micros(record.held),
+            record.recharge_count,
+        )
+
+    def post(
+        self,
+        serial: str,
+        balance: Balance,
+        *,
+        kind: EntryKind,
+        amount: Credit,
+        order_number: str,
+        key: bytes | None = None,
+    ) -> None:
+        """
+        Give the card a new balance, and remember the entry.
+        """
+        records = self._engine.records
+        self._after[serial], entry = records.posted(
+            self.record(serial),
+            balance,
+            kind=kind,
+            amount=amount,
+            order_number=order_number,
+            operation=key,
+            now=self._now,
+            actor=self._engine.actor,
+        )
+        self.posted.append(entry)
+        self.answers.append(records.entry(entry))
+        if key is not None:
+            self.keys[key] = entry
+
+    def replay(self, key: bytes, serial: str, amount: Credit) -> None:
+        """
+        Answer with the entry that the order number made before.
+        """
+        entry = self.keys.get(key) or self._engine.store.entries(EntryQuery(operation=key))[0]
+        if entry.amount != amount.micros or entry.kind != "recharge":
+            raise OperationConflictError("recharge", serial)
+        self.answers.append(self._engine.records.entry(entry, replayed=True))
+
+    def changes(self) -> Changes:
+        """
+        Give what has to be committed.
+        """
+        sign = self._engine.records.signed
+        replaced = [
+            (sign(record._replace(version=before.version + 1)), before.version)
+            for serial, record in self._after.items()
+            if (before := self._before[serial]) is not record
+        ]
+
+        return Changes(replace=replaced, entries=self.posted)
+
+    def decision(self, changes: Changes) -> Decision[list[LedgerEntry]]:
+        """
+        Give the decision with what it can be answered from again.
+        """
+        return Decision(changes, self.answers, [[entry.card.hex(), entry.sequence] for entry in self.posted])
+
+
+def _replayed(engine: Engine, memo: Iterable[tuple[str, int]]) -> list[LedgerEntry]:
+    entries = []
+    for card, sequence in memo:
+        # The cursor stands just before the entry.
+        query = EntryQuery(card=bytes.fromhex(card), after=(bytes.fromhex(card), sequence - 1), limit=1)
+        entries += [engine.records.entry(entry, replayed=True) for entry in engine.store.entries(query)]
+
+    return entries
+
+
+def _order_key(engine: Engine, record: CardRecord, order_number: str) -> bytes:
+    return engine.records.operation("order", record.id, order_number)
+
+
+def _serial(card: CardCode | str) -> str:
+    return card if isinstance(card, str) else card.serial
+
+
+def _chunks(asked: Sequence[tuple[str, Credit]]) -> Iterator[Sequence[tuple[str, Credit]]]:
+    for start in range(0, len(asked), CHUNK):
+        yield asked[start : start + CHUNK]

@@ -1,0 +1,229 @@
+"""
+Finding cards: by serial, by code, page by page or one after the other, and by digits of codes that only the shell can see.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, Final, TypedDict
+
+import attrs
+
+from voipcard.core.cards import CardCode, Handout, Kind, canonical_caller_id, canonical_code
+from voipcard.core.credit import Amount, Credit
+from voipcard.core.query import CardOrder, CardQuery, EntryQuery, Position
+from voipcard.errors import CursorError, InvalidValueError
+from voipcard.extensions import facts_of
+from voipcard.stores.contract import CardRecord, EntryRecord
+from voipcard.transact import Engine
+
+__all__ = ["CardFilters", "Page", "Search", "card_records", "entry_records", "find", "handouts_of_batch"]
+
+_PAGE: Final = 1000
+_CURSOR_MAC: Final = 16
+
+
+@attrs.frozen
+class Page(Sequence[CardCode]):
+    """
+    A few of the cards that a search found.
+
+    Attributes:
+        cards: The cards.
+        next_cursor: Where the next page begins; None if this is the last one.
+    """
+
+    cards: tuple[CardCode, ...]
+    next_cursor: str | None
+
+    def __getitem__(self, position: Any) -> Any:
+        return self.cards[position]
+
+    def __len__(self) -> int:
+        return len(self.cards)
+
+
+class CardFilters(TypedDict, total=False):
+    """
+    The conditions of a search that `CardQuery` documents.
+    """
+
+    batch: str | None
+    kind: Kind | None
+    enabled: bool | None
+    credit_at_least: Amount | None
+    credit_below: Amount | None
+    unlimited: bool | None
+    order_number: str | None
+    created_from: datetime | None
+    created_before: datetime | None
+    used: bool | None
+    expired: bool | None
+    order: CardOrder
+    descending: bool
+
+
+@attrs.frozen
+class Search:
+    """
+    A search in one extension: what a store can look for, and what only the shell can see.
+
+    Attributes:
+        query: What the store looks for.
+        code_prefix: How the code or CallerID begins, in canonical form; empty for any.
+        code_contains: What it contains; empty for any.
+    """
+
+    query: CardQuery
+    code_prefix: str = ""
+    code_contains: str = ""
+
+    def records(self, engine: Engine) -> Iterator[CardRecord]:
+        """
+        Give the cards that match, in the order of the query, after its cursor.
+        """
+        for record in card_records(engine, self.query):
+            if self._is_hidden(engine, record):
+                continue
+            yield record
+
+    def page(self, engine: Engine, limit: int, cursor: str | None) -> Page:
+        """
+        Give at most *limit* cards, and where to go on.
+        """
+        query = attrs.evolve(self.query, limit=limit)  # Checks its range.
+        if cursor is not None:
+            query = attrs.evolve(query, after=self._position(engine, cursor))
+        found = []
+        # One more than asked for tells whether there is another page.
+        peek = attrs.evolve(query, limit=min(limit + 1, _PAGE) if not self._looks_inside else _PAGE)
+        for record in attrs.evolve(self, query=peek).records(engine):
+            found.append(record)
+            if len(found) > limit:
+                break
+        more = len(found) > limit
+        cards = tuple(engine.records.card(record) for record in found[:limit])
+
+        return Page(cards, self._cursor(engine, query.position(found[limit - 1])) if more else None)
+
+    def count(self, engine: Engine) -> int:
+        """
+        Count the cards that match.
+        """
+        if self._looks_inside:
+            return sum(1 for _ in self.records(engine))
+
+        return engine.store.count(self.query)
+
+    @property
+    def _looks_inside(self) -> bool:
+        return bool(self.code_prefix or self.code_contains)
+
+    def _is_hidden(self, engine: Engine, record: CardRecord) -> bool:
+        if not self._looks_inside:
+            return False
+        code = engine.records.code(record)
+
+        return not (code.startswith(self.code_prefix) and self.code_contains in code)
+
+    # Cursors say nothing but a position, and belong to one search in one order.
+
+    def _cursor(self, engine: Engine, position: Position) -> str:
+        data = json.dumps([part.hex() if isinstance(part, bytes) else part for part in position]).encode()
+
+        return base64.urlsafe_b64encode(self._cursor_mac(engine, data) + data).decode()
+
+    def _position(self, engine: Engine, cursor: str) -> Position:
+        try:
+            raw = base64.urlsafe_b64decode(cursor.encode("ascii"))
+        except ValueError:
+            raise CursorError from None
+        mac, data = raw[:_CURSOR_MAC], raw[_CURSOR_MAC:]
+        if not hmac.compare_digest(mac, self._cursor_mac(engine, data)):
+            raise CursorError
+        value, card = json.loads(data)
+
+        return (value, bytes.fromhex(card))
+
+    def _cursor_mac(self, engine: Engine, data: bytes) -> bytes:
+        # The moment that "expired" is about may move on from page to page.
+        same = attrs.evolve(self.query, after=None, limit=1, now=None)
+        subject = json.dumps([attrs.astuple(same), self.code_prefix, self.code_contains], default=bytes.hex)
+
+        return engine.records.operation("cursor", subject, data)
+
+
+def find(
+    engine: Engine, extension: str, *, code: str | None, caller_id: str | None, serial: str | None
+) -> CardRecord | None:
+    """
+    Give the one card of the extension with this code, CallerID or serial, or None.
+    """
+    given = [value for value in (code, caller_id, serial) if value is not None]
+    if len(given) != 1:
+        raise InvalidValueError("code, caller_id, serial", "are three ways to find a card: give exactly one")
+    if serial is not None:
+        record = engine.store.find(serial=serial)
+    else:
+        record = engine.store.find(index=exact_index(engine, extension, code=code, caller_id=caller_id))
+    if record is None or record.extension != extension:
+        return None
+
+    return engine.records.checked(record)
+
+
+def exact_index(engine: Engine, extension: str, *, code: str | None, caller_id: str | None) -> bytes:
+    """
+    Give what a store finds a code or CallerID by. A code with a leading `+` is a CallerID, as when it is added.
+    """
+    kind: Kind = "code"
+    if caller_id is None and code is not None and code.lstrip().startswith("+"):
+        caller_id = code
+    if caller_id is not None:
+        kind, text = "caller_id", canonical_caller_id(caller_id)
+    else:
+        text = canonical_code(code or "")
+
+    return engine.records.index(facts_of(engine, extension).id, kind, text)
+
+
+def card_records(engine: Engine, query: CardQuery) -> Iterator[CardRecord]:
+    """
+    Give all cards that match, page by page, so that nothing stays open in the store.
+    """
+    while page := engine.store.cards(query):
+        for record in page:
+            yield engine.records.checked(record)
+        if len(page) < query.limit:
+            return
+        query = attrs.evolve(query, after=query.position(page[-1]))
+
+
+def entry_records(engine: Engine, query: EntryQuery) -> Iterator[EntryRecord]:
+    """
+    Give all ledger entries that match, page by page.
+    """
+    while page := engine.store.entries(query):
+        yield from page
+        if len(page) < query.limit:
+            return
+        query = attrs.evolve(query, after=query.position(page[-1]))
+
+
+def handouts_of_batch(engine: Engine, batch: str) -> Sequence[Handout]:
+    """
+    Unseal the cards of a batch, each with the credit that it began with.
+    """
+    initial = {
+        entry.card: entry.amount
+        for entry in entry_records(engine, EntryQuery(batch=batch, kinds=frozenset({"initial"})))
+    }
+
+    return [
+        attrs.evolve(engine.records.handout(record), credit=Credit.from_micros(initial[record.id]))
+        for record in card_records(engine, CardQuery(batch=batch))
+    ]

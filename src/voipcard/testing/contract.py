@@ -1,0 +1,338 @@
+"""
+The laws of a store as tests: subclass `StoreContract`, say how a fresh store is opened, and run pytest.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+import time
+import tracemalloc
+from collections.abc import Callable
+from contextlib import closing
+from typing import Final
+
+import pytest
+from hypothesis import given
+
+from voipcard.core.credit import UNLIMITED
+from voipcard.core.query import CardQuery, EntryQuery
+from voipcard.errors import DuplicateError, StaleError, StoreClosedError
+from voipcard.stores.contract import CardRecord, Changes, CounterChange, Document, Store
+from voipcard.testing import children, samples, strategies
+from voipcard.testing.children import started
+from voipcard.testing.commits import CommitContract
+from voipcard.testing.machine import check_story, store_machine
+from voipcard.testing.proofs import proves, refused
+from voipcard.testing.reads import TRIES, ReadContract
+
+__all__ = ["StoreContract"]
+
+WORKERS: Final = 4
+TEXT: Final = "Ünï 'quoted\" %_\\ \u0301e\u0301 日本 🂡 \U0010fffd "
+"""A text that suffers where a store normalizes, escapes, trims or has fewer characters than Unicode."""
+
+MAX: Final = UNLIMITED.micros
+
+
+class StoreContract(ReadContract, CommitContract):
+    """
+    Everything that `voipcard.stores.Store` promises, one test or a few for each law.
+
+    A store that passes can carry a card book. The tests need nothing but `fresh`; the other attributes are for stores
+    that cannot be shared between processes, or for those who want to prove more.
+
+    Attributes:
+        shared: Whether processes can share the data. Then laws 1 and 3 are tried with child processes.
+        in_memory: Whether the store keeps everything in memory, so that law 9 cannot bound it.
+        bulk: How many cards are committed at once to prove law 9: 20,000 for every day, 1,000,000 for a release.
+        deadline: For how many seconds other writers wait at most while they are committed.
+
+    Example:
+        In a test module, for pytest::
+
+            class TestMyStore(StoreContract):
+                @contextmanager
+                def fresh(self):
+                    with tempfile.TemporaryDirectory() as folder:
+                        yield functools.partial(MyStore, f"{folder}/cards")
+    """
+
+    @proves("law 1")
+    def test_law_1_a_commit_survives_kill(self) -> None:
+        """
+        What was acknowledged is there after kill -9, and a commit that was under way is there whole or not at all.
+        """
+        with self.fresh() as open_store:
+            with closing(open_store()) as store:
+                samples.begin_steps(store)
+            done, acknowledged = 0, 0
+            for _ in range(6 if self.shared else 0):
+                with started(children.commit_steps, open_store, done, shared=True) as [child]:
+                    said = [child.answer() for _ in range(random.randint(1, 9))]  # noqa: S311 - any moment
+                    time.sleep(random.uniform(0, 0.02))  # noqa: S311
+                    child.kill()
+                    acknowledged = max([*said, *child.rest()])
+                with closing(open_store()) as store:
+                    done = store.counters(["steps"])["steps"]
+
+                    assert done in {acknowledged, acknowledged + 1}, "acknowledged commits are gone"
+                    assert samples.contents_after(done) == samples.contents(store), "a commit is there in part"
+
+    @proves("law 1")
+    def test_law_1_a_large_commit_survives_kill(self) -> None:
+        """
+        A commit of many cards that is killed under way is there whole or not at all, and can be made again.
+        """
+        size = min(self.bulk, 5000)
+        with self.fresh() as open_store:
+            seconds = 0.5
+            for turn in range(4 if self.shared else 0):
+                flood = samples.Flood(size, first=turn * size)
+                with started(children.commit_flood, open_store, flood, shared=True) as [child]:
+                    child.answer()
+                    if turn == 0:
+                        seconds = child.answer()
+                    else:
+                        time.sleep(random.uniform(0.3, 1.1) * seconds)  # noqa: S311 - any moment
+                    child.kill()
+                with closing(open_store()) as store:
+                    active = store.counters(["active"])["active"]
+
+                    assert active in {turn * size, (turn + 1) * size}
+                    assert active == store.count(CardQuery(batch="FLOOD")), "a large commit is there in part"
+                    assert active == sum(total.count for total in store.totals(EntryQuery()))
+                    if active == turn * size:
+                        store.commit(Changes(new=flood, counters=[CounterChange("active", size)]))
+
+    @proves("law 3")
+    def test_law_3_no_recharge_is_lost(self) -> None:
+        """
+        Many at once read a card, decide and commit again where they were too late: no recharge is lost or counted twice.
+        """
+        times = 25
+        with self.fresh() as open_store, closing(open_store()) as store:
+            [(card, entry)] = samples.new(0)
+            store.commit(Changes(new=[(card, entry)]))
+            with started(children.add_up, open_store, times, shared=self.shared, times=WORKERS) as crew:
+                for child in crew:
+                    child.answer()
+            final = store.find(id=card.id)
+            entries = store.entries(EntryQuery(card=card.id))
+            every = WORKERS * times
+
+            assert final is not None
+            assert (every, every + 1, every + 1) == (final.recharge_count, final.version, final.sequence)
+            assert [(number + 1, card.credit + number) for number in range(every + 1)] == [
+                (each.sequence, each.credit_left) for each in entries
+            ]
+            assert card.credit + every == final.credit == sum(each.amount for each in entries)
+
+    @proves("law 3")
+    def test_law_3_a_ceiling_is_reached_exactly(self) -> None:
+        """
+        Many at once move a counter up: it ends at its ceiling, neither below nor above, and nobody was told wrongly.
+        """
+        ceiling = 120
+        with self.fresh() as open_store, closing(open_store()) as store:
+            with started(children.count_up, open_store, ceiling, shared=self.shared, times=WORKERS) as crew:
+                moved = [child.answer() for child in crew]
+
+            assert (ceiling, ceiling) == (sum(moved), store.counters(["active"])["active"])
+
+    @proves("law 3")
+    def test_law_3_only_one_is_first(self) -> None:
+        """
+        Many at once try to take the same indexes and operations: each is given to exactly one of them.
+        """
+        rounds = 30
+        with self.fresh() as open_store, closing(open_store()) as store:
+            with started(children.put_new, open_store, rounds, shared=self.shared, times=WORKERS) as crew:
+                won = sorted(number for child in crew for number in child.answer())
+
+            assert list(range(rounds)) == won
+            assert rounds == store.count(CardQuery())
+
+    @proves("law 3")
+    def test_law_3_what_is_required_stays(self) -> None:
+        """
+        Of two that each change one document and require the other to be unchanged, exactly one succeeds.
+        """
+        rounds = 40
+        with self.fresh() as open_store, closing(open_store()) as store:
+            keys = [f"pair/{number}/{side}" for number in range(rounds) for side in (0, 1)]
+            store.commit(Changes(documents=[(Document(key, b"", version=1), 0) for key in keys]))
+            with started(children.write_skewed, open_store, rounds, shared=self.shared, times=2) as crew:
+                won = sorted(number for child in crew for number in child.answer())
+
+            assert list(range(rounds)) == won
+            assert rounds == sum(document.version == 2 for document in samples.every_document(store))
+
+    @proves("law 5")
+    def test_law_5_extremes_come_back_equal(self) -> None:
+        """
+        The largest and smallest of everything comes back as it was written, and of the same type.
+        """
+        card, entry = samples.new(1)[0]
+        every = bytes(range(256))
+        largest = card._replace(
+            credit=MAX, total_credit=MAX, held=MAX - 1, holds=every * 16, next_hold_expiry=1, recharge_count=2**31,
+            created_at=253_402_300_799_999_999, first_used_at=-1, expires_at=0, order_number=TEXT, labels=f"{TEXT}\nb",
+            sealed_code=every, pin_mac=b"", sealed_pin=b"\x00", key=2**31, enabled=False, batch="k", kind="caller_id",
+        )  # fmt: skip
+        smallest = samples.card(2)._replace(credit=0, total_credit=0, created_at=-62_135_596_800_000_000, sealed_code=b"")
+        first = entry._replace(
+            amount=MAX, credit_left=MAX, held_left=MAX - 1, order_number=TEXT, operation=every[-16:], actor=TEXT, prefix="40",
+            created_at=1_700_000_000_999_999, sealed_rest=every, started_at=1, seconds=2, charged_seconds=60, rate=MAX - 1,
+            tariff=TEXT,
+        )  # fmt: skip
+        second = samples.entry(smallest)._replace(
+            amount=-(MAX - 1), credit_left=0, started_at=0, seconds=0, charged_seconds=0, rate=0, created_at=-1
+        )
+        documents = [Document("~" * 255, every * 4096, 1, expires_at=-1), Document("!", b"", 1, expires_at=None)]
+        audit = samples.audit(1)._replace(actor=TEXT, detail=f'{{"a": "{TEXT}"}}\n', created_at=-1)
+        with self.fresh() as open_store:
+            with closing(open_store()) as store:
+                store.commit(
+                    Changes(
+                        new=[(largest, first), (smallest, second)],
+                        documents=[(document, 0) for document in documents],
+                        counters=[CounterChange("most", 2**62), CounterChange("least", -(2**62))],
+                        audit=[audit],
+                    )
+                )
+            with closing(open_store()) as store:
+                cards = sorted(store.cards(CardQuery()))
+
+                assert sorted([largest, smallest]) == cards
+                assert [list(map(type, each)) for each in sorted([largest, smallest])] == [
+                    list(map(type, each)) for each in cards
+                ]
+                assert [CardRecord, bool] == [type(cards[0]), type(cards[0].enabled)]
+                assert sorted([first, second]) == sorted(store.entries(EntryQuery()))
+                assert documents[::-1] == samples.every_document(store)
+                assert {"most": 2**62, "least": -(2**62)} == dict(store.counters(["most", "least"]))
+                assert [audit] == list(store.audit())
+
+    @proves("law 5")
+    def test_law_5_any_values_come_back_equal(self) -> None:
+        """
+        Whatever the shell may write comes back as it was written.
+        """
+
+        def check(changes: Changes) -> None:
+            with self.opened() as store:
+                store.commit(changes)
+
+                assert {card for card, _ in changes.new} == set(store.cards(CardQuery()))
+                assert {entry for _, entry in changes.new} == set(store.entries(EntryQuery()))
+                assert {document for document, _ in changes.documents} == set(samples.every_document(store))
+                assert set(changes.audit) == set(store.audit())
+
+        given(strategies.first_changes())(TRIES(check))()
+
+    @proves("law 7")
+    def test_law_7_a_closed_store_says_so(self) -> None:
+        """
+        After `close` every method raises `StoreClosedError`; closing again does nothing; other handles stay open.
+        """
+        with self.fresh() as open_store, closing(open_store()) as other:
+            store = open_store()
+            store.commit(Changes(new=samples.new(1)))
+            store.close()
+            store.close()
+            for attempt in _every_method(store):
+                with pytest.raises(StoreClosedError):
+                    attempt()
+            other.commit(Changes(new=samples.new(2)))
+
+            assert 2 == other.count(CardQuery())
+
+    @proves("the laws")
+    def test_any_story(self) -> None:
+        """
+        In whatever order things are done, the store answers as plain dictionaries do.
+        """
+        check_story(store_machine(self.fresh))
+
+    @proves("law 9")
+    def test_law_9_very_many_cards_commit_at_once(self) -> None:
+        """
+        Very many new cards commit at once, in bounded memory, while others keep committing and see all of them or none.
+        """
+        size = self.bulk
+        with self.fresh() as open_store, closing(open_store()) as store:
+            with started(children.keep_committing, open_store, size, shared=self.shared) as [child]:
+                child.answer()
+                changes = Changes(new=samples.Flood(size), counters=[CounterChange("active", size, size)])
+                grown = _growth(lambda: store.commit(changes))
+                child.tell()
+                commits, longest, wrong = child.answer()
+
+            assert [] == wrong, "another writer went wrong"
+            assert commits > 0
+            assert longest < self.deadline, "another writer waited for too long"
+            assert self.in_memory or grown < _weight() * size / 2, "the store keeps all the cards in memory"
+            assert size == store.count(CardQuery(batch="FLOOD")) == store.counters(["active"])["active"]
+            assert [(size, size * 10_000_000, 0)] == [total[1:] for total in store.totals(EntryQuery())]
+            for number in (0, size // 2, size - 1):
+                assert samples.card(number)._replace(batch="FLOOD") == store.find(index=samples.card(number).index)
+
+    @proves("law 9")
+    def test_law_9_very_many_cards_are_refused_whole(self) -> None:
+        """
+        Where the last of very many cards is not new, none is written, and it is named.
+        """
+        size = min(self.bulk, 5000)
+        with self.opened() as store:
+            store.commit(Changes(new=samples.new(1)))
+            flood = samples.Flood(size, first=10, repeat=1)
+            within = samples.Flood(size, first=10, repeat=10)
+
+            assert {samples.card(1).index} == refused(store, Changes(new=flood), DuplicateError).indexes
+            assert {samples.card(10).index} == refused(store, Changes(new=within), DuplicateError).indexes
+            refused(store, Changes(new=within, require=[("missing", 1)]), StaleError)
+            assert 1 == store.count(CardQuery())
+            assert 1 == store.totals(EntryQuery())[0].count
+
+
+def _every_method(store: Store) -> list[Callable[[], object]]:
+    return [
+        lambda: store.find(id=b""),
+        lambda: store.nearest(b""),
+        lambda: store.known(serials=["K7QX-000001"]),
+        lambda: store.cards(CardQuery()),
+        lambda: store.count(CardQuery()),
+        lambda: store.entries(EntryQuery()),
+        lambda: store.totals(EntryQuery()),
+        lambda: store.document("key"),
+        lambda: store.documents(""),
+        lambda: store.counters(["active"]),
+        lambda: store.audit(),
+        lambda: store.commit(Changes(counters=[CounterChange("active", 1)])),
+    ]
+
+
+def _growth(work: Callable[[], None]) -> int:
+    """
+    Measure by how many bytes Python's memory grows at most while *work* is done.
+    """
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        work()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    return most - before
+
+
+def _weight(size: int = 500) -> float:
+    """
+    Measure how many bytes a new card and its entry take in Python's memory.
+    """
+    kept: list[object] = []
+
+    return _growth(lambda: kept.extend(samples.Flood(size))) / size

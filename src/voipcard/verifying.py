@@ -1,0 +1,239 @@
+"""
+Going over a whole book: every record, every ledger entry, every counter is what this library wrote.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, cast
+
+import attrs
+
+from voipcard.core.cards import Kind
+from voipcard.core.ledger import fold
+from voipcard.core.query import CardQuery, EntryQuery
+from voipcard.editing import TOMBSTONE
+from voipcard.errors import TamperedError
+from voipcard.extensions import ExtensionFacts, facts_of
+from voipcard.issuing import CARDS
+from voipcard.records import NO_CHAIN
+from voipcard.searching import entry_records
+from voipcard.stores.contract import CardRecord, Document, EntryRecord
+from voipcard.transact import ACTIVE, Engine, Progress
+
+__all__ = ["Finding", "Verification", "verify"]
+
+_PAGE: Final = 1000
+_LOOKS: Final = 5
+"""How often a card is read again while others are changing it."""
+
+
+@attrs.frozen
+class Finding:
+    """
+    Something that is not what this library wrote.
+
+    Attributes:
+        subject: A serial, the name of a counter or document, or the id of an audit entry.
+        part: What is wrong with it: `record`, `code`, `PIN`, `index`, `history`, `balance`, `counter`, `document` or
+            `audit entry`.
+    """
+
+    subject: str
+    part: str
+
+
+@attrs.frozen
+class Verification:
+    """
+    What was gone over, and what was found.
+
+    Attributes:
+        cards: How many cards.
+        entries: How many ledger entries, those of removed cards among them.
+        documents: How many documents.
+        audit_entries: How many entries of the audit trail.
+        findings: What is wrong; empty if all is well.
+    """
+
+    cards: int
+    entries: int
+    documents: int
+    audit_entries: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """
+        Whether everything is what this library wrote.
+        """
+        return not self.findings
+
+
+def verify(engine: Engine, progress: Progress | None = None) -> Verification:
+    """
+    Go over the whole book. See `CardBook.verify`.
+    """
+    visit = _Visit(engine, progress)
+    visit.documents()
+    visit.cards()
+    visit.removed()
+    visit.audit()
+    visit.counters()
+
+    return Verification(
+        visit.seen["cards"],
+        visit.seen["entries"],
+        visit.seen["documents"],
+        visit.seen["audit"],
+        tuple(dict.fromkeys(visit.findings)),
+    )
+
+
+class _Visit:
+    """
+    One tour of the book.
+    """
+
+    def __init__(self, engine: Engine, progress: Progress | None) -> None:
+        self.engine = engine
+        self.findings: list[Finding] = []
+        self.seen: Counter[str] = Counter()
+        self._progress = progress
+        self._cards: Counter[str] = Counter()
+        self._facts: dict[str, ExtensionFacts] = {}
+
+    def documents(self) -> None:
+        """
+        Check every document but the wrapped key ring, which was checked when the book was opened.
+        """
+        for document in _documents(self.engine, ""):
+            if document.key != "keyring":
+                self.seen["documents"] += 1
+                with _noting(self.findings):
+                    self.engine.records.value(document)
+
+    def cards(self) -> None:
+        """
+        Check every card against its MAC, its sealed values, its index and its history.
+        """
+        query = CardQuery(order="serial", limit=_PAGE)
+        total = self.engine.store.count(query)
+        while page := self.engine.store.cards(query):
+            for record in page:
+                self._card(record)
+            if self._progress:
+                self._progress(self.seen["cards"], max(total, self.seen["cards"]))
+            query = attrs.evolve(query, after=query.position(page[-1]))
+
+    def removed(self) -> None:
+        """
+        Check the history of every removed card against its tombstone, and that no history is left over.
+        """
+        tombstones: dict[bytes, dict[str, Any]] = {}
+        for document in _documents(self.engine, TOMBSTONE):
+            with _noting(self.findings):
+                tombstone = self.engine.records.value(document)
+                tombstones[bytes.fromhex(document.key.removeprefix(TOMBSTONE))] = tombstone
+        for card, group in itertools.groupby(entry_records(self.engine, EntryQuery()), key=lambda entry: entry.card):
+            entries = list(group)
+            tombstone = tombstones.pop(card, None)
+            if tombstone is not None:
+                self.seen["entries"] += len(entries)
+                is_whole = self._is_whole(entries, tombstone["sequence"], bytes.fromhex(tombstone["chain"]))
+                if not is_whole or fold(entries).credit.micros != tombstone["credit"]:
+                    self.findings.append(Finding(tombstone["serial"], "history"))
+            elif self.engine.store.find(id=card) is None:
+                self.findings.append(Finding(entries[0].serial, "record"))
+        self.findings += [Finding(tombstone["serial"], "history") for tombstone in tombstones.values()]
+
+    def audit(self) -> None:
+        """
+        Check every entry of the audit trail.
+        """
+        after = b""
+        while page := self.engine.store.audit(after=after):
+            for record in page:
+                self.seen["audit"] += 1
+                with _noting(self.findings):
+                    self.engine.audit_entry(record)
+            after = page[-1].id
+
+    def counters(self) -> None:
+        """
+        Count again what the counters say.
+        """
+        for number in self._cards:
+            self._counter(f"{CARDS}/{number}", CardQuery(extension=number))
+            self._counter(f"{ACTIVE}/{number}", CardQuery(extension=number, enabled=True))
+        self._counter(ACTIVE, CardQuery(enabled=True))
+
+    def _counter(self, key: str, query: CardQuery) -> None:
+        # Others may change cards between the two readings.
+        for _ in range(_LOOKS):
+            if self.engine.store.counters([key])[key] == self.engine.store.count(query):
+                return
+        self.findings.append(Finding(key, "counter"))
+
+    def _card(self, record: CardRecord) -> None:
+        self.seen["cards"] += 1
+        self._cards[record.extension] += 1
+        with _noting(self.findings):
+            records = self.engine.records
+            records.checked(record)
+            records.pin(record)
+            index = records.index(self._extension(record.extension).id, cast("Kind", record.kind), records.code(record))
+            if index != record.index:
+                raise TamperedError(record.serial, "index")
+        for _ in range(_LOOKS):
+            entries = list(entry_records(self.engine, EntryQuery(card=record.id)))
+            latest = self.engine.store.find(id=record.id)
+            if latest is None:
+                return
+            if latest.sequence == record.sequence:
+                break
+            record = latest
+        self.seen["entries"] += len(entries)
+        if not self._is_whole(entries, record.sequence, record.chain):
+            self.findings.append(Finding(record.serial, "history"))
+        elif _balance(entries) != (record.credit, record.total_credit, record.recharge_count):
+            self.findings.append(Finding(record.serial, "balance"))
+
+    def _is_whole(self, entries: Iterable[EntryRecord], sequence: int, chain: bytes) -> bool:
+        number, before = 0, NO_CHAIN
+        for number, entry in enumerate(entries, 1):
+            if entry.sequence != number or not self.engine.records.is_chained(entry, before):
+                return False
+            before = entry.mac
+
+        return (number, before) == (sequence, chain)
+
+    def _extension(self, number: str) -> ExtensionFacts:
+        if number not in self._facts:
+            self._facts[number] = facts_of(self.engine, number)
+
+        return self._facts[number]
+
+
+@contextmanager
+def _noting(findings: list[Finding]) -> Generator[None]:
+    try:
+        yield
+    except TamperedError as error:
+        findings.append(Finding(error.subject, error.part))
+
+
+def _documents(engine: Engine, prefix: str) -> Iterator[Document]:
+    after = ""
+    while page := engine.store.documents(prefix, after=after):
+        yield from page
+        after = page[-1].key
+
+
+def _balance(entries: Iterable[EntryRecord]) -> tuple[int, int, int]:
+    balance = fold(entries)
+
+    return balance.credit.micros, balance.total_credit.micros, balance.recharge_count

@@ -1,0 +1,170 @@
+"""
+CSV: what is written comes back equal, no field is a formula, and nothing is taken off a file that is not ours.
+"""
+
+from __future__ import annotations
+
+import csv as plain_csv
+import io
+from operator import itemgetter
+from typing import Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voipcard.errors import InvalidValueError, SheetError
+from voipcard.sheets import csv
+from voipcard.sheets.rows import Column, Table
+
+HOSTILE: Final = [
+    "+40722123456",
+    "-10.00",
+    "=1+1",
+    "'=x",
+    "''",
+    "@a",
+    "\tx",
+    "\r",
+    "\n",
+    "a\r\nb",
+    "＝1+1",  # noqa: RUF001 - a full-width sign is meant
+    "\u200f=1+1",
+    "\ufeff",
+    '"',
+    ";,|",
+    " x ",
+    csv.ANNOUNCEMENT,
+]
+TRIGGERS: Final = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - full-width signs are meant
+
+texts = st.sampled_from(HOSTILE) | st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20
+)
+separators = st.sampled_from([",", ";", "\t", "|", ":", "'", "=", "x", "€"])
+
+
+class Unclosed(io.BytesIO):
+    """
+    Keeps what was written to it.
+    """
+
+    def close(self) -> None:
+        pass
+
+
+def table(width: int) -> Table:
+    columns = tuple(Column(f"Column {at}", "text", 10, itemgetter(at)) for at in range(width))
+
+    return Table("Texts", tuple, columns)
+
+
+def written(rows: list[tuple[str, ...]], *, separator: str = ",", width: int = 2) -> bytes:
+    stream = Unclosed()
+    writer = csv.Writer(stream, table(width), separator=separator)
+    writer.append(rows)
+    writer.finish()
+
+    return stream.getvalue()
+
+
+def found(content: bytes, *, separator: str = ",") -> list[list[str]]:
+    return list(csv.read(io.BytesIO(content), separator=separator))
+
+
+@given(rows=st.lists(st.tuples(texts, texts), max_size=5), separator=separators)
+def test_any_text_comes_back_equal(rows: list[tuple[str, str]], separator: str) -> None:
+    """
+    Reading what was written gives the header and every text again, whatever separates them.
+    """
+    header, *body = found(written(rows, separator=separator), separator=separator)
+
+    assert header == ["Column 0", "Column 1"]
+    assert body == [list(row) for row in rows]
+
+
+@given(rows=st.lists(st.tuples(texts, texts), min_size=1, max_size=5))
+def test_no_field_begins_like_a_formula(rows: list[tuple[str, str]]) -> None:
+    """
+    What a spreadsheet program sees in the file begins with none of the characters that start a formula.
+    """
+    fields = [
+        field for row in plain_csv.reader(io.StringIO(written(rows).decode("utf-8-sig"), newline="")) for field in row
+    ]
+
+    assert [field for field in fields if field.startswith(TRIGGERS)] == []
+
+
+def test_a_guard_is_announced_and_every_field_quoted() -> None:
+    """
+    The file says by its last column that apostrophes were added, and has the shape that Excel expects.
+    """
+    content = written([("=1+1", "0042")])
+
+    assert content == (
+        b'\xef\xbb\xbf"Column 0","Column 1","#voipcard-csv/1;guard=apostrophe"\r\n"\'=1+1","0042",""\r\n'
+    )
+
+
+@given(rows=st.lists(st.lists(texts, min_size=2, max_size=3), min_size=1, max_size=4))
+def test_a_file_of_others_is_not_decoded(rows: list[list[str]]) -> None:
+    """
+    Without the announcement each field is what it is, apostrophes included.
+    """
+    text = io.StringIO(newline="")
+    plain_csv.writer(text, quoting=plain_csv.QUOTE_ALL).writerows([["a", "b"], *rows])
+
+    assert found(text.getvalue().encode()) == [["a", "b"], *rows]
+
+
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_line_endings_and_a_byte_order_mark_do_not_matter(ending: bytes, mark: bytes) -> None:
+    """
+    Lines end as they do on any system; a blank line is an empty row.
+    """
+    assert found(mark + ending.join([b"0077,+40", b"", b'"a,b",']) + ending) == [["0077", "+40"], [], ["a,b", ""]]
+
+
+REFUSED: Final = [
+    pytest.param(b"a,b\nc\0,d\n", "nul", id="NUL"),
+    pytest.param("0077,ä\n".encode("utf-16"), "encoding", id="UTF-16"),
+    pytest.param("0077,ä\n".encode("latin-1"), "encoding", id="Latin-1"),
+    pytest.param(b"\xed\xa0\x80\n", "encoding", id="half a character"),
+    pytest.param(b'a,b\n"0077,b\n', "quotes", id="unterminated quote"),
+    pytest.param(b'"a"b,c\n', "quotes", id="quote closed too early"),
+    pytest.param(b"x" * 4097, "field_too_long", id="long field"),
+    pytest.param(b"x" * 200_000, "field_too_long", id="very long field"),
+]
+
+
+@pytest.mark.parametrize("content, reason", REFUSED)
+def test_what_is_no_csv_is_refused(content: bytes, reason: str) -> None:
+    """
+    A file that is something else, or damaged, is a `SheetError` with a reason, and is not read as if it were well.
+    """
+    with pytest.raises(SheetError) as caught:
+        found(content)
+
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize("separator", ["", ";;", '"', "\n", "\r", "\0"])
+def test_what_cannot_separate_is_refused(separator: str) -> None:
+    """
+    A separator is one character that is needed for nothing else.
+    """
+    with pytest.raises(InvalidValueError, match="separator"):
+        found(b"a,b\n", separator=separator)
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800"])
+def test_a_text_that_could_not_be_read_again_is_not_written(text: str) -> None:
+    """
+    The writer refuses what its reader would refuse.
+    """
+    with pytest.raises(SheetError) as caught:
+        written([(text, "")])
+
+    assert caught.value.reason == "not_text"
+    assert text not in str(caught.value)

@@ -1,0 +1,343 @@
+"""
+Exports: the right columns, the whole file or none, and nobody else can read it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import io
+import os
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import openpyxl
+import pytest
+
+from voipcard import sheets
+from voipcard.core.cards import Batch, CardCode, Handout
+from voipcard.core.credit import Credit
+from voipcard.core.ledger import LedgerEntry
+from voipcard.errors import InvalidValueError, SheetError
+from voipcard.sheets import csv, files, xlsx
+
+SUFFIXES: Final = [".csv", ".xlsx"]
+
+HANDOUT_HEADER: Final = ["Serial", "Card Code", "PIN", "Credit", "Order Number", "Type", "Extension"]
+CARD_HEADER: Final = [
+    "Serial",
+    "Status",
+    "Card Code",
+    "PIN",
+    "Total Credit",
+    "Available Credit",
+    "Created",
+    "Type",
+    "Order Number",
+    "Recharges",
+    "First Used",
+    "Expires",
+    "Labels",
+    "Batch",
+    "Extension",
+]
+
+Cards = Callable[[int], CardCode]
+
+
+class Interrupted(Exception):  # noqa: N818 - it stands for anything that may go wrong elsewhere
+    """
+    What a search raises in the middle.
+    """
+
+
+def read(path: Path) -> list[list[Any]]:
+    with path.open("rb") as stream:
+        return list(csv.read(stream) if path.suffix == ".csv" else xlsx.read(stream))
+
+
+def leftovers(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """
+    Give each test a folder for temporary files that no other program uses.
+    """
+    folder = tmp_path_factory.mktemp("temporary")
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+
+    return folder
+
+
+def test_a_hand_out_shows_code_and_pin(tmp_path: Path, handout: Handout) -> None:
+    """
+    The hand-out has what the card's owner needs, with every zero.
+    """
+    batch = Batch("K7QX", "0003*215", 1, handout.credit, [handout])
+
+    assert sheets.write(tmp_path / "handout.csv", batch) == 1
+    assert read(tmp_path / "handout.csv") == [
+        HANDOUT_HEADER,
+        ["K7QX-000042", "0077001834221", "0482", "12.50", "PO-117", "Card Code", "0003*215"],
+    ]
+
+
+def test_a_card_list_shows_no_code(tmp_path: Path, card: Cards) -> None:
+    """
+    Cards are listed by serial, their codes masked, with moments to the microsecond.
+    """
+    sheets.write(tmp_path / "cards.csv", [card(6), card(7)])
+    moment = "2026-03-14T12:30:15.250000+00:00"
+    rest = ["kiosk, summer", "K7QX", "0003*215"]
+    first = [
+        "K7QX-000006",
+        "Enabled",
+        "••••",
+        "Yes",
+        "unlimited",
+        "10.25",
+        moment,
+        "Card Code",
+        "=1+1",
+        "6",
+        "",
+        "",
+        *rest,
+    ]
+    second = [
+        "K7QX-000007",
+        "Disabled",
+        "••••",
+        "No",
+        "unlimited",
+        "10.25",
+        moment,
+        "CallerID",
+        "=1+1",
+        "7",
+        moment,
+        "",
+    ]
+
+    assert read(tmp_path / "cards.csv") == [CARD_HEADER, first, [*second, *rest]]
+
+
+def test_a_history_is_voipnows_recharge_history(tmp_path: Path, entry: LedgerEntry) -> None:
+    """
+    A history begins with the columns of VoipNow's page, and a negative amount stays a number.
+    """
+    sheets.write(tmp_path / "history.csv", [entry])
+    header, row = read(tmp_path / "history.csv")
+
+    assert header[:4] == ["Order Number", "Credit Added", "Credit Left", "Date Added"]
+    assert row[:4] == ["+PO-118", "-10.00", "2.50", "2026-03-14T12:30:15.250000+00:00"]
+    assert row[4:] == ["K7QX-000042", "Recharge", "alice", "K7QX", "0003*215"]
+    assert b'"-10.00"' in (tmp_path / "history.csv").read_bytes()
+
+
+def test_a_workbook_has_the_same_columns(tmp_path: Path, card: Cards, entry: LedgerEntry, handout: Handout) -> None:
+    """
+    Both formats have the same columns; the sheet is named after what it shows.
+    """
+    kinds: list[list[Any]] = [[card(1)], [entry], [handout]]
+    titles = []
+    for values in kinds:
+        sheets.write(tmp_path / "same.csv", values)
+        sheets.write(tmp_path / "same.xlsx", values)
+        book = openpyxl.load_workbook(tmp_path / "same.xlsx")
+        titles += book.sheetnames
+
+        assert [cell.value for cell in book.worksheets[0][1]] == read(tmp_path / "same.csv")[0]
+
+    assert titles == ["Card Codes", "Recharge History", "Hand-out"]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_without_values_there_is_a_header(tmp_path: Path, suffix: str) -> None:
+    """
+    An empty search looks like a card list, the batch of a dry run like a hand-out.
+    """
+    path = tmp_path / f"empty{suffix}"
+
+    assert sheets.write(path, list[CardCode]()) == 0
+    assert read(path) == [CARD_HEADER]
+    assert sheets.write(path, Batch("", "0003*215", 500, Credit(5000), [])) == 0
+    assert read(path) == [HANDOUT_HEADER]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_only_the_owner_can_read_the_file(tmp_path: Path, handout: Handout, suffix: str) -> None:
+    """
+    The file has mode 0600, also where it replaces one that everybody could read, and nothing else is left.
+    """
+    path = tmp_path / f"handout{suffix}"
+    path.write_text("old")
+    path.chmod(0o644)
+    sheets.write(path, [handout])
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert leftovers(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("count", [0, 1, 1500])
+def test_a_search_that_fails_leaves_the_old_file(
+    tmp_path: Path, temporary: Path, handout: Handout, suffix: str, count: int
+) -> None:
+    """
+    What the values raise is raised unchanged. The file is as before, and no clear text is left anywhere.
+    """
+    path = tmp_path / f"handout{suffix}"
+    path.write_text("old")
+
+    def failing() -> Iterator[Handout]:
+        for _ in range(count):
+            yield handout
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        sheets.write(path, failing())
+
+    assert path.read_text() == "old"
+    assert leftovers(tmp_path) == [path.name]
+    assert leftovers(temporary) == []
+
+
+def test_an_error_of_the_values_is_not_taken_for_one_of_the_file(tmp_path: Path, handout: Handout) -> None:
+    """
+    An `OSError` that the values raise says nothing about the file, and is not translated.
+    """
+
+    def failing() -> Iterator[Handout]:
+        for _ in range(1500):
+            yield handout
+        raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        sheets.write(tmp_path / "handout.csv", failing())
+
+
+def test_progress_is_told_with_the_total_if_it_is_known(tmp_path: Path, handout: Handout) -> None:
+    """
+    Progress comes after every thousand rows and at the end.
+    """
+    told: list[tuple[int, int | None]] = []
+
+    assert sheets.write(tmp_path / "a.csv", [handout] * 1500, progress=lambda *now: told.append(now)) == 1500
+    sheets.write(tmp_path / "a.csv", iter([handout] * 2000), progress=lambda *now: told.append(now))
+
+    assert told == [(1000, 1500), (1500, 1500), (1000, None), (2000, None)]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_values_of_several_kinds_are_refused(tmp_path: Path, handout: Handout, entry: LedgerEntry, suffix: str) -> None:
+    """
+    A file has one kind of row, and nothing is written of a mixture or of anything else.
+    """
+    mixtures: list[Any] = [[handout, entry], ["0077001834221"]]
+    for mixture in mixtures:
+        with pytest.raises(InvalidValueError) as caught:
+            sheets.write(tmp_path / f"mixed{suffix}", mixture)
+
+        assert caught.value.name == "values"
+
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["cards.ods", "cards", ".csv", "cards.csv.gz"])
+def test_other_formats_are_refused(tmp_path: Path, handout: Handout, name: str) -> None:
+    """
+    The suffix decides the format, and there are two.
+    """
+    with pytest.raises(SheetError) as caught:
+        sheets.write(tmp_path / name, [handout])
+
+    assert caught.value.reason == "suffix"
+
+
+def test_a_suffix_in_capitals_is_as_good(tmp_path: Path, handout: Handout) -> None:
+    """
+    Windows likes capitals.
+    """
+    assert sheets.write(tmp_path / "CARDS.XLSX", [handout]) == 1
+
+
+def test_a_place_where_nothing_can_be_written_is_said(tmp_path: Path, handout: Handout) -> None:
+    """
+    A missing folder, a file in place of a folder, a folder in place of the file and an impossible name are `SheetError`.
+    """
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.csv").mkdir()
+    reasons = {}
+    for place in ["missing/a.csv", "file/a.csv", "folder.csv", "a\0.csv"]:
+        with pytest.raises(SheetError) as caught:
+            sheets.write(tmp_path / place, [handout])
+        reasons[place] = caught.value.reason
+
+    assert reasons == {
+        "missing/a.csv": "missing",
+        "file/a.csv": "missing",
+        "folder.csv": "unwritable",
+        "a\0.csv": "not_a_file",
+    }
+    assert leftovers(tmp_path) == ["file", "folder.csv"]
+
+
+@pytest.mark.parametrize(
+    "error, reason",
+    [
+        (PermissionError(errno.EACCES, "denied"), "forbidden"),
+        (OSError(errno.ENOSPC, "full"), "full"),
+        (OSError(errno.EIO, "broken"), "unwritable"),
+    ],
+)
+def test_what_the_system_refuses_while_writing_is_said(tmp_path: Path, error: OSError, reason: str) -> None:
+    """
+    Each refusal of the operating system has its word, and the original as its cause.
+    """
+    with pytest.raises(SheetError) as caught, files.write_refusals(tmp_path / "a.csv"):
+        raise error
+
+    assert caught.value.reason == reason
+    assert caught.value.__cause__ is error
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_breaks_nothing_but_the_write() -> None:
+    """
+    A writer whose stream takes no more can still be let go of.
+    """
+    from voipcard.sheets.rows import CARDS
+
+    with Path("/dev/full").open("wb", buffering=0) as stream, contextlib.suppress(OSError):
+        writer = csv.Writer(stream, CARDS)
+        writer.append([])
+        writer.discard()
+
+    xlsx.Writer(io.BytesIO(), CARDS).discard()
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_file_is_synced_before_it_has_its_name(
+    tmp_path: Path, handout: Handout, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    When the content reaches the disk the name is still free, and the folder is synced last.
+    """
+    path = tmp_path / f"handout{suffix}"
+    seen = []
+    fsync = os.fsync
+
+    def watched(descriptor: int) -> None:
+        seen.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), path.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    sheets.write(path, [handout])
+
+    assert seen == [(False, False), (True, True)]

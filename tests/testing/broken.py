@@ -1,0 +1,620 @@
+"""
+Stores that are broken on purpose, each in one way that a real store could be, to see whether the kit finds it.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import tempfile
+import time
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+import attrs
+
+from voipcard.core.query import CardQuery, EntryQuery, Position
+from voipcard.errors import CeilingError, DuplicateError, StaleError, StoreError
+from voipcard.stores import (
+    CardRecord,
+    Changes,
+    Document,
+    EntryRecord,
+    Grouping,
+    MemoryStore,
+    SQLiteStore,
+    Total,
+)
+from voipcard.testing import Opener, StoreContract
+
+MAX: Final = 2**63 - 1
+INSTANT: Final = 0.001
+"""Long enough for another thread to come between."""
+
+
+class OnMemory(StoreContract):
+    """
+    The kit for a broken `MemoryStore`.
+    """
+
+    shared = False
+    in_memory = True
+    bulk = 3000
+    deadline = 0.5
+
+    def __init__(self, store: type[MemoryStore]) -> None:
+        self.store = store
+
+    @contextmanager
+    def fresh(self) -> Iterator[Opener]:
+        """
+        Open handles on the same dictionaries.
+        """
+        yield self.store().another
+
+
+class OnSQLite(StoreContract):
+    """
+    The kit for a broken `SQLiteStore`.
+    """
+
+    def __init__(self, store: type[SQLiteStore]) -> None:
+        self.store = store
+
+    @contextmanager
+    def fresh(self) -> Iterator[Opener]:
+        """
+        Open handles on the same file.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            yield functools.partial(self.store, f"{folder}/cards.db", journal="delete", timeout=2.0)
+
+
+class AppliesInParts(MemoryStore):
+    """
+    Writes the audit trail before it looks whether the rest is possible.
+    """
+
+    def commit(self, changes: Changes) -> None:
+        super().commit(Changes(audit=changes.audit))
+        super().commit(attrs.evolve(changes, audit=()))
+
+
+class CommitsInBatches(MemoryStore):
+    """
+    Splits large commits.
+    """
+
+    def commit(self, changes: Changes) -> None:
+        new = iter(changes.new)
+        while batch := list(itertools.islice(new, 1000)):
+            super().commit(Changes(new=batch))
+        super().commit(attrs.evolve(changes, new=()))
+
+
+class RemembersCards(MemoryStore):
+    """
+    Each handle keeps the cards that it has found, whatever others do to them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._before: dict[int, list[CardRecord]] = {}
+
+    def cards(self, query: CardQuery) -> Sequence[CardRecord]:
+        if query != CardQuery(limit=query.limit):
+            return super().cards(query)
+
+        return self._before.setdefault(id(self), list(super().cards(query)))
+
+
+class AcknowledgesEarly(SQLiteStore):
+    """
+    Returns from `commit` before it is made.
+    """
+
+    _waiting: Changes | None = None
+
+    def commit(self, changes: Changes) -> None:
+        waiting, self._waiting = self._waiting, changes
+        if waiting is not None:
+            super().commit(waiting)
+
+
+class CommitsEachTable(SQLiteStore):
+    """
+    Makes two transactions of one commit.
+    """
+
+    def commit(self, changes: Changes) -> None:
+        super().commit(Changes(audit=changes.audit, documents=changes.documents))
+        time.sleep(INSTANT)
+        super().commit(attrs.evolve(changes, audit=(), documents=()))
+
+
+class IgnoresVersions(MemoryStore):
+    """
+    Replaces whatever is there.
+    """
+
+    def _check_versions(self, changes: Changes) -> None:
+        present = [(id, version) for id, version in changes.remove if id in self._cards]
+        super()._check_versions(Changes(remove=[(id, self._cards[id].version) for id, _ in present]))
+
+
+class NamesOneStaleCard(MemoryStore):
+    """
+    Stops at the first version that is not the expected one.
+    """
+
+    def _check_versions(self, changes: Changes) -> None:
+        try:
+            super()._check_versions(changes)
+        except StaleError as error:
+            raise StaleError(cards=frozenset(sorted(error.cards)[:1]), documents=error.documents) from None
+
+
+class NamesOneDuplicate(MemoryStore):
+    """
+    Names the row that the database complained about.
+    """
+
+    def _check_uniqueness(self, cards: Sequence[CardRecord], entries: Sequence[EntryRecord], changes: Changes) -> None:
+        try:
+            super()._check_uniqueness(cards, entries, changes)
+        except DuplicateError as error:
+            raise DuplicateError(indexes=frozenset(sorted(error.indexes)[:1]), ids=error.ids) from None
+
+
+class OverlooksRepeats(MemoryStore):
+    """
+    Compares new cards with those that are there, but not with each other.
+    """
+
+    def _check_uniqueness(self, cards: Sequence[CardRecord], entries: Sequence[EntryRecord], changes: Changes) -> None:
+        for card, entry in zip(cards, entries, strict=False):
+            super()._check_uniqueness([card], [entry], changes)
+
+
+class ChecksCeilingsFirst(MemoryStore):
+    """
+    Refuses for the ceiling what is stale as well.
+    """
+
+    def _check_versions(self, changes: Changes) -> None:
+        self._check_ceilings(changes)
+        super()._check_versions(changes)
+
+
+class IgnoresCeilings(MemoryStore):
+    """
+    Counts on, whatever the limit.
+    """
+
+    def _check_ceilings(self, changes: Changes) -> None:
+        pass
+
+
+class ForgetsOperations(MemoryStore):
+    """
+    Lets an operation be done again when its card has gone.
+    """
+
+    def _apply(self, cards: Iterable[CardRecord], entries: Iterable[EntryRecord], changes: Changes) -> None:
+        super()._apply(cards, entries, changes)
+        gone = {id for id, _ in changes.remove}
+        for operation in [key for key, entry in self._entry_by_operation.items() if entry.card in gone]:
+            del self._entry_by_operation[operation]
+
+
+class RepeatsOperations(MemoryStore):
+    """
+    Does the same operation twice.
+    """
+
+    def _check_uniqueness(self, cards: Sequence[CardRecord], entries: Sequence[EntryRecord], changes: Changes) -> None:
+        super()._check_uniqueness(cards, [entry._replace(operation=None) for entry in entries], changes)
+
+
+class ChecksThenWrites(MemoryStore):
+    """
+    Looks at versions in one transaction and writes in the next.
+    """
+
+    def commit(self, changes: Changes) -> None:
+        with self._open():
+            super()._check_versions(changes)
+        time.sleep(INSTANT)
+        current = [(card, self._cards[card.id].version) for card, _ in changes.replace]
+        entries = [
+            entry._replace(sequence=max(self._entries.get(entry.card, {0: entry})) + 1) for entry in changes.entries
+        ]
+        super().commit(attrs.evolve(changes, replace=current, entries=entries))
+
+
+class RequiresTooEarly(MemoryStore):
+    """
+    Looks at what is required in one transaction and writes in the next.
+    """
+
+    def commit(self, changes: Changes) -> None:
+        with self._open():
+            super()._check_versions(Changes(require=changes.require))
+        time.sleep(INSTANT)
+        super().commit(attrs.evolve(changes, require=()))
+
+
+class ReadsThenCounts(MemoryStore):
+    """
+    Reads a counter, adds in the program, and writes the sum.
+    """
+
+    def commit(self, changes: Changes) -> None:
+        before = self.counters(change.key for change in changes.counters)
+        with self._open():
+            self._check_ceilings(changes)
+        time.sleep(INSTANT)
+        super().commit(attrs.evolve(changes, counters=()))
+        with self._open():
+            self._counters.update({change.key: before[change.key] + change.delta for change in changes.counters})
+
+
+class InsertsAfterLooking(MemoryStore):
+    """
+    Looks whether an index is free in one transaction and takes it in the next.
+    """
+
+    def commit(self, changes: Changes) -> None:
+        new = list(changes.new)
+        with self._open():
+            self._check_uniqueness([card for card, _ in new], [entry for _, entry in new], changes)
+        time.sleep(INSTANT)
+        with self._open():
+            self._apply([card for card, _ in new], [entry for _, entry in new], changes)
+
+
+class LikeForEquality(SQLiteStore):
+    """
+    Searches for order numbers with LIKE.
+    """
+
+    def _read(self, sql: str, parameters: Sequence[Any]) -> Any:  # noqa: ANN401 - passed on
+        return super()._read(sql.replace('"order_number" = ?', '"order_number" LIKE ?'), parameters)
+
+
+class LosesTheLastPage(MemoryStore):
+    """
+    Takes a page that is not full for no page.
+    """
+
+    def cards(self, query: CardQuery) -> Sequence[CardRecord]:
+        page = super().cards(query)
+
+        return page if query.after is None or len(page) == query.limit else []
+
+
+class RepeatsTheCursor(MemoryStore):
+    """
+    Begins a page with the last card of the page before.
+    """
+
+    def cards(self, query: CardQuery) -> Sequence[CardRecord]:
+        page = super().cards(query)
+        last = [card for card in self._cards.values() if query.position(card) == query.after]
+
+        return [*last, *page][: query.limit] if page else page
+
+
+class PagesByOffset(MemoryStore):
+    """
+    Counts how many cards were given, instead of where the last one stood.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._given: dict[tuple[str, bool, Position | None], int] = {}
+
+    def cards(self, query: CardQuery) -> Sequence[CardRecord]:
+        start = self._given.get((query.order, query.descending, query.after), 0)
+        every = sorted(filter(query.matches, self._cards.values()), key=query.position, reverse=query.descending)
+        page = every[start : start + query.limit]
+        if page:
+            self._given[query.order, query.descending, query.position(page[-1])] = start + len(page)
+
+        return page
+
+
+class SkipsTies(MemoryStore):
+    """
+    Goes on after the last credit or moment, and skips the other cards that have the same.
+    """
+
+    def cards(self, query: CardQuery) -> Sequence[CardRecord]:
+        last = () if query.after is None else query.after[:1]
+
+        return [card for card in super().cards(query) if query.position(card)[:1] != last]
+
+
+class OrdersByAddress(MemoryStore):
+    """
+    Has an order of its own for cards that stand equal.
+    """
+
+    def cards(self, query: CardQuery) -> Sequence[CardRecord]:
+        page = super().cards(query)
+
+        return sorted(page, key=lambda card: (query.position(card)[0], card.index), reverse=query.descending)
+
+
+class IgnoresExpired(MemoryStore):
+    """
+    Does not look at the expiry.
+    """
+
+    def count(self, query: CardQuery) -> int:
+        return super().count(attrs.evolve(query, expired=None, credit_below=None, credit_at_least=None))
+
+
+class IgnoresDescending(MemoryStore):
+    """
+    Knows one direction only.
+    """
+
+    def entries(self, query: EntryQuery) -> Sequence[EntryRecord]:
+        plain = EntryQuery(order=query.order, after=query.after, limit=10_000)
+        page = super().entries(plain)
+
+        return [entry for entry in page if query.matches(entry)][: query.limit]
+
+
+class KeepsStatementsOpen(SQLiteStore):
+    """
+    Gives the first page out while the statement goes on reading.
+    """
+
+    def cards(self, query: CardQuery) -> Sequence[CardRecord]:
+        with self._reading() as connection:
+            self._rest = connection.execute("SELECT id FROM cards")
+            self._rest.fetchone()
+
+        return super().cards(query)
+
+
+class LikeForPrefix(SQLiteStore):
+    """
+    Lists documents with LIKE.
+    """
+
+    def documents(self, prefix: str, *, after: str = "", limit: int = 1000) -> Sequence[Document]:
+        sql = "SELECT key, value, version, expires_at FROM documents WHERE key LIKE ? AND key > ? ORDER BY key LIMIT ?"
+
+        return [Document(*row) for row in self._read(sql, [f"{prefix}%", after, limit])]  # type: ignore[arg-type]
+
+
+class DoesNotWrap(MemoryStore):
+    """
+    Finds nothing after the last index.
+    """
+
+    def nearest(self, index: bytes) -> CardRecord | None:
+        found = super().nearest(index)
+
+        return found if found is not None and found.index >= index else None
+
+
+class KnowsTheFirst(MemoryStore):
+    """
+    Asks for as many as fit into one statement.
+    """
+
+    def known(
+        self, *, indexes: Iterable[bytes] = (), serials: Iterable[str] = (), operations: Iterable[bytes] = ()
+    ) -> frozenset[bytes | str]:
+        return super().known(
+            indexes=itertools.islice(indexes, 50), serials=serials, operations=itertools.islice(operations, 999)
+        )
+
+
+class SumsIn64Bits(MemoryStore):
+    """
+    Lets sums overflow.
+    """
+
+    def totals(self, query: EntryQuery, by: Sequence[Grouping] = (), *, periods: Sequence[int] = ()) -> Sequence[Total]:
+        totals = super().totals(query, by, periods=periods)
+
+        return [total._replace(amount=(total.amount + 2**63) % 2**64 - 2**63) for total in totals]
+
+
+class CountsUnlimitedAsAmount(MemoryStore):
+    """
+    Adds Unlimited up like any other number.
+    """
+
+    def totals(self, query: EntryQuery, by: Sequence[Grouping] = (), *, periods: Sequence[int] = ()) -> Sequence[Total]:
+        totals = super().totals(query, by, periods=periods)
+
+        return [total._replace(amount=total.amount + total.unlimited * MAX) for total in totals]
+
+
+class _Alters(MemoryStore):
+    def _apply(self, cards: Iterable[CardRecord], entries: Iterable[EntryRecord], changes: Changes) -> None:
+        super()._apply(map(self._altered, cards), entries, changes)
+
+    def _altered(self, card: CardRecord) -> CardRecord:
+        return card
+
+
+class TruncatesMicroseconds(_Alters):
+    """
+    Keeps milliseconds, as many databases do.
+    """
+
+    def _altered(self, card: CardRecord) -> CardRecord:
+        return card._replace(created_at=card.created_at // 1000 * 1000)
+
+
+class StoresUnlimitedAsZero(_Alters):
+    """
+    Has no other number for Unlimited.
+    """
+
+    def _altered(self, card: CardRecord) -> CardRecord:
+        return card._replace(credit=0 if card.credit == MAX else card.credit)
+
+
+class NormalizesText(_Alters):
+    """
+    Writes accents another way.
+    """
+
+    def _altered(self, card: CardRecord) -> CardRecord:
+        return card._replace(order_number=unicodedata.normalize("NFC", card.order_number))
+
+
+class TakesEmptyForNothing(_Alters):
+    """
+    Keeps no empty bytes.
+    """
+
+    def _altered(self, card: CardRecord) -> CardRecord:
+        return card._replace(pin_mac=card.pin_mac or None)  # type: ignore[arg-type]
+
+
+class RemovesHistory(MemoryStore):
+    """
+    Removes the entries with their card.
+    """
+
+    def _apply(self, cards: Iterable[CardRecord], entries: Iterable[EntryRecord], changes: Changes) -> None:
+        super()._apply(cards, entries, changes)
+        for id, _ in changes.remove:
+            self._entries.pop(id, None)
+
+
+class RewritesHistory(MemoryStore):
+    """
+    Writes entries over those that are there.
+    """
+
+    def commit(self, changes: Changes) -> None:
+        with suppress(DuplicateError):
+            super().commit(changes)
+            return
+        for entry in changes.entries:
+            self._entries[entry.card][entry.sequence] = entry
+
+
+class LeaksErrors(MemoryStore):
+    """
+    Lets out what its driver says.
+    """
+
+    def document(self, key: str) -> Document | None:
+        return super().document(key.encode().decode())
+
+
+class AnswersWhenClosed(MemoryStore):
+    """
+    Goes on after it was closed.
+    """
+
+    def close(self) -> None:
+        pass
+
+
+class IsNeverSure(MemoryStore):
+    """
+    Says of each refusal that it may have been applied.
+    """
+
+    def commit(self, changes: Changes) -> None:
+        try:
+            super().commit(changes)
+        except StoreError as error:
+            raise attrs.evolve(error, maybe_applied=True) from None
+
+
+class DefersBegin(SQLiteStore):
+    """
+    Takes the write lock when it has read already: then others may have been faster, and it is refused at once.
+    """
+
+    _begin = "BEGIN"
+
+
+class KeepsEverythingInMemory(SQLiteStore):
+    """
+    Makes a list of what could be streamed.
+    """
+
+    def commit(self, changes: Changes) -> None:
+        super().commit(attrs.evolve(changes, new=list(changes.new)))
+
+
+class StopsEverybody(MemoryStore):
+    """
+    Holds the lock while very many cards are made.
+    """
+
+    def _apply(self, cards: Iterable[CardRecord], entries: Iterable[EntryRecord], changes: Changes) -> None:
+        every = list(cards)
+        time.sleep(len(every) / 4000)
+        super()._apply(every, entries, changes)
+
+
+REJECTED_BY: Final[Mapping[type[MemoryStore | SQLiteStore], str]] = {
+    AppliesInParts: "test_law_1_a_refused_commit_changes_nothing",
+    RemembersCards: "test_law_1_every_handle_sees_a_commit",
+    AcknowledgesEarly: "test_law_1_a_commit_survives_kill",
+    CommitsEachTable: "test_law_1_a_commit_survives_kill",
+    IgnoresVersions: "test_law_2_all_stale_versions_are_named",
+    NamesOneStaleCard: "test_law_2_all_stale_versions_are_named",
+    NamesOneDuplicate: "test_law_2_all_duplicates_are_named",
+    OverlooksRepeats: "test_law_2_repeats_within_a_commit_are_named",
+    ChecksCeilingsFirst: "test_law_2_the_first_class_is_raised",
+    IgnoresCeilings: "test_law_2_ceilings_hold",
+    ForgetsOperations: "test_law_2_operations_stay_taken",
+    RepeatsOperations: "test_law_2_all_duplicates_are_named",
+    ChecksThenWrites: "test_law_3_no_recharge_is_lost",
+    ReadsThenCounts: "test_law_3_a_ceiling_is_reached_exactly",
+    InsertsAfterLooking: "test_law_3_only_one_is_first",
+    RequiresTooEarly: "test_law_3_what_is_required_stays",
+    LikeForEquality: "test_law_4_cards_are_those_that_match",
+    LosesTheLastPage: "test_law_4_cards_are_those_that_match",
+    RepeatsTheCursor: "test_law_4_cards_are_those_that_match",
+    SkipsTies: "test_law_4_cards_are_those_that_match",
+    OrdersByAddress: "test_law_4_cards_are_those_that_match",
+    IgnoresExpired: "test_law_4_cards_are_those_that_match",
+    IgnoresDescending: "test_law_4_entries_are_those_that_match",
+    PagesByOffset: "test_law_4_paging_is_stable",
+    KeepsStatementsOpen: "test_law_4_nothing_stays_open_between_pages",
+    TruncatesMicroseconds: "test_law_5_extremes_come_back_equal",
+    StoresUnlimitedAsZero: "test_law_5_extremes_come_back_equal",
+    NormalizesText: "test_law_5_extremes_come_back_equal",
+    TakesEmptyForNothing: "test_law_5_any_values_come_back_equal",
+    RemovesHistory: "test_law_6_history_stays",
+    RewritesHistory: "test_law_6_history_stays",
+    LeaksErrors: "test_law_7_no_question_brings_down_the_driver",
+    AnswersWhenClosed: "test_law_7_a_closed_store_says_so",
+    IsNeverSure: "test_law_8_a_refusal_is_certain",
+    CommitsInBatches: "test_law_9_very_many_cards_are_refused_whole",
+    DefersBegin: "test_law_9_very_many_cards_commit_at_once",
+    KeepsEverythingInMemory: "test_law_9_very_many_cards_commit_at_once",
+    StopsEverybody: "test_law_9_very_many_cards_commit_at_once",
+    DoesNotWrap: "test_nearest",
+    KnowsTheFirst: "test_known",
+    SumsIn64Bits: "test_totals",
+    CountsUnlimitedAsAmount: "test_totals",
+    LikeForPrefix: "test_documents",
+}
+"""Which test of the kit rejects which store."""
+
+
+def kit(store: type[MemoryStore | SQLiteStore]) -> OnMemory | OnSQLite:
+    """
+    Give the kit for a store.
+    """
+    return OnMemory(store) if issubclass(store, MemoryStore) else OnSQLite(store)

@@ -1,0 +1,100 @@
+"""
+The kit itself: each store that is broken on purpose is rejected by the law that it breaks, an intact one is not.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from tests.testing.broken import (
+    REJECTED_BY,
+    ForgetsOperations,
+    IgnoresCeilings,
+    IgnoresVersions,
+    LosesTheLastPage,
+    OverlooksRepeats,
+    RemovesHistory,
+    RepeatsTheCursor,
+    SkipsTies,
+    StoresUnlimitedAsZero,
+    kit,
+)
+from voipcard.stores import MemoryStore, SQLiteStore
+from voipcard.testing import StoreContract, check_story, store_machine
+
+FOUND_BY_STORIES: Final = [
+    ForgetsOperations,
+    IgnoresCeilings,
+    IgnoresVersions,
+    LosesTheLastPage,
+    OverlooksRepeats,
+    RemovesHistory,
+    RepeatsTheCursor,
+    SkipsTies,
+    StoresUnlimitedAsZero,
+]
+
+
+def names(prefix: str) -> set[str]:
+    """
+    Give the names of the kit's tests.
+    """
+    return {name for name in dir(StoreContract) if name.startswith(prefix)}
+
+
+@pytest.mark.parametrize("store, test", REJECTED_BY.items(), ids=[store.__name__ for store in REJECTED_BY])
+def test_a_broken_store_is_rejected(store: type[MemoryStore | SQLiteStore], test: str) -> None:
+    """
+    The test of the law that a store breaks fails, and says which law that is.
+    """
+    with pytest.raises(Exception) as failure:
+        getattr(kit(store), test)()
+
+    notes = " ".join(failure.value.__notes__)
+    law = test.split("_")[2] if test.startswith("test_law") else ""
+
+    assert f"This store breaks {f'law {law}' if law else '`'}" in notes
+
+
+@pytest.mark.parametrize("test", sorted(set(REJECTED_BY.values())))
+def test_an_intact_store_is_not_rejected(test: str) -> None:
+    """
+    What rejects the broken stores accepts the store that they were made from.
+    """
+    getattr(kit(MemoryStore), test)()
+
+
+def test_every_law_rejects_some_store() -> None:
+    """
+    There is a broken store for each law and for almost every test.
+    """
+    laws = {test.split("_")[2] for test in REJECTED_BY.values() if test.startswith("test_law")}
+
+    assert set("123456789") == laws
+    assert len(names("test_law")) >= len(set(REJECTED_BY.values())) >= 20
+
+
+@pytest.mark.parametrize("store", FOUND_BY_STORIES, ids=lambda store: store.__name__)
+def test_stories_find_broken_stores(store: type[MemoryStore]) -> None:
+    """
+    The state machine rejects broken stores too, without having been told how they are broken.
+    """
+    with pytest.raises(Exception) as failure:  # noqa: PT011 - a broken store may fail in any way
+        check_story(store_machine(kit(store).fresh), stories=300, repeatable=True)
+
+    assert isinstance(failure.value, (AssertionError, KeyError))
+
+
+def test_stories_are_worth_telling() -> None:
+    """
+    In the stories commits are accepted and refused for every reason, and searches find something.
+    """
+    tally = check_story(store_machine(kit(MemoryStore).fresh), stories=200, repeatable=True)
+
+    assert tally["committed"] >= 500
+    assert min(tally["StaleError"], tally["DuplicateError"]) >= 100
+    assert tally["CeilingError"] >= 20
+    assert min(tally["cards found"], tally["entries found"], tally["documents found"]) >= 50
+    assert tally["walks finished"] >= 10
