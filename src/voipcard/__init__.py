@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from voipcard import errors, sheets, stores
-    from voipcard.book import CardBook, Extension
+    from voipcard.book import CardBook
     from voipcard.core.cards import Batch, CardCode, Handout, NewCard
     from voipcard.core.codes import DIGITS, UNAMBIGUOUS, CodeFormat, plan_code_length
     from voipcard.core.credit import UNLIMITED, Credit
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from voipcard.core.policy import Policy
     from voipcard.core.query import CardQuery
     from voipcard.errors import VoipcardError
+    from voipcard.extension import Extension
     from voipcard.keyring import KeyFile, KeyProvider, KeyVariable
     from voipcard.opening import open_book
     from voipcard.searching import Page
@@ -62,7 +63,7 @@ __all__ = [
 ]
 
 _HOMES: Final = {
-    "book": ("CardBook", "Extension"),
+    "book": ("CardBook",),
     "core.cards": ("Batch", "CardCode", "Handout", "NewCard"),
     "core.codes": ("DIGITS", "UNAMBIGUOUS", "CodeFormat", "plan_code_length"),
     "core.credit": ("UNLIMITED", "Credit"),
@@ -72,6 +73,7 @@ _HOMES: Final = {
     "core.policy": ("Policy",),
     "core.query": ("CardQuery",),
     "errors": ("VoipcardError",),
+    "extension": ("Extension",),
     "keyring": ("KeyFile", "KeyProvider", "KeyVariable"),
     "opening": ("open_book",),
     "searching": ("Page",),

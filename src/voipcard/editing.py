@@ -22,7 +22,7 @@ from voipcard.errors import (
     UnknownCardError,
     WeakPinError,
 )
-from voipcard.extensions import facts_of
+from voipcard.registry import facts_of
 from voipcard.issuing import CARDS
 from voipcard.stores.contract import CardRecord, Changes, CounterChange
 from voipcard.transact import ACTIVE, CHUNK, Decision, Engine, Progress, chunk_operation
@@ -70,9 +70,7 @@ def edit(
             pin_mac, sealed_pin = records.sealed_pin(record.id, wanted.pin)
             record = record._replace(pin_mac=pin_mac, sealed_pin=sealed_pin)
         changed = records.signed(record._replace(version=record.version + 1, key=records.keyring.active))
-        audit = engine.audited(
-            "edit", extension=extension, serial=serial, code=code is not None, pin=pin is not None
-        )
+        audit = engine.audited("edit", extension=extension, serial=serial, code=code is not None, pin=pin is not None)
 
         return Decision(Changes(replace=[(changed, record.version)], audit=audit), records.card(changed))
 

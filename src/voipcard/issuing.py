@@ -27,7 +27,7 @@ from voipcard.errors import (
     StoreError,
     WeakPinError,
 )
-from voipcard.extensions import ExtensionFacts, facts_of
+from voipcard.registry import ExtensionFacts, facts_of
 from voipcard.records import NO_CHAIN
 from voipcard.searching import handouts_of_batch
 from voipcard.stores.contract import CardRecord, Changes, CounterChange, EntryRecord
@@ -180,9 +180,7 @@ def add(
             return _rehearsed(engine, extension, len(cards), common, warnings)
         engine.refuse_over_quota(len(cards) * common.enabled)
 
-        return _issued(
-            engine, facts, _Rows.of(cards), common, "add", refusal, warnings=warnings, progress=progress
-        )
+        return _issued(engine, facts, _Rows.of(cards), common, "add", refusal, warnings=warnings, progress=progress)
 
     content = [[card.kind, card.code, card.pin, str(card.credit), card.order_number] for card in cards]
 
@@ -266,7 +264,11 @@ def _issued(
         documents=[(document, 0), *facts.creation(engine)],
         counters=[*active.counters, CounterChange(f"{CARDS}/{facts.number}", len(rows))],
         audit=engine.audited(
-            verb, extension=facts.number, batch=batch, count=len(rows), order_number=orders[0] if len(orders) == 1 else ""
+            verb,
+            extension=facts.number,
+            batch=batch,
+            count=len(rows),
+            order_number=orders[0] if len(orders) == 1 else "",
         ),
     )
     answer = Batch(batch, facts.number, len(rows), handouts, warnings)
@@ -274,9 +276,7 @@ def _issued(
     return Decision(changes, answer, {"batch": batch, "size": len(rows)})
 
 
-def _replayed(
-    engine: Engine, extension: str, memo: Mapping[str, Any], warnings: tuple[Problem, ...] = ()
-) -> Batch:
+def _replayed(engine: Engine, extension: str, memo: Mapping[str, Any], warnings: tuple[Problem, ...] = ()) -> Batch:
     """
     Give the cards of a batch out again, as far as they are still there; that is audited first.
     """

@@ -17,7 +17,7 @@ from voipcard.core.cards import CardCode, Handout, Kind, canonical_caller_id, ca
 from voipcard.core.credit import Amount, Credit
 from voipcard.core.query import CardOrder, CardQuery, EntryQuery, Position
 from voipcard.errors import CursorError, InvalidValueError
-from voipcard.extensions import facts_of
+from voipcard.registry import facts_of
 from voipcard.stores.contract import CardRecord, EntryRecord
 from voipcard.transact import Engine
 

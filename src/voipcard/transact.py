@@ -201,9 +201,7 @@ class Engine:
             memory = self.records.document(key, {"content": digest, "memo": decision.memo}, version=1)
             changes = decision.changes or Changes()
 
-            return attrs.evolve(
-                decision, changes=attrs.evolve(changes, documents=[*changes.documents, (memory, 0)])
-            )
+            return attrs.evolve(decision, changes=attrs.evolve(changes, documents=[*changes.documents, (memory, 0)]))
 
         return self.run(decide_once)
 
@@ -312,5 +310,10 @@ class Engine:
             raise TamperedError(record.id.hex(), "audit entry")
 
         return AuditEntry(
-            from_micros(record.created_at), record.actor, record.verb, record.extension, json.loads(record.detail), record.id
+            from_micros(record.created_at),
+            record.actor,
+            record.verb,
+            record.extension,
+            json.loads(record.detail),
+            record.id,
         )

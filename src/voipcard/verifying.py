@@ -17,7 +17,7 @@ from voipcard.core.ledger import fold
 from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.editing import TOMBSTONE
 from voipcard.errors import TamperedError
-from voipcard.extensions import ExtensionFacts, facts_of
+from voipcard.registry import ExtensionFacts, facts_of
 from voipcard.issuing import CARDS
 from voipcard.records import NO_CHAIN
 from voipcard.searching import entry_records

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv as plain_csv
 import io
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import Final
 
@@ -28,7 +29,7 @@ HOSTILE: Final = [
     "\r",
     "\n",
     "a\r\nb",
-    "＝1+1",  # noqa: RUF001 - a full-width sign is meant
+    "＝1+1",
     "\u200f=1+1",
     "\ufeff",
     '"',
@@ -36,7 +37,7 @@ HOSTILE: Final = [
     " x ",
     csv.ANNOUNCEMENT,
 ]
-TRIGGERS: Final = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - full-width signs are meant
+TRIGGERS: Final = tuple("=+-@\t\r\n＝＋－＠")
 
 texts = st.sampled_from(HOSTILE) | st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20
@@ -50,16 +51,24 @@ class Unclosed(io.BytesIO):
     """
 
     def close(self) -> None:
-        pass
+        """
+        Stay open.
+        """
 
 
 def table(width: int) -> Table:
+    """
+    Make a table whose rows are tuples of text.
+    """
     columns = tuple(Column(f"Column {at}", "text", 10, itemgetter(at)) for at in range(width))
 
     return Table("Texts", tuple, columns)
 
 
-def written(rows: list[tuple[str, ...]], *, separator: str = ",", width: int = 2) -> bytes:
+def written(rows: Sequence[tuple[str, ...]], *, separator: str = ",", width: int = 2) -> bytes:
+    """
+    Give the file that is written.
+    """
     stream = Unclosed()
     writer = csv.Writer(stream, table(width), separator=separator)
     writer.append(rows)
@@ -69,6 +78,9 @@ def written(rows: list[tuple[str, ...]], *, separator: str = ",", width: int = 2
 
 
 def found(content: bytes, *, separator: str = ",") -> list[list[str]]:
+    """
+    Give what is read from a file.
+    """
     return list(csv.read(io.BytesIO(content), separator=separator))
 
 

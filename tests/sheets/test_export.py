@@ -19,7 +19,6 @@ import pytest
 
 from voipcard import sheets
 from voipcard.core.cards import Batch, CardCode, Handout
-from voipcard.core.credit import Credit
 from voipcard.core.ledger import LedgerEntry
 from voipcard.errors import InvalidValueError, SheetError
 from voipcard.sheets import csv, files, xlsx
@@ -55,11 +54,17 @@ class Interrupted(Exception):  # noqa: N818 - it stands for anything that may go
 
 
 def read(path: Path) -> list[list[Any]]:
+    """
+    Give the cells of a file.
+    """
     with path.open("rb") as stream:
         return list(csv.read(stream) if path.suffix == ".csv" else xlsx.read(stream))
 
 
 def leftovers(folder: Path) -> list[str]:
+    """
+    Name all that is in a folder.
+    """
     return sorted(path.name for path in folder.iterdir())
 
 
@@ -78,7 +83,7 @@ def test_a_hand_out_shows_code_and_pin(tmp_path: Path, handout: Handout) -> None
     """
     The hand-out has what the card's owner needs, with every zero.
     """
-    batch = Batch("K7QX", "0003*215", 1, handout.credit, [handout])
+    batch = Batch("K7QX", "0003*215", 1, [handout])
 
     assert sheets.write(tmp_path / "handout.csv", batch) == 1
     assert read(tmp_path / "handout.csv") == [
@@ -166,7 +171,7 @@ def test_without_values_there_is_a_header(tmp_path: Path, suffix: str) -> None:
 
     assert sheets.write(path, list[CardCode]()) == 0
     assert read(path) == [CARD_HEADER]
-    assert sheets.write(path, Batch("", "0003*215", 500, Credit(5000), [])) == 0
+    assert sheets.write(path, Batch("", "0003*215", 500, [])) == 0
     assert read(path) == [HANDOUT_HEADER]
 
 
@@ -269,7 +274,7 @@ def test_a_suffix_in_capitals_is_as_good(tmp_path: Path, handout: Handout) -> No
 
 def test_a_place_where_nothing_can_be_written_is_said(tmp_path: Path, handout: Handout) -> None:
     """
-    A missing folder, a file in place of a folder, a folder in place of the file and an impossible name are `SheetError`.
+    A missing folder, a file in place of a folder, a folder in place of the file and a wrong name are `SheetError`.
     """
     (tmp_path / "file").touch()
     (tmp_path / "folder.csv").mkdir()

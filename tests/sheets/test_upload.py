@@ -10,7 +10,7 @@ import os
 import traceback
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import openpyxl
 import pytest
@@ -36,13 +36,29 @@ cards = st.builds(
 uploads = st.lists(cards, min_size=1, max_size=8, unique_by=lambda card: (card.kind, card.code))
 
 
-@pytest.fixture
-def upload(tmp_path: Path) -> Any:
+class Read(Protocol):
     """
     Read a text as an upload.
     """
 
-    def read(content: str | bytes, separator: str = ",") -> Upload:
+    def __call__(self, content: str | bytes, separator: str = ",", /) -> Upload: ...
+
+
+class Refuse(Protocol):
+    """
+    Read a text that is refused, and give what is wrong with it.
+    """
+
+    def __call__(self, content: str, separator: str = ",", /) -> list[tuple[int, str, str]]: ...
+
+
+@pytest.fixture
+def upload(tmp_path: Path) -> Read:
+    """
+    Read a text as an upload.
+    """
+
+    def read(content: str | bytes, separator: str = ",", /) -> Upload:
         path = tmp_path / "upload.csv"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
 
@@ -52,12 +68,12 @@ def upload(tmp_path: Path) -> Any:
 
 
 @pytest.fixture
-def problems(upload: Any) -> Any:
+def problems(upload: Read) -> Refuse:
     """
     Read a text that is refused, and give what is wrong with it.
     """
 
-    def read(content: str, separator: str = ",") -> list[tuple[int, str, str]]:
+    def read(content: str, separator: str = ",", /) -> list[tuple[int, str, str]]:
         with pytest.raises(UploadError) as caught:
             upload(content, separator)
 
@@ -67,6 +83,9 @@ def problems(upload: Any) -> Any:
 
 
 def workbook(path: Path, *rows: list[Any]) -> Path:
+    """
+    Save a workbook as somebody else would.
+    """
     book = openpyxl.Workbook()
     for row in rows:
         book.worksheets[0].append(row)
@@ -76,6 +95,9 @@ def workbook(path: Path, *rows: list[Any]) -> Path:
 
 
 def record(card: NewCard) -> list[str]:
+    """
+    Write a card as VoipNow does.
+    """
     plus = "+" if card.caller_id else ""
 
     return [plus + card.code, card.pin, card.order_number, "u" if card.credit == UNLIMITED else str(card.credit)]
@@ -164,7 +186,7 @@ def test_no_refusal_says_a_secret(tmp_path: Path, fields: list[str], damage: byt
 
 def test_a_damaged_workbook_says_no_secret(tmp_path: Path) -> None:
     """
-    openpyxl quotes the cell that it cannot read; we do not.
+    Openpyxl quotes the cell that it cannot read; we do not.
     """
     import zipfile
 
@@ -179,7 +201,7 @@ def test_a_damaged_workbook_says_no_secret(tmp_path: Path) -> None:
     assert "77001" not in "".join(traceback.format_exception(caught.value))
 
 
-def test_a_record_is_read_as_voipnow_reads_it(upload: Any) -> None:
+def test_a_record_is_read_as_voipnow_reads_it(upload: Read) -> None:
     """
     Leading zeros, a quoted separator, Unlimited, CallerIDs, empty PINs and missing fields are what they say.
     """
@@ -206,7 +228,7 @@ def test_a_record_is_read_as_voipnow_reads_it(upload: Any) -> None:
         ("Code or CallerID,PIN,,", "7700183422157,0482,,"),
     ],
 )
-def test_a_header_says_where_the_columns_are(upload: Any, header: str, row: str) -> None:
+def test_a_header_says_where_the_columns_are(upload: Read, header: str, row: str) -> None:
     """
     A header in any order and any spelling that people use is no card, and the fields below it are found.
     """
@@ -217,21 +239,21 @@ def test_a_header_says_where_the_columns_are(upload: Any, header: str, row: str)
 
 
 @pytest.mark.parametrize("header", ["Card Code,PIN,Price", "code,code", "Code,PIN,Order,Credit,Serial"])
-def test_a_header_with_unknown_columns_is_refused(problems: Any, header: str) -> None:
+def test_a_header_with_unknown_columns_is_refused(problems: Refuse, header: str) -> None:
     """
     What looks like a header is not taken for a card, and not for a header that it is not.
     """
     assert problems(f"{header}\n7700183422157\n") == [(1, "", "header")]
 
 
-def test_a_row_has_no_more_fields_than_its_header(problems: Any) -> None:
+def test_a_row_has_no_more_fields_than_its_header(problems: Refuse) -> None:
     """
     No field is left out silently.
     """
     assert problems("Card Code,PIN\n7700183422157,0482,PO-117\n") == [(2, "", "too_many_fields")]
 
 
-def test_a_code_after_a_header_may_be_missing(problems: Any) -> None:
+def test_a_code_after_a_header_may_be_missing(problems: Refuse) -> None:
     """
     A row that ends before its code has none.
     """
@@ -272,21 +294,21 @@ REFUSED: Final = [
 
 
 @pytest.mark.parametrize("row, column, reason", REFUSED)
-def test_a_row_is_refused_for_what_is_wrong_with_it(problems: Any, row: str, column: str, reason: str) -> None:
+def test_a_row_is_refused_for_what_is_wrong_with_it(problems: Refuse, row: str, column: str, reason: str) -> None:
     """
     Each fault has its column and its word, and the row is the one a spreadsheet shows.
     """
     assert problems(f"7700183422150\n{row}\n") == [(2, column, reason)]
 
 
-def test_a_code_may_look_like_a_small_exponent(upload: Any) -> None:
+def test_a_code_may_look_like_a_small_exponent(upload: Read) -> None:
     """
     `1E5` is a code as good as any: no spreadsheet program writes a number that way.
     """
     assert upload("1E5\n").cards == (NewCard("1E5"),)
 
 
-def test_everything_that_is_wrong_is_said_at_once(problems: Any) -> None:
+def test_everything_that_is_wrong_is_said_at_once(problems: Refuse) -> None:
     """
     One row can have several faults, and one fault keeps no other row from being checked.
     """
@@ -299,7 +321,7 @@ def test_everything_that_is_wrong_is_said_at_once(problems: Any) -> None:
     ]
 
 
-def test_a_duplicate_names_the_row_it_repeats(upload: Any) -> None:
+def test_a_duplicate_names_the_row_it_repeats(upload: Read) -> None:
     """
     The advice says where the code stood first.
     """
@@ -310,7 +332,7 @@ def test_a_duplicate_names_the_row_it_repeats(upload: Any) -> None:
     assert str(caught.value) == "1 row was refused: row 3 duplicate"
 
 
-def test_a_weak_pin_is_a_warning(upload: Any) -> None:
+def test_a_weak_pin_is_a_warning(upload: Read) -> None:
     """
     People may have printed such cards already, so they are taken, and said.
     """
@@ -323,7 +345,7 @@ def test_a_weak_pin_is_a_warning(upload: Any) -> None:
     assert len(found.cards) == 3
 
 
-def test_the_digest_is_that_of_the_cards(upload: Any) -> None:
+def test_the_digest_is_that_of_the_cards(upload: Read) -> None:
     """
     Two files that say the same have the same digest, however they are written; any change of a card changes it.
     """
@@ -394,7 +416,7 @@ def test_an_infinite_credit_is_no_number(tmp_path: Path) -> None:
     assert [problem.reason for problem in caught.value.problems] == ["not_a_number"]
 
 
-def test_a_file_that_is_none_is_refused(tmp_path: Path, upload: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:
     """
     What cannot be read, is no file, is too large, has another suffix or has no rows is a `SheetError` that says so.
     """
@@ -447,7 +469,7 @@ def test_a_file_of_somebody_else_is_refused(tmp_path: Path) -> None:
     assert isinstance(caught.value.__cause__, PermissionError)
 
 
-def test_a_separator_is_one_character(upload: Any) -> None:
+def test_a_separator_is_one_character(upload: Read) -> None:
     """
     Two characters separate nothing.
     """

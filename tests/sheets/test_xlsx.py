@@ -40,7 +40,7 @@ HOSTILE: Final = [
     "_x000D_",
     "_x005F_x000D_",
     "__x0041_",
-    "＝1+1",  # noqa: RUF001 - a full-width sign is meant
+    "＝1+1",
     "\u200f=1+1",
     "\ufeff\ufffe\uffff",
     " x ",
@@ -52,12 +52,18 @@ credits_ = st.integers(-(2**63) + 2, 2**63 - 1).map(Credit.from_micros)
 
 
 def table(*kinds: CellKind) -> Table:
+    """
+    Make a table whose rows are tuples.
+    """
     columns = tuple(Column(f"Column {at}", kind, 10 + at, itemgetter(at)) for at, kind in enumerate(kinds))
 
     return Table("Things", tuple, columns)
 
 
 def written(rows: list[tuple[Cell, ...]], *kinds: CellKind, rows_per_sheet: int = xlsx.MAX_ROWS) -> bytes:
+    """
+    Give the workbook that is written.
+    """
     stream = io.BytesIO()
     writer = xlsx.Writer(stream, table(*kinds), rows_per_sheet=rows_per_sheet)
     writer.append(rows)
@@ -67,15 +73,24 @@ def written(rows: list[tuple[Cell, ...]], *kinds: CellKind, rows_per_sheet: int 
 
 
 def found(content: bytes) -> list[list[FoundCell]]:
+    """
+    Give what is read from a workbook.
+    """
     return list(xlsx.read(io.BytesIO(content)))
 
 
 def sheets(content: bytes) -> dict[str, str]:
+    """
+    Give the XML of each sheet.
+    """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         return {name: archive.read(name).decode() for name in archive.namelist() if "/worksheets/" in name}
 
 
 def workbook(*rows: list[Any]) -> openpyxl.Workbook:
+    """
+    Make a workbook as somebody else would.
+    """
     book = openpyxl.Workbook()
     for row in rows:
         book.worksheets[0].append(row)
@@ -84,6 +99,9 @@ def workbook(*rows: list[Any]) -> openpyxl.Workbook:
 
 
 def saved(book: openpyxl.Workbook) -> bytes:
+    """
+    Give the file of a workbook.
+    """
     stream = io.BytesIO()
     book.save(stream)
 
@@ -107,7 +125,10 @@ def rebuilt(content: bytes, part: str, change: tuple[str, str]) -> bytes:
     return stream.getvalue()
 
 
-def padded(row: list[str]) -> list[str]:
+def trimmed(row: list[str]) -> list[str]:
+    """
+    Leave out the empty cells at the end of a row, which a workbook does not keep.
+    """
     while row and not row[-1]:
         row.pop()
 
@@ -122,7 +143,7 @@ def test_any_text_comes_back_equal(rows: list[tuple[Cell, ...]]) -> None:
     header, *body = found(written(rows, "text", "text"))
 
     assert header == ["Column 0", "Column 1"]
-    assert body + [[]] * (len(rows) - len(body)) == [padded([str(cell) for cell in row]) for row in rows]
+    assert body + [[]] * (len(rows) - len(body)) == [trimmed([str(cell) for cell in row]) for row in rows]
 
 
 @given(rows=st.lists(st.tuples(texts, credits_), min_size=1, max_size=20))
@@ -247,7 +268,7 @@ def test_only_the_first_sheet_may_have_rows() -> None:
 
 def test_a_date_out_of_range_is_marked_without_a_word() -> None:
     """
-    openpyxl would warn about such a cell and quote it, which may be a code.
+    Openpyxl would warn about such a cell and quote it, which may be a code.
     """
     book = workbook([7_700_183_422_157])
     book.worksheets[0]["A1"].number_format = "yyyy-mm-dd"

@@ -108,7 +108,9 @@ def recharged(balance: Balance, amount: Credit, *, serial: str) -> Balance:
     return _changed(balance, amount, serial=serial, recharges=1)
 
 
-def transferred(source: Balance, target: Balance, amount: Credit, *, serials: tuple[str, str]) -> tuple[Balance, Balance]:
+def transferred(
+    source: Balance, target: Balance, amount: Credit, *, serials: tuple[str, str]
+) -> tuple[Balance, Balance]:
     """
     Move credit from one card to another.
 

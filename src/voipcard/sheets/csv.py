@@ -22,7 +22,7 @@ ANNOUNCEMENT: Final = "#voipcard-csv/1;guard=apostrophe"
 The header of the last column, which is empty. It says that the apostrophe before each dangerous text is not part of it.
 """
 
-_DANGEROUS: Final = frozenset("=+-@\t\r\n＝＋－＠'")  # noqa: RUF001 - the full-width signs are meant
+_DANGEROUS: Final = frozenset("=+-@\t\r\n＝＋－＠'")  # noqa: RUF001 - full-width signs
 """
 First characters that make a spreadsheet take a text for a formula, and the guard itself, which makes it reversible.
 
@@ -120,7 +120,7 @@ def read(stream: BinaryIO, *, separator: str = ",") -> Generator[list[str]]:
     empty rows, so that rows can be counted as a spreadsheet counts them.
 
     Args:
-        stream: The file: UTF-8, with or without a byte order mark, lines ending as they like.
+        stream: The file: UTF-8, with or without a byte order mark, lines ending as they like. It is closed in the end.
 
         separator: What stands between fields: one character.
 
@@ -130,24 +130,28 @@ def read(stream: BinaryIO, *, separator: str = ",") -> Generator[list[str]]:
         SheetError: If this is no such file: another encoding, a NUL character, a quote that is not closed, or a field
             that is too long.
     """
-    text = io.TextIOWrapper(stream, "utf-8-sig", newline="")
-    reader = csv.reader(_without_nul(text), delimiter=_checked(separator), strict=True)
-    announced = False
     number = 0
     try:
-        for number, row in enumerate(reader, 1):
-            if number == 1:
-                announced = row[-1:] == [ANNOUNCEMENT]
-            if max(map(len, row), default=0) > MAX_FIELD_LENGTH:
-                raise SheetError(
-                    "field_too_long", f"row {number} has a field of more than {MAX_FIELD_LENGTH} characters"
-                )
-            yield [_unguarded(field) for field in row[:-1]] if announced else row
-    except csv.Error:
+        with io.TextIOWrapper(stream, "utf-8-sig", newline="") as text:
+            reader = csv.reader(_without_nul(text), delimiter=_checked(separator), strict=True)
+            announced = False
+            for number, row in enumerate(reader, 1):
+                if number == 1:
+                    announced = row[-1:] == [ANNOUNCEMENT]
+                if max(map(len, row), default=0) > MAX_FIELD_LENGTH:
+                    raise _too_long(number)
+                yield [_unguarded(field) for field in row[:-1]] if announced else row
+    except csv.Error as error:
+        if "field limit" in str(error):
+            raise _too_long(number + 1) from None
         raise SheetError("quotes", f"after row {number} a quote is not closed, or closed too early") from None
     except UnicodeDecodeError:
         # The original holds what was to be decoded: codes and PINs.
         raise SheetError("encoding", f"after row {number} the file is not UTF-8: save it as 'CSV UTF-8'") from None
+
+
+def _too_long(number: int) -> SheetError:
+    return SheetError("field_too_long", f"row {number} has a field of more than {MAX_FIELD_LENGTH:,} characters")
 
 
 def _checked(separator: str) -> str:

@@ -285,7 +285,7 @@ def _check_row(number: int, row: list[FoundCell]) -> None:
     if len(row) > MAX_COLUMNS:
         raise SheetError("too_large", f"row {number} has more than {MAX_COLUMNS} columns")
     if any(isinstance(cell, str) and len(cell) > MAX_FIELD_LENGTH for cell in row):
-        raise SheetError("field_too_long", f"row {number} has a field of more than {MAX_FIELD_LENGTH} characters")
+        raise SheetError("field_too_long", f"row {number} has a field of more than {MAX_FIELD_LENGTH:,} characters")
 
 
 def _trimmed(row: list[FoundCell]) -> list[FoundCell]:

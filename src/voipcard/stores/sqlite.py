@@ -5,7 +5,6 @@ A card book in one SQLite file, for the processes and threads of one machine.
 from __future__ import annotations
 
 import itertools
-import operator
 import os
 import sqlite3 as codes
 import tempfile
@@ -15,7 +14,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from voipcard.core.credit import UNLIMITED
 from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.errors import (
     CeilingError,
@@ -39,6 +37,26 @@ from voipcard.stores.contract import (
     Grouping,
     Total,
 )
+from voipcard.stores.statements import (
+    AUDIT,
+    CARD,
+    ENTRY,
+    INSERT_AUDIT,
+    INSERT_CARD,
+    INSERT_ENTRY,
+    ORDERS,
+    SCHEMA,
+    UPDATE_CARD,
+    UPDATE_LASTING,
+    Condition,
+    Parameter,
+    card_conditions,
+    card_of,
+    changing,
+    entry_conditions,
+    filtered,
+    lasting,
+)
 from voipcard.stores.totals import totaled
 
 if TYPE_CHECKING:
@@ -52,8 +70,6 @@ else:
 __all__ = ["Journal", "SQLiteStore", "wal_is_safe"]
 
 Journal: TypeAlias = Literal["wal", "delete"]
-Parameter: TypeAlias = bytes | int | str | None
-Condition: TypeAlias = tuple[str, Sequence[Any]]
 NewCard: TypeAlias = tuple[CardRecord, EntryRecord]
 
 APPLICATION_ID: Final = 0x766F6970
@@ -63,79 +79,6 @@ SCHEMA_VERSION: Final = 1
 
 BULK: Final = 2000
 """From how many new cards on a commit is prepared in a scratch file, outside of the write lock."""
-
-_SCHEMA: Final = """
-CREATE TABLE cards (
-    id BLOB NOT NULL UNIQUE, serial TEXT NOT NULL UNIQUE, extension TEXT NOT NULL, batch TEXT NOT NULL,
-    kind TEXT NOT NULL, "index" BLOB NOT NULL UNIQUE, sealed_code BLOB NOT NULL, pin_mac BLOB NOT NULL,
-    sealed_pin BLOB NOT NULL, key INTEGER NOT NULL, enabled INTEGER NOT NULL, credit INTEGER NOT NULL,
-    total_credit INTEGER NOT NULL, held INTEGER NOT NULL, holds BLOB NOT NULL, next_hold_expiry INTEGER,
-    recharge_count INTEGER NOT NULL, created_at INTEGER NOT NULL, first_used_at INTEGER, expires_at INTEGER,
-    order_number TEXT NOT NULL, labels TEXT NOT NULL, sequence INTEGER NOT NULL, chain BLOB NOT NULL,
-    version INTEGER NOT NULL, mac BLOB NOT NULL
-) STRICT;
-CREATE INDEX cards_by_extension ON cards (extension, created_at, id);
-CREATE INDEX cards_by_credit ON cards (extension, credit, id);
-CREATE INDEX cards_by_batch ON cards (batch, created_at, id);
-CREATE INDEX cards_by_order_number ON cards (order_number) WHERE order_number <> '';
-CREATE TABLE entries (
-    card BLOB NOT NULL, sequence INTEGER NOT NULL, extension TEXT NOT NULL, batch TEXT NOT NULL, serial TEXT NOT NULL,
-    kind TEXT NOT NULL, amount INTEGER NOT NULL, credit_left INTEGER NOT NULL, held_left INTEGER NOT NULL,
-    order_number TEXT NOT NULL, operation BLOB, created_at INTEGER NOT NULL, actor TEXT NOT NULL, prefix TEXT NOT NULL,
-    sealed_rest BLOB NOT NULL, started_at INTEGER, seconds INTEGER, charged_seconds INTEGER, rate INTEGER,
-    tariff TEXT NOT NULL, mac BLOB NOT NULL,
-    PRIMARY KEY (card, sequence)
-) STRICT, WITHOUT ROWID;
-CREATE UNIQUE INDEX entries_by_operation ON entries (operation) WHERE operation IS NOT NULL;
-CREATE INDEX entries_by_time ON entries (extension, created_at, card, sequence);
-CREATE TABLE documents (key TEXT PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL, expires_at INTEGER)
-    STRICT, WITHOUT ROWID;
-CREATE TABLE counters (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-CREATE TABLE audit (
-    id BLOB PRIMARY KEY, created_at INTEGER NOT NULL, actor TEXT NOT NULL, verb TEXT NOT NULL, extension TEXT NOT NULL,
-    detail TEXT NOT NULL, mac BLOB NOT NULL
-) STRICT, WITHOUT ROWID;
-"""
-
-
-def _columns(record: type[CardRecord | EntryRecord | AuditRecord]) -> str:
-    return ", ".join(f'"{name}"' for name in record._fields)
-
-
-def _insert(table: str, record: type[CardRecord | EntryRecord | AuditRecord]) -> str:
-    marks = ", ".join("?" * len(record._fields))
-
-    return f"INSERT INTO {table} ({_columns(record)}) VALUES ({marks})"
-
-
-_CARD: Final = _columns(CardRecord)
-_ENTRY: Final = _columns(EntryRecord)
-_AUDIT: Final = _columns(AuditRecord)
-_INSERT_CARD: Final = _insert("cards", CardRecord)
-_INSERT_ENTRY: Final = _insert("entries", EntryRecord)
-_INSERT_AUDIT: Final = _insert("audit", AuditRecord)
-_ENABLED: Final = CardRecord._fields.index("enabled")
-
-# SQLite rewrites every index that has a column of the SET list, changed or not: what hardly ever changes is apart.
-_LASTING: Final = ("serial", "extension", "batch", "index", "created_at", "order_number")
-_CHANGING: Final = tuple(name for name in CardRecord._fields if name not in {"id", *_LASTING})
-_UPDATE_CARD: Final = (
-    f"UPDATE cards SET {', '.join(f'{name} = ?' for name in _CHANGING)} WHERE id = ? AND version = ?"
-)
-_UPDATE_LASTING: Final = (
-    f"UPDATE cards SET {', '.join(f'{name!r} = ?' for name in _LASTING)}"
-    f" WHERE id = ? AND ({', '.join(f'{name!r}' for name in _LASTING)}) <> ({', '.join('?' * len(_LASTING))})"
-).replace("'", '"')
-_changing: Final = operator.attrgetter(*_CHANGING, "id")
-_lasting: Final = operator.attrgetter(*_LASTING)
-
-_ORDERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "created": ("created_at", "id"),
-    "serial": ("serial", "id"),
-    "credit": ("credit", "id"),
-    "sequence": ("card", "sequence"),
-    "time": ("created_at", "card", "sequence"),
-}
 
 
 def wal_is_safe(version: tuple[int, int, int]) -> bool:
@@ -199,18 +142,18 @@ class SQLiteStore:
         Give the one card with this id, serial or index, or None.
         """
         column, value = next((c, v) for c, v in (("id", id), ("serial", serial), ("index", index)) if v is not None)
-        rows = self._read(f'SELECT {_CARD} FROM cards WHERE "{column}" = ?', [value])
+        rows = self._read(f'SELECT {CARD} FROM cards WHERE "{column}" = ?', [value])
 
-        return _card(rows[0]) if rows else None
+        return card_of(rows[0]) if rows else None
 
     def nearest(self, index: bytes) -> CardRecord | None:
         """
         Give the card with the smallest index not below *index*, or with the smallest of all.
         """
-        select = f'SELECT {_CARD} FROM cards WHERE "index" >= ? ORDER BY "index" LIMIT 1'
+        select = f'SELECT {CARD} FROM cards WHERE "index" >= ? ORDER BY "index" LIMIT 1'
         rows = self._read(select, [index]) or self._read(select, [b""])
 
-        return _card(rows[0]) if rows else None
+        return card_of(rows[0]) if rows else None
 
     def known(
         self, *, indexes: Iterable[bytes] = (), serials: Iterable[str] = (), operations: Iterable[bytes] = ()
@@ -238,13 +181,13 @@ class SQLiteStore:
         """
         Give one page of cards.
         """
-        return [_card(row) for row in self._page(f"SELECT {_CARD} FROM cards", _card_conditions(query), query)]
+        return [card_of(row) for row in self._page(f"SELECT {CARD} FROM cards", card_conditions(query), query)]
 
     def count(self, query: CardQuery) -> int:
         """
         Count the cards that match.
         """
-        sql, parameters = _filtered("SELECT count(*) FROM cards", _card_conditions(query))
+        sql, parameters = filtered("SELECT count(*) FROM cards", card_conditions(query))
         [(count,)] = self._read(sql, parameters)
         assert isinstance(count, int)
 
@@ -254,9 +197,9 @@ class SQLiteStore:
         """
         Give one page of ledger entries.
         """
-        select = f"SELECT {_ENTRY} FROM entries"
+        select = f"SELECT {ENTRY} FROM entries"
 
-        return [EntryRecord._make(row) for row in self._page(select, _entry_conditions(query), query)]
+        return [EntryRecord._make(row) for row in self._page(select, entry_conditions(query), query)]
 
     def totals(self, query: EntryQuery, by: Sequence[Grouping] = (), *, periods: Sequence[int] = ()) -> Sequence[Total]:
         """
@@ -264,7 +207,7 @@ class SQLiteStore:
         """
         # A dictionary over a streamed scan: SQLite would sort all the rows to group them.
         columns = ", ".join("created_at" if name == "period" else name for name in by)
-        sql, parameters = _filtered(f"SELECT {columns or 'NULL'}, amount FROM entries", _entry_conditions(query))
+        sql, parameters = filtered(f"SELECT {columns or 'NULL'}, amount FROM entries", entry_conditions(query))
         with self._reading() as connection:
             return totaled(connection.execute(sql, parameters), by, periods)
 
@@ -299,7 +242,7 @@ class SQLiteStore:
         """
         Give one page of the audit trail.
         """
-        rows = self._read(f"SELECT {_AUDIT} FROM audit WHERE id > ? ORDER BY id LIMIT ?", [after, limit])
+        rows = self._read(f"SELECT {AUDIT} FROM audit WHERE id > ? ORDER BY id LIMIT ?", [after, limit])
 
         return [AuditRecord._make(row) for row in rows]
 
@@ -332,8 +275,8 @@ class SQLiteStore:
         try:
             with self._writing() as connection:
                 self._replace(connection, changes)
-                connection.executemany(_INSERT_CARD, (card for card, _ in new))
-                connection.executemany(_INSERT_ENTRY, (entry for _, entry in new))
+                connection.executemany(INSERT_CARD, (card for card, _ in new))
+                connection.executemany(INSERT_ENTRY, (entry for _, entry in new))
                 self._finish(connection, changes)
         except sqlite3.IntegrityError as error:
             with self._scratch() as connection:
@@ -346,8 +289,8 @@ class SQLiteStore:
             try:
                 with self._writing(connection):
                     self._replace(connection, changes)
-                    connection.execute(f"INSERT INTO cards ({_CARD}) SELECT {_CARD} FROM scratch.cards")
-                    connection.execute(f"INSERT INTO entries ({_ENTRY}) SELECT {_ENTRY} FROM scratch.entries")
+                    connection.execute(f"INSERT INTO cards ({CARD}) SELECT {CARD} FROM scratch.cards")
+                    connection.execute(f"INSERT INTO entries ({ENTRY}) SELECT {ENTRY} FROM scratch.entries")
                     self._finish(connection, changes)
             except sqlite3.IntegrityError as error:
                 _fill_scratch(connection, ((None, entry) for entry in changes.entries))
@@ -363,12 +306,12 @@ class SQLiteStore:
             raise StaleError(cards=frozenset(cards), documents=frozenset(documents))
 
     def _finish(self, connection: sqlite3.Connection, changes: Changes) -> None:
-        connection.executemany(_INSERT_ENTRY, changes.entries)
+        connection.executemany(INSERT_ENTRY, changes.entries)
         if risen := tuple(
             (change.key, value) for change in changes.counters if (value := _move(connection, change)) is not None
         ):
             raise CeilingError(counters=risen)
-        connection.executemany(_INSERT_AUDIT, changes.audit)
+        connection.executemany(INSERT_AUDIT, changes.audit)
 
     def _refusal(self, connection: sqlite3.Connection, changes: Changes) -> StoreError:
         """
@@ -407,7 +350,7 @@ class SQLiteStore:
             with self._writing() as connection:
                 # Another process may have been first.
                 if _pragma(connection, "application_id") == 0:
-                    for statement in _SCHEMA.split(";\n"):
+                    for statement in SCHEMA.split(";\n"):
                         connection.execute(statement)
                     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -515,8 +458,8 @@ class SQLiteStore:
                     connection.execute("PRAGMA scratch.journal_mode = OFF")
                     connection.execute("PRAGMA scratch.synchronous = OFF")
                     connection.execute("PRAGMA main.cache_size = -65536")
-                    connection.execute(f"CREATE TABLE scratch.cards AS SELECT {_CARD} FROM main.cards LIMIT 0")
-                    connection.execute(f"CREATE TABLE scratch.entries AS SELECT {_ENTRY} FROM main.entries LIMIT 0")
+                    connection.execute(f"CREATE TABLE scratch.cards AS SELECT {CARD} FROM main.cards LIMIT 0")
+                    connection.execute(f"CREATE TABLE scratch.entries AS SELECT {ENTRY} FROM main.entries LIMIT 0")
                 finally:
                     Path(name).unlink()
                 yield connection
@@ -530,65 +473,15 @@ class SQLiteStore:
     def _page(
         self, select: str, conditions: list[Condition], query: CardQuery | EntryQuery
     ) -> list[tuple[Parameter, ...]]:
-        columns = _ORDERS[query.order]
+        columns = ORDERS[query.order]
         if query.after is not None:
             marks = ", ".join("?" * len(columns))
             sign = "<" if query.descending else ">"
             conditions = [*conditions, (f"({', '.join(columns)}) {sign} ({marks})", query.after)]
-        sql, parameters = _filtered(select, conditions)
+        sql, parameters = filtered(select, conditions)
         order = ", ".join(column + " DESC" * query.descending for column in columns)
 
         return self._read(f"{sql} ORDER BY {order} LIMIT ?", [*parameters, query.limit])
-
-
-def _card(row: Sequence[Any]) -> CardRecord:
-    return CardRecord(*row[:_ENABLED], row[_ENABLED] == 1, *row[_ENABLED + 1 :])
-
-
-def _card_conditions(query: CardQuery) -> list[Condition]:
-    equal = ("extension", "batch", "serial", "index", "kind", "enabled", "order_number")
-    conditions = [*_equal(query, equal), *_between("credit", query.credit_at_least, query.credit_below)]
-    conditions += _between("created_at", query.created_from, query.created_before)
-    if query.unlimited is not None:
-        conditions.append((f"credit {'=' if query.unlimited else '<>'} ?", [UNLIMITED.micros]))
-    if query.used is not None:
-        conditions.append((f"first_used_at IS {'NOT ' * query.used}NULL", []))
-    if query.expired is not None:
-        conditions.append((f"coalesce(expires_at <= ?, 0) = {query.expired:d}", [query.now]))
-    if query.order_number:
-        conditions.append(("order_number <> ''", []))  # Lets SQLite use the partial index.
-
-    return conditions
-
-
-def _entry_conditions(query: EntryQuery) -> list[Condition]:
-    equal = ("card", "extension", "batch", "order_number", "operation")
-    conditions = [*_equal(query, equal), *_between("amount", query.amount_at_least, query.amount_below)]
-    conditions += _between("created_at", query.created_from, query.created_before)
-    if query.kinds is not None:
-        conditions.append((f"kind IN ({', '.join('?' * len(query.kinds))})", sorted(query.kinds)))
-
-    return conditions
-
-
-def _equal(query: CardQuery | EntryQuery, names: Iterable[str]) -> Iterator[Condition]:
-    for name in names:
-        if (value := getattr(query, name)) is not None:
-            yield f'"{name}" = ?', [value]
-
-
-def _between(column: str, at_least: int | None, below: int | None) -> Iterator[Condition]:
-    if at_least is not None:
-        yield f"{column} >= ?", [at_least]
-    if below is not None:
-        yield f"{column} < ?", [below]
-
-
-def _filtered(select: str, conditions: Sequence[Condition]) -> tuple[str, list[Parameter]]:
-    where = " AND ".join(condition for condition, _ in conditions)
-    parameters = [parameter for _, parameters in conditions for parameter in parameters]
-
-    return (f"{select} WHERE {where}" if where else select), parameters
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
@@ -616,10 +509,10 @@ def _counter(connection: sqlite3.Connection, key: str) -> int:
 
 
 def _replaced(connection: sqlite3.Connection, card: CardRecord, expected: int) -> bool:
-    lasting = _lasting(card)
-    if connection.execute(_UPDATE_CARD, (*_changing(card), expected)).rowcount == 0:
+    facts = lasting(card)
+    if connection.execute(UPDATE_CARD, (*changing(card), expected)).rowcount == 0:
         return False
-    connection.execute(_UPDATE_LASTING, (*lasting, card.id, *lasting))
+    connection.execute(UPDATE_LASTING, (*facts, card.id, *facts))
 
     return True
 
@@ -657,8 +550,8 @@ def _fill_scratch(connection: sqlite3.Connection, new: Iterable[tuple[CardRecord
     rows = iter(new)
     connection.execute("BEGIN")
     while chunk := list(itertools.islice(rows, BULK)):
-        connection.executemany(_INSERT_CARD.replace("cards", "scratch.cards", 1), (c for c, _ in chunk if c))
-        connection.executemany(_INSERT_ENTRY.replace("entries", "scratch.entries", 1), (e for _, e in chunk))
+        connection.executemany(INSERT_CARD.replace("cards", "scratch.cards", 1), (c for c, _ in chunk if c))
+        connection.executemany(INSERT_ENTRY.replace("entries", "scratch.entries", 1), (e for _, e in chunk))
     connection.execute("COMMIT")
 
 

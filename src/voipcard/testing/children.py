@@ -104,7 +104,9 @@ class Companion:
 
 
 @contextmanager
-def started(work: Work, open_store: Opener, *arguments: object, shared: bool, times: int = 1) -> Iterator[list[Companion]]:
+def started(
+    work: Work, open_store: Opener, *arguments: object, shared: bool, times: int = 1
+) -> Iterator[list[Companion]]:
     """
     Begin the same work a number of times; each child is given its own handle and, as last argument, its number.
     """

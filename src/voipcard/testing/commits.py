@@ -42,8 +42,12 @@ class CommitContract(Proofs):
                 "a stale document": attrs.evolve(whole, require=[("step/000001", 9)]),
                 "a taken index": attrs.evolve(whole, new=samples.Flood(30, first=500, repeat=20)),
                 "a taken operation": attrs.evolve(whole, entries=[_operated(whole.entries[0], 1)]),
-                "an entry that is there": attrs.evolve(whole, entries=[*whole.entries, samples.entry(samples.tally_after(1))]),
-                "a counter at its ceiling": attrs.evolve(whole, counters=[CounterChange("active", 1, 1), CounterChange("steps", 1, 1)]),
+                "an entry that is there": attrs.evolve(
+                    whole, entries=[*whole.entries, samples.entry(samples.tally_after(1))]
+                ),
+                "a counter at its ceiling": attrs.evolve(
+                    whole, counters=[CounterChange("active", 1, 1), CounterChange("steps", 1, 1)]
+                ),
                 "an audit entry that is there": attrs.evolve(whole, audit=[samples.audit(9), samples.audit(1)]),
             }
             for what, changes in spoiled.items():
@@ -139,7 +143,10 @@ class CommitContract(Proofs):
         with self.opened() as store:
             old = [(card, _operated(entry, number)) for number, (card, entry) in enumerate(samples.new(*range(4)))]
             store.commit(Changes(new=old))
-            (id_taken, serial_taken, index_taken, free), moved = samples.new(10, 11, 12, 13), samples.recharged(old[3][0])
+            (id_taken, serial_taken, index_taken, free), moved = (
+                samples.new(10, 11, 12, 13),
+                samples.recharged(old[3][0]),
+            )
             id_taken = (id_taken[0]._replace(id=old[0][0].id), id_taken[1])
             serial_taken = (serial_taken[0]._replace(serial=old[1][0].serial), serial_taken[1])
             index_taken = (index_taken[0]._replace(index=old[2][0].index), _operated(index_taken[1], 1))
@@ -212,7 +219,9 @@ class CommitContract(Proofs):
 
             assert {("a", 5), ("b", 9), ("d", 0)} == set(refusal.counters)
 
-            store.commit(Changes(counters=[CounterChange("b", -1, 3), CounterChange("a", 0, 2), CounterChange("c", 6, 7)]))
+            store.commit(
+                Changes(counters=[CounterChange("b", -1, 3), CounterChange("a", 0, 2), CounterChange("c", 6, 7)])
+            )
 
             assert {"a": 5, "b": 8, "c": 7, "d": 0} == dict(store.counters("abcd"))
 

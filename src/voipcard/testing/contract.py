@@ -180,7 +180,9 @@ class StoreContract(ReadContract, CommitContract):
             created_at=253_402_300_799_999_999, first_used_at=-1, expires_at=0, order_number=TEXT, labels=f"{TEXT}\nb",
             sealed_code=every, pin_mac=b"", sealed_pin=b"\x00", key=2**31, enabled=False, batch="k", kind="caller_id",
         )  # fmt: skip
-        smallest = samples.card(2)._replace(credit=0, total_credit=0, created_at=-62_135_596_800_000_000, sealed_code=b"")
+        smallest = samples.card(2)._replace(
+            credit=0, total_credit=0, created_at=-62_135_596_800_000_000, sealed_code=b""
+        )
         first = entry._replace(
             amount=MAX, credit_left=MAX, held_left=MAX - 1, order_number=TEXT, operation=every[-16:], actor=TEXT, prefix="40",
             created_at=1_700_000_000_999_999, sealed_rest=every, started_at=1, seconds=2, charged_seconds=60, rate=MAX - 1,

@@ -214,7 +214,9 @@ class StoreMachine(RuleBasedStateMachine):
                 descending=st.booleans(),
             )
         )
-        expected = sorted(filter(query.matches, self.model.cards.values()), key=query.position, reverse=query.descending)
+        expected = sorted(
+            filter(query.matches, self.model.cards.values()), key=query.position, reverse=query.descending
+        )
 
         assert expected == samples.paged(self.handles[side].cards, query, limit, len(self.model.cards)), "law 4"
         assert len(expected) == self.handles[side].count(query), "law 4"

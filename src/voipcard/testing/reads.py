@@ -37,7 +37,21 @@ TRIES: Final = settings(deadline=None, database=None, suppress_health_check=list
 NOW: Final = samples.EPOCH
 MAX: Final = UNLIMITED.micros
 
-WORDS: Final = ["", "PO-1", "po-1", "PO-11", "PO_1", "PO%", "PO-1 ", " PO-1", "ÄÖ-1", "A\u0308O\u0308-1", "日本", "🂡", "'--"]
+WORDS: Final = [
+    "",
+    "PO-1",
+    "po-1",
+    "PO-11",
+    "PO_1",
+    "PO%",
+    "PO-1 ",
+    " PO-1",
+    "ÄÖ-1",
+    "A\u0308O\u0308-1",
+    "日本",
+    "🂡",
+    "'--",
+]
 """Texts that are equal only for those who ignore case, spaces, accents or wildcards."""
 
 BATCHES: Final = ["K7QX", "k7qx", "K7Q%", "K7Q_"]
@@ -88,7 +102,25 @@ GROUPINGS: Final[Sequence[Sequence[Grouping]]] = [
     ("period", "batch", "kind"),
     ("kind", "period"),
 ]
-KEYS: Final = ["a", "a%b", "a*b", "a?b", "a[b", "a\\b", "a_b", "aXb", "A_b", "ab", "ab/1", "ab/10", "ab/2", "b", "~", "~~", "!"]
+KEYS: Final = [
+    "a",
+    "a%b",
+    "a*b",
+    "a?b",
+    "a[b",
+    "a\\b",
+    "a_b",
+    "aXb",
+    "A_b",
+    "ab",
+    "ab/1",
+    "ab/10",
+    "ab/2",
+    "b",
+    "~",
+    "~~",
+    "!",
+]
 
 
 def varied_cards(count: int = 60) -> list[CardRecord]:
@@ -263,7 +295,9 @@ class ReadContract(Proofs):
                     if turn < 9:  # A page that is never full again would have to come to an end.
                         gone = [page[-1], *(there[id] for id in chance.sample(sorted(set(there) - {page[-1].id}), 2))]
                         added = samples.new(*range(turn * 1000, turn * 1000 + 5))
-                        like = [(card._replace(created_at=gone[1].created_at, credit=0), entry) for card, entry in added]
+                        like = [
+                            (card._replace(created_at=gone[1].created_at, credit=0), entry) for card, entry in added
+                        ]
                         store.commit(Changes(new=like, remove=[samples.removed_version(card) for card in gone]))
                         there = {id: card for id, card in there.items() if card not in gone}
 
@@ -334,7 +368,9 @@ class ReadContract(Proofs):
 
             assert store.known() == frozenset()
             assert indexes == store.known(indexes=iter(many))
-            assert {card.serial for card in cards} == store.known(serials=[card.serial for card in map(samples.card, range(999))])
+            assert {card.serial for card in cards} == store.known(
+                serials=[card.serial for card in map(samples.card, range(999))]
+            )
             assert operations == store.known(operations=map(samples.operation, range(999)))
             assert store.known(indexes=operations, operations=indexes, serials=["k7qx-000001"]) == frozenset()
             assert indexes | operations == store.known(indexes=indexes, operations=operations)
@@ -345,7 +381,11 @@ class ReadContract(Proofs):
         `totals` sums exactly, beyond 64 bits and with Unlimited apart, over any grouping and any periods.
         """
         with self._filled() as (store, _, entries):
-            searches = [EntryQuery(), EntryQuery(kinds={"recharge"}), EntryQuery(extension="0003*21", after=(b"", 0), limit=1)]
+            searches = [
+                EntryQuery(),
+                EntryQuery(kinds={"recharge"}),
+                EntryQuery(extension="0003*21", after=(b"", 0), limit=1),
+            ]
             assert store.totals(EntryQuery(extension="nowhere")) == []
             for query, by, periods in itertools.product(searches, GROUPINGS, [(), (NOW,), (NOW - 1, NOW + 1, NOW + 9)]):
                 expected = expected_totals(entries, query, by, periods)
@@ -375,7 +415,9 @@ class ReadContract(Proofs):
         Counters move by what they are told, up and down and below zero; one that never moved stands at 0.
         """
         with self.opened() as store:
-            store.commit(Changes(counters=[CounterChange("up", 3), CounterChange("down", -3), CounterChange("zero", 0)]))
+            store.commit(
+                Changes(counters=[CounterChange("up", 3), CounterChange("down", -3), CounterChange("zero", 0)])
+            )
             store.commit(Changes(counters=[CounterChange("up", 2**40), CounterChange("down", 1)]))
             keys = ["up", "down", "zero", "never", "UP"]
 

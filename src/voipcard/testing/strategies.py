@@ -66,7 +66,9 @@ def codes() -> SearchStrategy[str]:
     """
     return st.one_of(
         st.from_regex(r"[0-9]{13}", fullmatch=True),
-        st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="-."), min_size=1, max_size=255),
+        st.text(
+            st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="-."), min_size=1, max_size=255
+        ),
     )
 
 
@@ -96,7 +98,9 @@ def new_cards() -> SearchStrategy[NewCard]:
     Draw cards that are to be added.
     """
     return st.one_of(
-        st.builds(NewCard, codes().filter(lambda code: not code.startswith("+")), pins(), credits(), texts(), st.just(False)),  # noqa: FBT003
+        st.builds(
+            NewCard, codes().filter(lambda code: not code.startswith("+")), pins(), credits(), texts(), st.just(False)
+        ),  # noqa: FBT003
         st.builds(NewCard, caller_ids(), pins(), credits(), texts(), st.just(True)),  # noqa: FBT003
     )
 

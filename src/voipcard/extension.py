@@ -1,0 +1,905 @@
+"""
+What can be done with the card codes of one Calling Card extension.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Unpack
+
+import attrs
+
+from voipcard import editing, issuing, recharging, registry, searching
+from voipcard.core.cards import Batch, CardCode, Handout, NewCard, canonical_caller_id, canonical_code
+from voipcard.core.codes import CodeFormat
+from voipcard.core.credit import Amount
+from voipcard.core.ledger import LedgerEntry
+from voipcard.core.license import Quota
+from voipcard.core.pins import PinFormat
+from voipcard.core.query import CardQuery, EntryQuery
+from voipcard.editing import Cards
+from voipcard.errors import CardExistsError, InvalidValueError, Problem, UnknownCardError, UploadError
+from voipcard.searching import CardFilters, Page, Search
+from voipcard.transact import Engine, Progress
+
+if TYPE_CHECKING:
+    from voipcard.sheets import Upload
+
+__all__ = ["Extension"]
+
+
+class Extension:
+    """
+    One Calling Card extension and its card codes. Get one from `CardBook.extension`.
+
+    Wherever a card is asked for, a `CardCode` or its serial will do. Every write leaves one entry in the audit trail and
+    takes `operation=`, a name of your own for the call: the same call with the same name again, from whatever process, is
+    not done twice but answered with its first result. The same name for anything else is an `OperationConflictError`.
+
+    Attributes:
+        number: Its extended number.
+    """
+
+    def __init__(self, engine: Engine, number: str) -> None:
+        self._engine = engine
+        self.number = number
+
+    def __repr__(self) -> str:
+        return f"<Extension {self.number}>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Extension):
+            return NotImplemented
+
+        return (self.number, self._engine.store) == (other.number, other._engine.store)
+
+    def __hash__(self) -> int:
+        return hash(self.number)
+
+    @property
+    def label(self) -> str:
+        """
+        What people call it; empty if nothing.
+        """
+        return registry.facts_of(self._engine, self.number).label
+
+    @property
+    def enabled(self) -> bool:
+        """
+        Whether its cards may be used.
+        """
+        return registry.facts_of(self._engine, self.number).enabled
+
+    @property
+    def quota(self) -> Quota:
+        """
+        How many codes of the book may be active, are, and can still be added: the license counts all extensions together.
+        """
+        return self._engine.quota()
+
+    # Making cards
+
+    def generate(
+        self,
+        count: int,
+        *,
+        credit: Amount = 0,
+        order_number: str = "",
+        code_format: CodeFormat | None = None,
+        pin_format: PinFormat | None = None,
+        labels: Iterable[str] = (),
+        expires_at: datetime | None = None,
+        enabled: bool = True,
+        odds_limit: float | None = None,
+        operation: str | None = None,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> Batch:
+        """
+        Draw random codes and PINs and make cards of them, all of them or none.
+
+        Args:
+            count: How many, 1 or more.
+
+            credit: What is on each card at first: zero or more, or `UNLIMITED`.
+
+            order_number: The order that pays for the batch, at most 255 characters.
+
+            code_format: What the codes look like; None for 12 digits and a check digit.
+
+            pin_format: How long the PINs are; None for 4 digits, `NO_PIN` for none.
+
+            labels: Words to attach to every card.
+
+            expires_at: From when on the cards cannot be used; an aware datetime, or None for never.
+
+            enabled: Whether the cards can be used at once. Cards that are not enabled do not count against the license.
+
+            odds_limit:
+                The probability, up to 1, with which a code may be guessed within a year; None for what the book's
+                policy accepts.
+
+            operation: A name of your own for this call. Done again, it gives out the same codes, and that is audited.
+
+            dry_run: Whether to tell only what would happen. Nothing is written, and no codes are drawn.
+
+            progress: Is told how many cards are sealed, and of how many.
+
+        Returns:
+            The hand-outs, in clear text. They are given out this once; later only `reveal` can.
+
+        Raises:
+            QuotaExceededError: If the license does not allow so many more active codes.
+
+            CrowdedError: If the codes would fill too much of what the format can hold.
+
+            GuessableError: If a code would be guessed too easily.
+
+            AmountError: If *credit* cannot be an initial credit.
+
+            InvalidValueError: If another argument is out of its range.
+
+            OperationConflictError: If *operation* was used for something else.
+
+        Example:
+            >>> extension = voipcard.open_book().extension("0003*215")
+            >>> batch = extension.generate(500, credit="10.00", order_number="PO-117")
+            >>> len(batch), len(batch[0].code), len(batch[0].pin)
+            (500, 13, 4)
+
+        Source: VoipNow user guide, "Manage Card Codes".
+        """
+        engine = self._engine
+        if odds_limit is not None:
+            engine = attrs.evolve(engine, policy=attrs.evolve(engine.policy, odds_limit=odds_limit))
+
+        return issuing.generate(
+            engine,
+            self.number,
+            count,
+            issuing.terms(labels, expires_at, enabled=enabled),
+            code_format=code_format or CodeFormat(),
+            pin_format=pin_format or PinFormat(),
+            credit=credit,
+            order_number=order_number,
+            operation=operation,
+            dry_run=dry_run,
+            progress=progress,
+        )
+
+    def add(
+        self,
+        cards: str | NewCard | Iterable[str | NewCard],
+        *,
+        pin: str = "",
+        credit: Amount = 0,
+        order_number: str = "",
+        caller_id: bool = False,
+        code_format: CodeFormat | None = None,
+        labels: Iterable[str] = (),
+        expires_at: datetime | None = None,
+        enabled: bool = True,
+        operation: str | None = None,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> Batch:
+        """
+        Make cards of codes of your own, or of callers' numbers, all of them or none.
+
+        Args:
+            cards: A code, a `NewCard`, or many of them. A code with a leading `+` is a CallerID.
+
+            pin: The PIN of the codes that are not a `NewCard`: 4 to 12 digits, or empty for none.
+
+            credit: The initial credit of those codes.
+
+            order_number: The order that pays for those codes.
+
+            caller_id: Whether those codes are CallerIDs although they have no leading `+`.
+
+            code_format: What every dialed code has to look like; None to accept any.
+
+            labels: Words to attach to every card.
+
+            expires_at: From when on the cards cannot be used; an aware datetime, or None for never.
+
+            enabled: Whether the cards can be used at once. Cards that are not enabled do not count against the license.
+
+            operation: A name of your own for this call.
+
+            dry_run: Whether to tell only what would happen. Nothing is written.
+
+            progress: Is told how many cards are sealed, and of how many.
+
+        Returns:
+            The hand-outs, in the order of *cards*.
+
+        Raises:
+            InvalidCodeError: If a code cannot be one, or does not fit *code_format*.
+
+            InvalidPinError: If a PIN cannot be one.
+
+            WeakPinError: If a PIN is easily guessed and the book's policy does not allow that.
+
+            CardExistsError: If codes are in the extension already, or twice among *cards*.
+
+            QuotaExceededError: If the license does not allow so many more active codes.
+
+            InvalidValueError: If there are no cards, or another argument is out of its range.
+
+            OperationConflictError: If *operation* was used for something else.
+
+        Example:
+            >>> extension = voipcard.open_book().extension("0003*215")
+            >>> [handout] = extension.add("7700 1834", pin="0482", credit="5.00")
+            >>> handout.code
+            '77001834'
+
+        Source: VoipNow user guide, "Add Card Code".
+        """
+        given = [cards] if isinstance(cards, str | NewCard) else list(cards)
+        if not given:
+            raise InvalidValueError("cards", "has to be at least one")
+        accepted = [
+            card if isinstance(card, NewCard) else NewCard(card, pin, credit, order_number, caller_id) for card in given
+        ]
+
+        return issuing.add(
+            self._engine,
+            self.number,
+            accepted,
+            issuing.terms(labels, expires_at, enabled=enabled),
+            code_format=code_format,
+            allow_weak_pins=self._engine.policy.allow_weak_pins,
+            operation=operation,
+            dry_run=dry_run,
+            progress=progress,
+        )
+
+    def upload(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        separator: str = ",",
+        operation: str | None = None,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> Batch:
+        """
+        Add the cards of a file of VoipNow's form *card code, PIN, order number, initial credit*, all of them or none.
+
+        Args:
+            path: A `.csv` or `.xlsx` file.
+
+            separator: What stands between two fields of a `.csv` file.
+
+            operation: A name of your own for this call.
+
+            dry_run: Whether to tell only what would happen. Nothing is written.
+
+            progress: Is told how many cards are sealed, and of how many.
+
+        Returns:
+            The hand-outs, in the order of the file. Weak PINs are among its `warnings`.
+
+        Raises:
+            UploadError: If rows cannot be taken; it says which, and why.
+
+            SheetError: If the file cannot be read.
+
+            QuotaExceededError: If the license does not allow so many more active codes.
+
+            OperationConflictError: If *operation* was used for something else.
+
+        Source: VoipNow user guide, "Add Card Code".
+        """
+        from voipcard.sheets import read_upload
+
+        upload = read_upload(path, separator=separator)
+        try:
+            return issuing.add(
+                self._engine,
+                self.number,
+                upload.cards,
+                issuing.terms((), None, enabled=True),
+                code_format=None,
+                allow_weak_pins=True,
+                warnings=upload.warnings,
+                operation=operation,
+                dry_run=dry_run,
+                progress=progress,
+            )
+        except CardExistsError as error:
+            raise _rows_exist(upload, error) from None
+
+    # Changing cards
+
+    def edit(
+        self,
+        card: CardCode | str,
+        *,
+        code: str | None = None,
+        caller_id: bool = False,
+        pin: str | None = None,
+        operation: str | None = None,
+    ) -> CardCode:
+        """
+        Change the code or CallerID of a card, or its PIN. Serial, credit and history stay.
+
+        Args:
+            card: The card, or its serial.
+
+            code: The new code, or the new CallerID if it has a leading `+`; None to keep the old one.
+
+            caller_id: Whether *code* is a CallerID although it has no leading `+`.
+
+            pin: The new PIN; empty to ask for none, None to keep the old one.
+
+            operation: A name of your own for this call.
+
+        Returns:
+            The card as it is now stored.
+
+        Raises:
+            UnknownCardError: If the extension has no such card.
+
+            InvalidCodeError: If *code* cannot be one.
+
+            InvalidPinError: If *pin* cannot be one.
+
+            WeakPinError: If *pin* is easily guessed and the book's policy does not allow that.
+
+            CardExistsError: If another card of the extension has this code.
+
+            OperationConflictError: If *operation* was used for something else.
+
+        Source: VoipNow user guide, "Manage Card Codes".
+        """
+        serial = card if isinstance(card, str) else card.serial
+
+        return editing.edit(
+            self._engine, self.number, serial, code=code, caller_id=caller_id, pin=pin, operation=operation
+        )
+
+    def enable(self, cards: Cards, *, operation: str | None = None, progress: Progress | None = None) -> int:
+        """
+        Enable cards, so that they can be used and count against the license.
+
+        At most 1,000 cards are changed in a commit. A request that does not fit the license is refused before the first one;
+        if others take the remaining slots meanwhile, the cards enabled so far stay enabled. With an operation, a call that
+        was interrupted goes on where it stopped.
+
+        Args:
+            cards: A card, its serial, many of them, or a `CardQuery`, which is read as the call goes on.
+
+            operation: A name of your own for this call.
+
+            progress: Is told how many cards were changed.
+
+        Returns:
+            How many cards were disabled before.
+
+        Raises:
+            QuotaExceededError: If the license does not allow so many more active codes.
+
+            UnknownCardError: If the extension has no such card.
+
+            OperationConflictError: If *operation* was used for something else.
+        """
+        return editing.switch(self._engine, self.number, cards, enabled=True, operation=operation, progress=progress)
+
+    def disable(self, cards: Cards, *, operation: str | None = None, progress: Progress | None = None) -> int:
+        """
+        Disable cards, so that they cannot be used and do not count against the license. Their credit stays.
+
+        At most 1,000 cards are changed in a commit. With an operation, a call that was interrupted goes on where it stopped.
+
+        Args:
+            cards: A card, its serial, many of them, or a `CardQuery`, which is read as the call goes on.
+
+            operation: A name of your own for this call.
+
+            progress: Is told how many cards were changed.
+
+        Returns:
+            How many cards were enabled before.
+
+        Raises:
+            UnknownCardError: If the extension has no such card.
+
+            OperationConflictError: If *operation* was used for something else.
+
+        Example:
+            >>> extension = voipcard.open_book().extension("0003*215")
+            >>> batch = extension.generate(3)
+            >>> extension.disable(batch[0].serial)
+            1
+            >>> extension.disable(voipcard.CardQuery(batch=batch.id))
+            2
+        """
+        return editing.switch(self._engine, self.number, cards, enabled=False, operation=operation, progress=progress)
+
+    def remove(
+        self,
+        cards: Cards,
+        *,
+        operation: str | None = None,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> tuple[str, ...]:
+        """
+        Remove cards. Their codes can be used for new cards; their ledger entries stay, and their serials are not given again.
+
+        At most 1,000 cards are removed in a commit. With an operation, a call that was interrupted goes on where it stopped.
+
+        Args:
+            cards: A card, its serial, many of them, or a `CardQuery`, which is read as the call goes on.
+
+            operation: A name of your own for this call.
+
+            dry_run: Whether to tell only what would happen. Nothing is written.
+
+            progress: Is told how many cards were removed.
+
+        Returns:
+            The serials of the cards.
+
+        Raises:
+            UnknownCardError: If the extension has no such card.
+
+            OperationConflictError: If *operation* was used for something else.
+        """
+        return editing.remove(self._engine, self.number, cards, operation=operation, dry_run=dry_run, progress=progress)
+
+    def remove_unused(
+        self,
+        *,
+        older_than: timedelta,
+        operation: str | None = None,
+        dry_run: bool = False,
+        progress: Progress | None = None,
+    ) -> tuple[str, ...]:
+        """
+        Remove the cards that nothing happened to: no call, no recharge, no transfer.
+
+        Args:
+            older_than: How long ago a card must have been made, zero or more.
+
+            operation: A name of your own for this call.
+
+            dry_run: Whether to tell only what would happen. Nothing is written.
+
+            progress: Is told how many cards were removed.
+
+        Returns:
+            The serials of the cards.
+
+        Raises:
+            InvalidValueError: If *older_than* is negative.
+
+            OperationConflictError: If *operation* was used for something else.
+
+        Source: VoipNow user guide, "Manage Card Codes".
+        """
+        return editing.remove_unused(
+            self._engine, self.number, older_than, operation=operation, dry_run=dry_run, progress=progress
+        )
+
+    def reveal(self, card: CardCode | str) -> Handout:
+        """
+        Give the code and PIN of a card in clear text. That somebody asked is in the audit trail before.
+
+        Args:
+            card: The card, or its serial.
+
+        Returns:
+            The hand-out, with the credit that is on the card now.
+
+        Raises:
+            ActorRequiredError: If nobody said who is acting.
+
+            UnknownCardError: If the extension has no such card.
+
+            TamperedError: If the stored code or PIN was changed from outside.
+        """
+        return editing.reveal(self._engine, self.number, card if isinstance(card, str) else card.serial)
+
+    # Credit
+
+    def recharge(
+        self, card: CardCode | str, amount: Amount, *, order_number: str = "", operation: str | None = None
+    ) -> LedgerEntry:
+        """
+        Change the credit of one card and record the change, exactly once.
+
+        The new credit and its entry in the recharge history are written together or not at all. Taking credit from an
+        unlimited card leaves it with none, as VoipNow does.
+
+        Args:
+            card: The card, or its serial.
+
+            amount:
+                How much to add, in the book's currency, with at most six decimal places. Negative to take credit away;
+                `UNLIMITED` to make the card unlimited. A float is refused because it cannot hold 0.10 exactly.
+
+            order_number:
+                The order that pays for this change, at most 255 characters. The same order number again on the same card
+                gives the first result instead of adding credit twice.
+
+            operation: A name of your own for this call, which takes the place of the order number in this.
+
+        Returns:
+            The entry; `replayed` tells whether it had been made before.
+
+        Raises:
+            UnknownCardError: If the extension has no such card.
+
+            InsufficientCreditError: If *amount* would take more than is available.
+
+            AmountError: If *amount* is zero or cannot be an amount.
+
+            OperationConflictError: If the order number was used on this card with another amount, or *operation* for
+                something else.
+
+        Example:
+            >>> extension = voipcard.open_book().extension("0003*215")
+            >>> [handout] = extension.generate(1, credit="10.00")
+            >>> extension.recharge(handout.serial, "2.50", order_number="PO-9").credit_left
+            Credit('12.50')
+            >>> extension.recharge(handout.serial, "2.50", order_number="PO-9").replayed
+            True
+
+        Source: VoipNow user guide, "Manage Card Codes Credit".
+        """
+        [entry] = self.recharge_many([(card, amount)], order_number=order_number, operation=operation)
+
+        return entry
+
+    def recharge_many(
+        self,
+        amounts: Iterable[tuple[CardCode | str, Amount]],
+        *,
+        order_number: str = "",
+        operation: str | None = None,
+        progress: Progress | None = None,
+    ) -> list[LedgerEntry]:
+        """
+        Change the credit of many cards, each exactly once. At most 1,000 of them are changed in a commit, whole or not at all.
+
+        Args:
+            amounts: Cards or serials, each with what to add. A card may come more than once, in the order given.
+
+            order_number: The order that pays for all of it; see `recharge`.
+
+            operation: A name of your own for this call, which takes the place of the order number in this.
+
+            progress: Is told how many cards were recharged, and of how many.
+
+        Returns:
+            The entries, in the order given.
+
+        Raises:
+            UnknownCardError: If the extension has no such card.
+
+            InsufficientCreditError: If more would be taken from a card than is available.
+
+            AmountError: If an amount is zero or cannot be one. Nothing was written.
+
+            OperationConflictError: If the order number was used on a card with another amount, or *operation* for something
+                else.
+        """
+        return recharging.recharge_many(
+            self._engine, self.number, amounts, order_number=order_number, operation=operation, progress=progress
+        )
+
+    def transfer(
+        self,
+        source: CardCode | str,
+        target: CardCode | str,
+        *,
+        amount: Amount,
+        order_number: str = "",
+        operation: str | None = None,
+    ) -> tuple[LedgerEntry, LedgerEntry]:
+        """
+        Move credit from one card to another, whole or not at all.
+
+        Args:
+            source: The card that gives, or its serial.
+
+            target: The card that takes, or its serial.
+
+            amount: How much, more than zero.
+
+            order_number: What to write in both histories, at most 255 characters. It does not make the call happen once.
+
+            operation: A name of your own for this call.
+
+        Returns:
+            The entries of the source and of the target.
+
+        Raises:
+            UnknownCardError: If the extension has no such card.
+
+            InsufficientCreditError: If the source has less available.
+
+            UnlimitedCreditError: If one of the cards is unlimited.
+
+            AmountError: If *amount* is not more than zero.
+
+            InvalidValueError: If both are the same card.
+
+            OperationConflictError: If *operation* was used for something else.
+        """
+        return recharging.transfer(
+            self._engine, self.number, source, target, amount, order_number=order_number, operation=operation
+        )
+
+    def history(
+        self,
+        card: CardCode | str,
+        *,
+        order_number: str | None = None,
+        amount_at_least: Amount | None = None,
+        amount_below: Amount | None = None,
+        created_from: datetime | None = None,
+        created_before: datetime | None = None,
+        newest_first: bool = False,
+    ) -> Iterator[LedgerEntry]:
+        """
+        Give the recharge history of a card: its initial credit, recharges and transfers.
+
+        Args:
+            card: The card, or its serial.
+
+            order_number: The order that paid; None for any.
+
+            amount_at_least: The smallest amount to give.
+
+            amount_below: The smallest amount not to give any more.
+
+            created_from: The first moment to give; an aware datetime.
+
+            created_before: The first moment not to give any more; an aware datetime.
+
+            newest_first: Whether the newest entry comes first.
+
+        Raises:
+            UnknownCardError: If the extension has no such card.
+
+            InvalidValueError: If a datetime is not aware.
+
+        Source: VoipNow user guide, "Manage Card Codes Credit".
+        """
+        serial = card if isinstance(card, str) else card.serial
+        query = EntryQuery(
+            card=self._engine.card(self.number, serial).id,
+            kinds=frozenset({"initial", "recharge", "transfer"}),
+            order_number=order_number,
+            amount_at_least=amount_at_least,
+            amount_below=amount_below,
+            created_from=created_from,
+            created_before=created_before,
+            descending=newest_first,
+        )
+
+        return map(self._engine.records.entry, searching.entry_records(self._engine, query))
+
+    # Finding cards
+
+    def find(
+        self, *, code: str | None = None, caller_id: str | None = None, serial: str | None = None
+    ) -> CardCode | None:
+        """
+        Give the one card with this code, CallerID or serial, or None.
+
+        Args:
+            code: A code, spaces and dashes included; with a leading `+` a CallerID.
+
+            caller_id: A caller's number, with or without `+`.
+
+            serial: A serial.
+
+        Raises:
+            InvalidValueError: If not exactly one of them is given.
+
+            InvalidCodeError: If it cannot be a code or CallerID.
+
+            TamperedError: If the stored card was changed from outside.
+        """
+        record = searching.find(self._engine, self.number, code=code, caller_id=caller_id, serial=serial)
+
+        return self._engine.records.card(record) if record else None
+
+    def get(self, *, code: str | None = None, caller_id: str | None = None, serial: str | None = None) -> CardCode:
+        """
+        Give the one card with this code, CallerID or serial.
+
+        Raises:
+            UnknownCardError: If there is none.
+
+            InvalidValueError: If not exactly one of them is given.
+
+            InvalidCodeError: If it cannot be a code or CallerID.
+
+            TamperedError: If the stored card was changed from outside.
+        """
+        card = self.find(code=code, caller_id=caller_id, serial=serial)
+        if card is None:
+            raise UnknownCardError(serial or "")
+
+        return card
+
+    def __getitem__(self, serial: str) -> CardCode:
+        return self.get(serial=serial)
+
+    def __contains__(self, card: object) -> bool:
+        serial = card.serial if isinstance(card, CardCode) else card
+
+        return isinstance(serial, str) and self.find(serial=serial) is not None
+
+    def __iter__(self) -> Iterator[CardCode]:
+        return self.search()
+
+    def search(
+        self,
+        query: CardQuery | None = None,
+        *,
+        serial: str | None = None,
+        code: str | None = None,
+        caller_id: str | None = None,
+        code_prefix: str = "",
+        code_contains: str = "",
+        **filters: Unpack[CardFilters],
+    ) -> Iterator[CardCode]:
+        """
+        Give all cards that match, however many, reading a page at a time.
+
+        Args:
+            query: Conditions and order as a value; instead of *filters*.
+
+            serial: The serial, exactly.
+
+            code: The code, exactly; with a leading `+` a CallerID.
+
+            caller_id: The caller's number, exactly.
+
+            code_prefix:
+                How the code or CallerID begins. The codes of all cards that match otherwise are unsealed for this, a page
+                at a time.
+
+            code_contains: What the code or CallerID contains; in the same way.
+
+            filters: The conditions and the order that `CardQuery` documents: `enabled=True, credit_below="5.00"`.
+
+        Raises:
+            InvalidValueError: If a value is out of its range.
+
+            AmountError: If a credit cannot be an amount.
+
+            TamperedError: If a stored card was changed from outside.
+
+        Example:
+            >>> extension = voipcard.open_book().extension("0003*215")
+            >>> _ = extension.generate(2, credit="10.00")
+            >>> _ = extension.generate(1, credit=voipcard.UNLIMITED)
+            >>> [str(card.credit) for card in extension.search(credit_at_least=5, order="credit")]
+            ['10.00', '10.00', 'unlimited']
+        """
+        search = self._search(query, serial, code, caller_id, code_prefix, code_contains, filters)
+
+        return map(self._engine.records.card, search.records(self._engine))
+
+    def page(
+        self,
+        query: CardQuery | None = None,
+        *,
+        limit: int = 50,
+        cursor: str | None = None,
+        serial: str | None = None,
+        code: str | None = None,
+        caller_id: str | None = None,
+        code_prefix: str = "",
+        code_contains: str = "",
+        **filters: Unpack[CardFilters],
+    ) -> Page:
+        """
+        Give one page of a search. Going on from its cursor neither repeats nor skips a card, however deep.
+
+        Args:
+            query: Conditions and order as a value; instead of *filters*.
+
+            limit: How many cards, 1 to 10,000.
+
+            cursor: The `next_cursor` of the page before; None for the first page.
+
+            serial: As for `search`.
+
+            code: As for `search`.
+
+            caller_id: As for `search`.
+
+            code_prefix: As for `search`.
+
+            code_contains: As for `search`.
+
+            filters: As for `search`.
+
+        Raises:
+            CursorError: If *cursor* belongs to another search.
+
+            InvalidValueError: If a value is out of its range.
+
+            AmountError: If a credit cannot be an amount.
+
+            TamperedError: If a stored card was changed from outside.
+        """
+        search = self._search(query, serial, code, caller_id, code_prefix, code_contains, filters)
+
+        return search.page(self._engine, limit, cursor)
+
+    def count(
+        self,
+        query: CardQuery | None = None,
+        *,
+        serial: str | None = None,
+        code: str | None = None,
+        caller_id: str | None = None,
+        code_prefix: str = "",
+        code_contains: str = "",
+        **filters: Unpack[CardFilters],
+    ) -> int:
+        """
+        Count the cards that a search with the same arguments gives.
+
+        Raises:
+            InvalidValueError: If a value is out of its range.
+
+            AmountError: If a credit cannot be an amount.
+        """
+        search = self._search(query, serial, code, caller_id, code_prefix, code_contains, filters)
+
+        return search.count(self._engine)
+
+    def _search(
+        self,
+        query: CardQuery | None,
+        serial: str | None,
+        code: str | None,
+        caller_id: str | None,
+        code_prefix: str,
+        code_contains: str,
+        filters: CardFilters,
+    ) -> Search:
+        if query is not None and filters:
+            raise InvalidValueError("filters", "and a query cannot be given together")
+        query = query or CardQuery(**filters)
+        if query.extension not in (None, self.number):
+            raise InvalidValueError("extension", "of the query has to be this one")
+        exact = {} if serial is None else {"serial": serial}
+        query = attrs.evolve(query, extension=self.number, **exact)
+        if query.now is None:
+            query = attrs.evolve(query, now=self._engine.now())
+        if code is not None or caller_id is not None:
+            index = searching.exact_index(self._engine, self.number, code=code, caller_id=caller_id)
+            query = attrs.evolve(query, index=index)
+
+        return Search(query, _part_of_code(code_prefix), _part_of_code(code_contains))
+
+
+def _part_of_code(text: str) -> str:
+    if not text:
+        return ""
+
+    return canonical_caller_id(text) if text.lstrip().startswith("+") else canonical_code(text)
+
+
+def _rows_exist(upload: Upload, error: CardExistsError) -> UploadError:
+    problems = tuple(
+        Problem(upload.rows[row - 1], "code", "exists", "the extension has a card with this code already")
+        for row in error.rows
+    )
+
+    return UploadError("rows", f"{len(problems)} rows were refused", problems)

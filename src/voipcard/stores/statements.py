@@ -1,0 +1,138 @@
+"""
+The SQL of the SQLite store: its tables, its statements, and queries as conditions.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias
+
+from voipcard.core.credit import UNLIMITED
+from voipcard.core.query import CardQuery, EntryQuery
+from voipcard.stores.contract import AuditRecord, CardRecord, EntryRecord
+
+Parameter: TypeAlias = bytes | int | str | None
+Condition: TypeAlias = tuple[str, Sequence[Any]]
+"""A part of a WHERE clause and its parameters."""
+
+SCHEMA: Final = """
+CREATE TABLE cards (
+    id BLOB NOT NULL UNIQUE, serial TEXT NOT NULL UNIQUE, extension TEXT NOT NULL, batch TEXT NOT NULL,
+    kind TEXT NOT NULL, "index" BLOB NOT NULL UNIQUE, sealed_code BLOB NOT NULL, pin_mac BLOB NOT NULL,
+    sealed_pin BLOB NOT NULL, key INTEGER NOT NULL, enabled INTEGER NOT NULL, credit INTEGER NOT NULL,
+    total_credit INTEGER NOT NULL, held INTEGER NOT NULL, holds BLOB NOT NULL, next_hold_expiry INTEGER,
+    recharge_count INTEGER NOT NULL, created_at INTEGER NOT NULL, first_used_at INTEGER, expires_at INTEGER,
+    order_number TEXT NOT NULL, labels TEXT NOT NULL, sequence INTEGER NOT NULL, chain BLOB NOT NULL,
+    version INTEGER NOT NULL, mac BLOB NOT NULL
+) STRICT;
+CREATE INDEX cards_by_extension ON cards (extension, created_at, id);
+CREATE INDEX cards_by_credit ON cards (extension, credit, id);
+CREATE INDEX cards_by_batch ON cards (batch, created_at, id);
+CREATE INDEX cards_by_order_number ON cards (order_number) WHERE order_number <> '';
+CREATE TABLE entries (
+    card BLOB NOT NULL, sequence INTEGER NOT NULL, extension TEXT NOT NULL, batch TEXT NOT NULL, serial TEXT NOT NULL,
+    kind TEXT NOT NULL, amount INTEGER NOT NULL, credit_left INTEGER NOT NULL, held_left INTEGER NOT NULL,
+    order_number TEXT NOT NULL, operation BLOB, created_at INTEGER NOT NULL, actor TEXT NOT NULL, prefix TEXT NOT NULL,
+    sealed_rest BLOB NOT NULL, started_at INTEGER, seconds INTEGER, charged_seconds INTEGER, rate INTEGER,
+    tariff TEXT NOT NULL, mac BLOB NOT NULL,
+    PRIMARY KEY (card, sequence)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX entries_by_operation ON entries (operation) WHERE operation IS NOT NULL;
+CREATE INDEX entries_by_time ON entries (extension, created_at, card, sequence);
+CREATE TABLE documents (key TEXT PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL, expires_at INTEGER)
+    STRICT, WITHOUT ROWID;
+CREATE TABLE counters (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE audit (
+    id BLOB PRIMARY KEY, created_at INTEGER NOT NULL, actor TEXT NOT NULL, verb TEXT NOT NULL, extension TEXT NOT NULL,
+    detail TEXT NOT NULL, mac BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+
+def _columns(record: type[CardRecord | EntryRecord | AuditRecord]) -> str:
+    return ", ".join(f'"{name}"' for name in record._fields)
+
+
+def _insert(table: str, record: type[CardRecord | EntryRecord | AuditRecord]) -> str:
+    marks = ", ".join("?" * len(record._fields))
+
+    return f"INSERT INTO {table} ({_columns(record)}) VALUES ({marks})"
+
+
+CARD: Final = _columns(CardRecord)
+ENTRY: Final = _columns(EntryRecord)
+AUDIT: Final = _columns(AuditRecord)
+INSERT_CARD: Final = _insert("cards", CardRecord)
+INSERT_ENTRY: Final = _insert("entries", EntryRecord)
+INSERT_AUDIT: Final = _insert("audit", AuditRecord)
+_ENABLED: Final = CardRecord._fields.index("enabled")
+
+# SQLite rewrites every index that has a column of the SET list, changed or not: what hardly ever changes is apart.
+_LASTING: Final = ("serial", "extension", "batch", "index", "created_at", "order_number")
+_CHANGING: Final = tuple(name for name in CardRecord._fields if name not in {"id", *_LASTING})
+UPDATE_CARD: Final = f"UPDATE cards SET {', '.join(f'{name} = ?' for name in _CHANGING)} WHERE id = ? AND version = ?"
+UPDATE_LASTING: Final = (
+    f"UPDATE cards SET {', '.join(f'{name!r} = ?' for name in _LASTING)}"
+    f" WHERE id = ? AND ({', '.join(f'{name!r}' for name in _LASTING)}) <> ({', '.join('?' * len(_LASTING))})"
+).replace("'", '"')
+changing: Final = operator.attrgetter(*_CHANGING, "id")
+lasting: Final = operator.attrgetter(*_LASTING)
+
+ORDERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "created": ("created_at", "id"),
+    "serial": ("serial", "id"),
+    "credit": ("credit", "id"),
+    "sequence": ("card", "sequence"),
+    "time": ("created_at", "card", "sequence"),
+}
+
+
+def card_of(row: Sequence[Any]) -> CardRecord:
+    return CardRecord(*row[:_ENABLED], row[_ENABLED] == 1, *row[_ENABLED + 1 :])
+
+
+def card_conditions(query: CardQuery) -> list[Condition]:
+    equal = ("extension", "batch", "serial", "index", "kind", "enabled", "order_number")
+    conditions = [*_equal(query, equal), *_between("credit", query.credit_at_least, query.credit_below)]
+    conditions += _between("created_at", query.created_from, query.created_before)
+    if query.unlimited is not None:
+        conditions.append((f"credit {'=' if query.unlimited else '<>'} ?", [UNLIMITED.micros]))
+    if query.used is not None:
+        conditions.append((f"first_used_at IS {'NOT ' * query.used}NULL", []))
+    if query.expired is not None:
+        conditions.append((f"coalesce(expires_at <= ?, 0) = {query.expired:d}", [query.now]))
+    if query.order_number:
+        conditions.append(("order_number <> ''", []))  # Lets SQLite use the partial index.
+
+    return conditions
+
+
+def entry_conditions(query: EntryQuery) -> list[Condition]:
+    equal = ("card", "extension", "batch", "order_number", "operation")
+    conditions = [*_equal(query, equal), *_between("amount", query.amount_at_least, query.amount_below)]
+    conditions += _between("created_at", query.created_from, query.created_before)
+    if query.kinds is not None:
+        conditions.append((f"kind IN ({', '.join('?' * len(query.kinds))})", sorted(query.kinds)))
+
+    return conditions
+
+
+def _equal(query: CardQuery | EntryQuery, names: Iterable[str]) -> Iterator[Condition]:
+    for name in names:
+        if (value := getattr(query, name)) is not None:
+            yield f'"{name}" = ?', [value]
+
+
+def _between(column: str, at_least: int | None, below: int | None) -> Iterator[Condition]:
+    if at_least is not None:
+        yield f"{column} >= ?", [at_least]
+    if below is not None:
+        yield f"{column} < ?", [below]
+
+
+def filtered(select: str, conditions: Sequence[Condition]) -> tuple[str, list[Parameter]]:
+    where = " AND ".join(condition for condition, _ in conditions)
+    parameters = [parameter for _, parameters in conditions for parameter in parameters]
+
+    return (f"{select} WHERE {where}" if where else select), parameters
