@@ -23,6 +23,9 @@ import voipcard
 
 FACE: Final = "voipcard"
 
+_BORDER: Final = {"errors", "core", "stores.contract"}
+_FACES: Final = {"transact", "searching", "verifying", "extension", "book", "opening"}
+
 LAYERS: Final[dict[str, set[str]]] = {
     "errors": set(),
     "core": {"errors"},
@@ -36,18 +39,25 @@ LAYERS: Final[dict[str, set[str]]] = {
     "stores": {"errors", "core"},
     "stores.contract": {"errors", "core"},
     "sheets": {"errors", "core"},
-    "records": {"errors", "core", "keyring", "stores.contract"},
-    "transact": {"errors", "core", "keyring", "stores.contract", "records"},
-    "book": {"errors", "core", "keyring", "stores.contract", "records", "transact"},
-    "opening": {"errors", "core", "keyring", "stores", "records", "transact", "book"},
+    "records": {*_BORDER, "keyring"},
+    "transact": {*_BORDER, "records"},
+    "registry": {*_BORDER, "records", "transact"},
+    "searching": {*_BORDER, "records", "transact", "registry"},
+    "recharging": {*_BORDER, "records", "transact"},
+    "issuing": {*_BORDER, "records", "transact", "registry", "searching"},
+    "editing": {*_BORDER, "records", "transact", "registry", "issuing"},
+    "verifying": {*_BORDER, "records", "transact", "registry", "searching", "issuing", "editing"},
+    "extension": {*_BORDER, "transact", "registry", "searching", "recharging", "issuing", "editing"},
+    "book": {*_BORDER, "transact", "registry", "verifying", "extension"},
+    "opening": {*_BORDER, "keyring", "stores", "records", "transact", "book"},
     "testing": {"errors", "core", "stores.contract"},
-    FACE: {"errors", "core", "keyring", "stores", "sheets", "records", "transact", "book", "opening"},
+    FACE: {*_BORDER, "keyring", "stores", "sheets", *_FACES},
 }
 """
 What each part may import. A part also knows its own modules; a module with an entry of its own knows what that says.
 """
 
-LAZY: Final[dict[str, set[str]]] = {"book": {"sheets"}}
+LAZY: Final[dict[str, set[str]]] = {"extension": {"sheets"}}
 """What a part may import besides where loading it does not load that too: in a function, or for type checkers."""
 
 LIBRARIES: Final[dict[str, set[str]]] = {
@@ -339,8 +349,8 @@ ALLOWED: Final = [
     ("stores/memory.py", "from voipcard.stores.contract import Store"),
     ("stores/sqlite.py", "try:\n    from pysqlite3 import dbapi2\nexcept ImportError:\n    import sqlite3"),
     ("records.py", "from voipcard.stores import contract"),
-    ("book.py", "def export():\n    from voipcard import sheets"),
-    ("book.py", "if TYPE_CHECKING:\n    from voipcard.sheets.upload import Upload"),
+    ("extension.py", "def export():\n    from voipcard import sheets"),
+    ("extension.py", "if TYPE_CHECKING:\n    from voipcard.sheets.upload import Upload"),
     ("opening.py", "from voipcard.stores.sqlite import SQLiteStore"),
     ("testing/machine.py", "import hypothesis.stateful\nimport os"),
     ("__init__.py", "import importlib\ndef __getattr__(name):\n    return importlib.import_module(PLACES[name])"),
@@ -380,7 +390,7 @@ FORBIDDEN: Final = [
     pytest.param("book.py", "from voipcard import sheets", "sheets", id="sheets at once"),
     pytest.param("book.py", "class Book:\n    from voipcard import sheets", "sheets", id="sheets at once, in a class"),
     pytest.param("book.py", "def f():\n    import openpyxl", "openpyxl", id="only sheets know openpyxl"),
-    pytest.param("transact.py", "def f():\n    from voipcard import sheets", "sheets", id="lazy is for the book alone"),
+    pytest.param("transact.py", "def f():\n    from voipcard import sheets", "sheets", id="lazy is for the extension alone"),
     pytest.param("sheets/csv.py", "from voipcard.book import CardBook", "book", id="sheets know no book"),
     pytest.param("book.py", "import pytest", "pytest", id="only the kit knows pytest"),
     pytest.param(

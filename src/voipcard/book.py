@@ -176,7 +176,8 @@ class CardBook:
         """
         Set how many codes may be active. It holds at once, for every process that has the book open.
 
-        A license below what is active disables nothing: until enough codes are disabled, no more can be added or enabled.
+        A license below what is active disables nothing: until enough codes are disabled, no more can be added or
+        enabled.
 
         Args:
             license: The license.

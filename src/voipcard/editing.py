@@ -22,10 +22,10 @@ from voipcard.errors import (
     UnknownCardError,
     WeakPinError,
 )
-from voipcard.registry import facts_of
 from voipcard.issuing import CARDS
+from voipcard.registry import facts_of
 from voipcard.stores.contract import CardRecord, Changes, CounterChange
-from voipcard.transact import ACTIVE, CHUNK, Decision, Engine, Progress, chunk_operation
+from voipcard.transact import CHUNK, Decision, Engine, Progress, chunk_operation
 
 __all__ = ["Cards", "edit", "remove", "remove_unused", "reveal", "switch"]
 
@@ -364,7 +364,7 @@ def _in_chunks(
             return answers
 
 
-def _written(after: int | Position | None) -> Any:
+def _written(after: int | Position | None) -> object:
     if after is None or isinstance(after, int):
         return after
     moment, card = after
@@ -372,7 +372,7 @@ def _written(after: int | Position | None) -> Any:
     return [moment, card.hex() if isinstance(card, bytes) else card]
 
 
-def _read(after: Any) -> int | Position | None:
+def _read(after: int | list[Any] | None) -> int | Position | None:
     return (after[0], bytes.fromhex(after[1])) if isinstance(after, list) else after
 
 

@@ -1,7 +1,8 @@
 """
 Every refusal has a class, every class states one fact, and its fields carry what a program needs to react.
 
-No text and no field ever holds a card code, a PIN or a CallerID. Where a card has to be named it is named by its serial.
+No text and no field ever holds a card code, a PIN or a CallerID. Where a card has to be named it is named by its
+serial.
 
 ```text
 VoipcardError

@@ -34,9 +34,10 @@ class Extension:
     """
     One Calling Card extension and its card codes. Get one from `CardBook.extension`.
 
-    Wherever a card is asked for, a `CardCode` or its serial will do. Every write leaves one entry in the audit trail and
-    takes `operation=`, a name of your own for the call: the same call with the same name again, from whatever process, is
-    not done twice but answered with its first result. The same name for anything else is an `OperationConflictError`.
+    Wherever a card is asked for, a `CardCode` or its serial will do. Every write leaves one entry in the audit trail
+    and takes `operation=`, a name of your own for the call: the same call with the same name again, from whatever
+    process, is not done twice but answered with its first result. The same name for anything else is an
+    `OperationConflictError`.
 
     Attributes:
         number: Its extended number.
@@ -75,7 +76,7 @@ class Extension:
     @property
     def quota(self) -> Quota:
         """
-        How many codes of the book may be active, are, and can still be added: the license counts all extensions together.
+        How many codes may be active, are, and can still be added: the license counts all extensions together.
         """
         return self._engine.quota()
 
@@ -367,9 +368,9 @@ class Extension:
         """
         Enable cards, so that they can be used and count against the license.
 
-        At most 1,000 cards are changed in a commit. A request that does not fit the license is refused before the first one;
-        if others take the remaining slots meanwhile, the cards enabled so far stay enabled. With an operation, a call that
-        was interrupted goes on where it stopped.
+        At most 1,000 cards are changed in a commit. A request that does not fit the license is refused before the first
+        one; if others take the remaining slots meanwhile, the cards enabled so far stay enabled. With an operation, a
+        call that was interrupted goes on where it stopped.
 
         Args:
             cards: A card, its serial, many of them, or a `CardQuery`, which is read as the call goes on.
@@ -394,7 +395,8 @@ class Extension:
         """
         Disable cards, so that they cannot be used and do not count against the license. Their credit stays.
 
-        At most 1,000 cards are changed in a commit. With an operation, a call that was interrupted goes on where it stopped.
+        At most 1,000 cards are changed in a commit. With an operation, a call that was interrupted goes on where it
+        stopped.
 
         Args:
             cards: A card, its serial, many of them, or a `CardQuery`, which is read as the call goes on.
@@ -430,9 +432,11 @@ class Extension:
         progress: Progress | None = None,
     ) -> tuple[str, ...]:
         """
-        Remove cards. Their codes can be used for new cards; their ledger entries stay, and their serials are not given again.
+        Remove cards. Their codes can be used for new cards; their ledger entries stay.
 
-        At most 1,000 cards are removed in a commit. With an operation, a call that was interrupted goes on where it stopped.
+        A serial is never given again.
+        At most 1,000 cards are removed in a commit. With an operation, a call that was interrupted goes on where it
+        stopped.
 
         Args:
             cards: A card, its serial, many of them, or a `CardQuery`, which is read as the call goes on.
@@ -525,8 +529,8 @@ class Extension:
                 `UNLIMITED` to make the card unlimited. A float is refused because it cannot hold 0.10 exactly.
 
             order_number:
-                The order that pays for this change, at most 255 characters. The same order number again on the same card
-                gives the first result instead of adding credit twice.
+                The order that pays for this change, at most 255 characters. The same order number again on the same
+                card gives the first result instead of adding credit twice.
 
             operation: A name of your own for this call, which takes the place of the order number in this.
 
@@ -566,7 +570,9 @@ class Extension:
         progress: Progress | None = None,
     ) -> list[LedgerEntry]:
         """
-        Change the credit of many cards, each exactly once. At most 1,000 of them are changed in a commit, whole or not at all.
+        Change the credit of many cards, each exactly once.
+
+        At most 1,000 of them are changed in a commit, whole or not at all.
 
         Args:
             amounts: Cards or serials, each with what to add. A card may come more than once, in the order given.
@@ -587,7 +593,8 @@ class Extension:
 
             AmountError: If an amount is zero or cannot be one. Nothing was written.
 
-            OperationConflictError: If the order number was used on a card with another amount, or *operation* for something
+            OperationConflictError:
+                If the order number was used on a card with another amount, or *operation* for something
                 else.
         """
         return recharging.recharge_many(
@@ -613,7 +620,8 @@ class Extension:
 
             amount: How much, more than zero.
 
-            order_number: What to write in both histories, at most 255 characters. It does not make the call happen once.
+            order_number:
+                What to write in both histories, at most 255 characters. It does not make the call happen once.
 
             operation: A name of your own for this call.
 
@@ -767,8 +775,8 @@ class Extension:
             caller_id: The caller's number, exactly.
 
             code_prefix:
-                How the code or CallerID begins. The codes of all cards that match otherwise are unsealed for this, a page
-                at a time.
+                How the code or CallerID begins. The codes of all cards that match otherwise are unsealed for this, a
+                page at a time.
 
             code_contains: What the code or CallerID contains; in the same way.
 
@@ -788,7 +796,9 @@ class Extension:
             >>> [str(card.credit) for card in extension.search(credit_at_least=5, order="credit")]
             ['10.00', '10.00', 'unlimited']
         """
-        search = self._search(query, serial, code, caller_id, code_prefix, code_contains, filters)
+        search = self._search(
+            query, filters, serial=serial, code=code, caller_id=caller_id, prefix=code_prefix, contains=code_contains
+        )
 
         return map(self._engine.records.card, search.records(self._engine))
 
@@ -836,7 +846,9 @@ class Extension:
 
             TamperedError: If a stored card was changed from outside.
         """
-        search = self._search(query, serial, code, caller_id, code_prefix, code_contains, filters)
+        search = self._search(
+            query, filters, serial=serial, code=code, caller_id=caller_id, prefix=code_prefix, contains=code_contains
+        )
 
         return search.page(self._engine, limit, cursor)
 
@@ -859,34 +871,36 @@ class Extension:
 
             AmountError: If a credit cannot be an amount.
         """
-        search = self._search(query, serial, code, caller_id, code_prefix, code_contains, filters)
+        search = self._search(
+            query, filters, serial=serial, code=code, caller_id=caller_id, prefix=code_prefix, contains=code_contains
+        )
 
         return search.count(self._engine)
 
     def _search(
         self,
         query: CardQuery | None,
+        filters: CardFilters,
+        *,
         serial: str | None,
         code: str | None,
         caller_id: str | None,
-        code_prefix: str,
-        code_contains: str,
-        filters: CardFilters,
+        prefix: str,
+        contains: str,
     ) -> Search:
         if query is not None and filters:
             raise InvalidValueError("filters", "and a query cannot be given together")
         query = query or CardQuery(**filters)
         if query.extension not in (None, self.number):
             raise InvalidValueError("extension", "of the query has to be this one")
-        exact = {} if serial is None else {"serial": serial}
-        query = attrs.evolve(query, extension=self.number, **exact)
+        query = attrs.evolve(query, extension=self.number, serial=query.serial if serial is None else serial)
         if query.now is None:
             query = attrs.evolve(query, now=self._engine.now())
         if code is not None or caller_id is not None:
             index = searching.exact_index(self._engine, self.number, code=code, caller_id=caller_id)
             query = attrs.evolve(query, index=index)
 
-        return Search(query, _part_of_code(code_prefix), _part_of_code(code_contains))
+        return Search(query, _part_of_code(prefix), _part_of_code(contains))
 
 
 def _part_of_code(text: str) -> str:

@@ -27,8 +27,8 @@ from voipcard.errors import (
     StoreError,
     WeakPinError,
 )
-from voipcard.registry import ExtensionFacts, facts_of
 from voipcard.records import NO_CHAIN
+from voipcard.registry import ExtensionFacts, facts_of
 from voipcard.searching import handouts_of_batch
 from voipcard.stores.contract import CardRecord, Changes, CounterChange, EntryRecord
 from voipcard.transact import ACTIVE, Decision, Engine, Progress
@@ -141,7 +141,7 @@ def generate(
             return _rehearsed(engine, extension, count, common)
         engine.refuse_over_quota(count * common.enabled)
 
-        return _issued(engine, facts, rows(facts, refusal), common, "generate", refusal, progress=progress)
+        return _issued(engine, facts, rows(facts, refusal), common, verb="generate", refusal=refusal, progress=progress)
 
     content = [extension, count, attrs.astuple(code_format), pin_format.length, str(initial), order_number]
 
@@ -180,7 +180,9 @@ def add(
             return _rehearsed(engine, extension, len(cards), common, warnings)
         engine.refuse_over_quota(len(cards) * common.enabled)
 
-        return _issued(engine, facts, _Rows.of(cards), common, "add", refusal, warnings=warnings, progress=progress)
+        return _issued(
+            engine, facts, _Rows.of(cards), common, verb="add", refusal=refusal, warnings=warnings, progress=progress
+        )
 
     content = [[card.kind, card.code, card.pin, str(card.credit), card.order_number] for card in cards]
 
@@ -243,9 +245,9 @@ def _issued(
     facts: ExtensionFacts,
     rows: _Rows,
     common: _Terms,
+    *,
     verb: str,
     refusal: StoreError | None,
-    *,
     warnings: tuple[Problem, ...] = (),
     progress: Progress | None,
 ) -> Decision[Batch]:
@@ -352,10 +354,10 @@ class _Sealing:
         for number, (kind, code, pin, credit, order_number) in enumerate(columns, 1):
             if number % 1000 == 0 or number == len(rows):
                 self._progress(number, len(rows))
-            yield self._sealed(number, kind, code, pin, credit, order_number)
+            yield self._sealed(number, kind, code, pin, credit=credit, order_number=order_number)
 
     def _sealed(
-        self, number: int, kind: Kind, code: str, pin: str, credit: Credit, order_number: str
+        self, number: int, kind: Kind, code: str, pin: str, *, credit: Credit, order_number: str
     ) -> tuple[CardRecord, EntryRecord]:
         records = self._engine.records
         card = self._engine.new_id(number)

@@ -1,8 +1,8 @@
 """
 Keys, and everything that is done with them: sealing, unsealing, the index that finds a code, and MACs.
 
-A book has root keys, numbered from 1. They are wrapped by a key provider and kept in the book itself; whoever has the file
-without the provider's key has nothing. Every use has a subkey of its own, derived by HKDF-SHA256.
+A book has root keys, numbered from 1. They are wrapped by a key provider and kept in the book itself; whoever has the
+file without the provider's key has nothing. Every use has a subkey of its own, derived by HKDF-SHA256.
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ class _LocalKey:
     Wraps with 32 bytes that are at hand.
     """
 
-    place: str
+    @property
+    def place(self) -> str:
+        raise NotImplementedError
 
     def _key(self) -> bytes:
         raise NotImplementedError

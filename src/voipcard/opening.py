@@ -14,8 +14,8 @@ from voipcard.book import CardBook
 from voipcard.core.codes import RandomSource
 from voipcard.core.license import License
 from voipcard.core.policy import Policy
-from voipcard.errors import CurrencyError, InvalidValueError, KeyMissingError, StaleError
-from voipcard.keyring import KeyFile, Keyring, KeyProvider
+from voipcard.errors import CurrencyError, InvalidValueError, KeyMissingError, StaleError, TamperedError
+from voipcard.keyring import KeyFile, KeyProvider, Keyring
 from voipcard.records import Records
 from voipcard.stores.contract import Changes, Document, Store
 from voipcard.stores.memory import MemoryStore
@@ -49,20 +49,20 @@ def open_book(
 
     Args:
         place:
-            The path of an SQLite file, which is made with the permissions 0600 if it does not exist; or a store; or None for
-            a book in memory that is gone when it is closed.
+            The path of an SQLite file, which is made with the permissions 0600 if it does not exist; or a store; or
+            None for a book in memory that is gone when it is closed.
 
         currency:
-            The ISO 4217 code of the currency of all amounts, such as `EUR`. Needed once, for a new book with a place; later it
-            is checked if it is given.
+            The ISO 4217 code of the currency of all amounts, such as `EUR`. Needed once, for a new book with a place;
+            later it is checked if it is given.
 
         key:
-            What protects the book's keys. For a path it may be left out: then it is a file beside the database, named like
-            it with `.key` at the end, and made for a new book. The two must not share a backup.
+            What protects the book's keys. For a path it may be left out: then it is a file beside the database, named
+            like it with `.key` at the end, and made for a new book. The two must not share a backup.
 
         license:
-            How many codes may be active. It is stored in the book if it differs from the one there, so that it holds for
-            every process. None leaves the book's own; a new book has no limit.
+            How many codes may be active. It is stored in the book if it differs from the one there, so that it holds
+            for every process. None leaves the book's own; a new book has no limit.
 
         policy: What is refused as too easily guessed; None for the defaults of `Policy`.
 
@@ -156,7 +156,8 @@ def _unlocked(store: Store, key: KeyProvider, currency: str | None, clock: Clock
         return keyring, currency
     keyring = Keyring.unwrap(document.value, key)
     book = store.document(_BOOK)
-    assert book is not None
+    if book is None:
+        raise TamperedError(_BOOK, "document")
     kept = Records(keyring).value(book)["currency"]
     if currency not in (None, kept):
         raise CurrencyError(kept, currency or "")

@@ -241,7 +241,7 @@ class Records:
 
         return Document(key, self._mac("document", (key, version, data)) + data, version)
 
-    def value(self, document: Document) -> Any:
+    def value(self, document: Document) -> Any:  # noqa: ANN401  (what JSON holds)
         """
         Read a document.
 

@@ -1,5 +1,5 @@
 """
-Finding cards: by serial, by code, page by page or one after the other, and by digits of codes that only the shell can see.
+Finding cards: by serial, by code, page by page or one by one, and by digits of codes that only the shell can see.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import hmac
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, Final, TypedDict
+from typing import Final, TypedDict, overload
 
 import attrs
 
@@ -40,7 +40,11 @@ class Page(Sequence[CardCode]):
     cards: tuple[CardCode, ...]
     next_cursor: str | None
 
-    def __getitem__(self, position: Any) -> Any:
+    @overload
+    def __getitem__(self, position: int) -> CardCode: ...
+    @overload
+    def __getitem__(self, position: slice) -> Sequence[CardCode]: ...
+    def __getitem__(self, position: int | slice) -> CardCode | Sequence[CardCode]:
         return self.cards[position]
 
     def __len__(self) -> int:

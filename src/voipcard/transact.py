@@ -1,8 +1,8 @@
 """
 The engine of the shell: read, let a rule decide, commit, and do it again where something changed meanwhile.
 
-Here are also what every write has in common: who acts, when, its entry in the audit trail, and the memory that makes the same
-operation happen only once.
+Here are also what every write has in common: who acts, when, its entry in the audit trail, and the memory that makes
+the same operation happen only once.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class AuditEntry:
 @attrs.frozen
 class Decision(Generic[T]):
     """
-    What a rule decided after reading: what to commit, what to answer, and what to remember for the same operation again.
+    What a rule decided after reading: what to commit, what to answer, and what to remember of it.
 
     Attributes:
         changes: What to commit; None to write nothing.
@@ -139,21 +139,23 @@ class Engine:
             decide: Reads and decides. It is given what the commit before was refused for; None at first.
         """
         refusal: StoreError | None = None
-        for attempt in range(_ATTEMPTS):
+        attempt = 0
+        while True:
             decision = decide(refusal)
             if decision.changes is None:
                 return decision.answer
             try:
                 self.store.commit(decision.changes)
             except (StaleError, DuplicateError) as error:
+                attempt += 1
+                if attempt == _ATTEMPTS:
+                    raise
                 refusal = error
                 time.sleep(min(_LONGEST_PAUSE, 0.0005 * 2 ** min(attempt, 10)) * os.urandom(1)[0] / 255)
             except CeilingError as error:
                 raise self._quota_exceeded(error, decision.changes) from error
             else:
                 return decision.answer
-        assert refusal is not None
-        raise refusal
 
     def once(
         self,
@@ -293,11 +295,10 @@ class Engine:
             raise QuotaExceededError(quota.limit, quota.active, requested)
 
     def _quota_exceeded(self, error: CeilingError, changes: Changes) -> QuotaExceededError:
-        [(key, value)] = error.counters
+        key, value = error.counters[0]
         [change] = [change for change in changes.counters if change.key == key]
-        assert change.ceiling is not None
 
-        return QuotaExceededError(change.ceiling, value, change.delta)
+        return QuotaExceededError(change.ceiling or 0, value, change.delta)
 
     def audit_entry(self, record: AuditRecord) -> AuditEntry:
         """

@@ -17,9 +17,9 @@ from voipcard.core.ledger import fold
 from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.editing import TOMBSTONE
 from voipcard.errors import TamperedError
-from voipcard.registry import ExtensionFacts, facts_of
 from voipcard.issuing import CARDS
 from voipcard.records import NO_CHAIN
+from voipcard.registry import ExtensionFacts, facts_of
 from voipcard.searching import entry_records
 from voipcard.stores.contract import CardRecord, Document, EntryRecord
 from voipcard.transact import ACTIVE, Engine, Progress

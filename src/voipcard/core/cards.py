@@ -30,6 +30,7 @@ _CALLER_ID_SEPARATORS: Final = str.maketrans("", "", " -.()")
 _PRINTABLE: Final = re.compile(r"[!-~]+", re.ASCII)
 _DIGITS: Final = re.compile(r"[0-9]+", re.ASCII)
 _PIN: Final = re.compile(r"[0-9]{4,12}", re.ASCII)
+_CONTROL: Final = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 _MASK: Final = "••••"
 
 
@@ -108,7 +109,7 @@ def checked_text(name: str, text: str) -> str:
     """
     if len(text) > MAX_TEXT_LENGTH:
         raise InvalidValueError(name, f"has more than {MAX_TEXT_LENGTH} characters")
-    if any(ord(char) < ord(" ") or 0x7F <= ord(char) < 0xA0 or 0xD800 <= ord(char) < 0xE000 for char in text):
+    if _CONTROL.search(text):
         raise InvalidValueError(name, "has control characters")
 
     return text
@@ -128,6 +129,10 @@ class _Secret:
 
 def _masked(text: str) -> str:
     return repr(_MASK) if text else "''"
+
+
+def _order_number(text: str) -> str:
+    return checked_text("order_number", text)
 
 
 def _initial_credit(value: Amount) -> Credit:
@@ -166,8 +171,8 @@ class NewCard(_Secret):
 
     code: str = attrs.field(repr=_masked)
     pin: str = attrs.field(default="", converter=canonical_pin, repr=_masked)
-    credit: Credit = attrs.field(default=0, converter=_initial_credit)
-    order_number: str = attrs.field(default="", converter=lambda text: checked_text("order_number", text))
+    credit: Credit = attrs.field(default=Credit(0), converter=_initial_credit)
+    order_number: str = attrs.field(default="", converter=_order_number)
     caller_id: bool = False
 
     def __attrs_post_init__(self) -> None:

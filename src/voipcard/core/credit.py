@@ -58,7 +58,7 @@ class Credit:
 
     __slots__ = ("micros",)
 
-    micros: Final[int]
+    micros: int
 
     def __init__(self, value: Amount = 0) -> None:
         object.__setattr__(self, "micros", _micros(value))

@@ -10,7 +10,7 @@ from typing import Final, Literal, Protocol, TypeAlias
 
 import attrs
 
-from voipcard.core.credit import UNLIMITED, Credit
+from voipcard.core.credit import Credit
 from voipcard.errors import AmountError, InsufficientCreditError, UnlimitedCreditError
 
 __all__ = ["Balance", "EntryKind", "LedgerEntry", "fold", "opened", "recharged", "transferred"]
@@ -25,7 +25,8 @@ class LedgerEntry:
     """
     One change of one card's credit, as it was recorded. Entries are never changed or removed.
 
-    VoipNow's Recharge History shows `order_number`, `amount` (Credit Added), `credit_left` and `created_at` (Date Added).
+    VoipNow's Recharge History shows `order_number`, `amount` (Credit Added), `credit_left` and `created_at` (Date
+    Added).
 
     Attributes:
         serial: The card.

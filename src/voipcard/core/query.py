@@ -204,7 +204,8 @@ class EntryQuery:
         amount_below: The smallest amount that no longer matches.
         created_from: The first moment that matches; an aware datetime, or microseconds since 1970.
         created_before: The first moment that no longer matches.
-        order: `sequence` for card by card, each in the order of its entries; `time` for the order in which they happened.
+        order:
+            `sequence` for card by card, each in the order of its entries; `time` for the order in which they happened.
         descending: Whether the order is reversed.
         after: The position of the last entry of the page before.
         limit: How many entries a page has at most, 1 to 10,000.
@@ -218,7 +219,7 @@ class EntryQuery:
     card: bytes | None = None
     extension: str | None = None
     batch: str | None = None
-    kinds: frozenset[str] | None = attrs.field(default=None, converter=attrs.converters.optional(frozenset[str]))
+    kinds: frozenset[str] | None = None
     order_number: str | None = None
     operation: bytes | None = None
     amount_at_least: int | None = attrs.field(default=None, converter=_amount)

@@ -1,8 +1,8 @@
 """
 The border between the library and a store: what is stored, what is asked for, and the laws that a store keeps.
 
-Everything that crosses the border is made of `bytes`, `int`, `str`, `bool` and None: amounts are millionths, moments are
-microseconds since 1970, and whatever must stay secret has been sealed before.
+Everything that crosses the border is made of `bytes`, `int`, `str`, `bool` and None: amounts are millionths, moments
+are microseconds since 1970, and whatever must stay secret has been sealed before.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class CardRecord(NamedTuple):
     extension: str
     batch: str
     kind: str
-    index: bytes
+    index: bytes  # type: ignore[assignment]  # a field, where a tuple has a method
     sealed_code: bytes
     pin_mac: bytes
     sealed_pin: bytes
@@ -211,7 +211,7 @@ class Total(NamedTuple):
     """
 
     group: tuple[bytes | str | int, ...]
-    count: int
+    count: int  # type: ignore[assignment]  # a field, where a tuple has a method
     amount: int
     unlimited: int
 
@@ -250,22 +250,22 @@ class Store(Protocol):
 
     Laws, each proved by the test of `voipcard.testing.StoreContract` that carries its number:
 
-    1. *All or nothing, and durable.* A commit that raised has changed nothing. One that returned survives the death of the
-       process at any instant, and is seen by every handle on the same data.
+    1. *All or nothing, and durable.* A commit that raised has changed nothing. One that returned survives the death of
+       the process at any instant, and is seen by every handle on the same data.
     2. *Preconditions hold at the moment of commit*, and a breach names all offenders of its class, also when the commit
-       itself repeats them: `StaleError` for versions of cards and documents, `DuplicateError` for ids, indexes, serials and
-       operations, `CeilingError` for counters. Where several classes are breached, the first of these is raised.
-    3. *As if one after another*, across threads and, where the data can be shared, processes and machines. A store may wait
-       or refuse with `StoreBusyError`; it never interleaves.
-    4. *Search means `matches`.* A page holds exactly the records that `CardQuery.matches` or `EntryQuery.matches` accepts,
-       ordered by `position`, after the query's cursor. Paging neither repeats nor skips a record that was there all along
-       and whose position did not change. No statement and no lock stays open between pages.
+       itself repeats them: `StaleError` for versions of cards and documents, `DuplicateError` for ids, indexes, serials
+       and operations, `CeilingError` for counters. Where several classes are breached, the first of these is raised.
+    3. *As if one after another*, across threads and, where the data can be shared, processes and machines. A store may
+       wait or refuse with `StoreBusyError`; it never interleaves.
+    4. *Search means `matches`.* A page holds exactly the records that `CardQuery.matches` or `EntryQuery.matches`
+       accepts, ordered by `position`, after the query's cursor. Paging neither repeats nor skips a record that was
+       there all along and whose position did not change. No statement and no lock stays open between pages.
     5. *Values come back equal*: every byte, millionth and microsecond, any text.
     6. *Ledger and audit entries never change*, and removing a card keeps its entries.
     7. *Only voipcard errors cross the border*, the driver's error as `__cause__`; after `close`, `StoreClosedError`.
     8. *An unknown outcome is not a failure.* Where the answer to a commit was lost, `StoreError.maybe_applied` is true.
-    9. *A million new cards commit at once*, in bounded memory beyond the caller's data, and other writers wait for no longer
-       than their own deadline.
+    9. *A million new cards commit at once*, in bounded memory beyond the caller's data, and other writers wait for no
+       longer than their own deadline.
     """
 
     def find(
@@ -280,7 +280,8 @@ class Store(Protocol):
         """
         Give the card with the smallest index not below *index*, or with the smallest of all if there is none.
 
-        A hit and a miss read the same rows, so that the time taken does not tell which it was. None if there is no card.
+        A hit and a miss read the same rows, so that the time taken does not tell which it was. None if there is no
+        card.
         """
         ...
 
@@ -312,10 +313,10 @@ class Store(Protocol):
 
     def totals(self, query: EntryQuery, by: Sequence[Grouping] = (), *, periods: Sequence[int] = ()) -> Sequence[Total]:
         """
-        Sum the amounts of the entries that match, group by group, ordered by group. Groups without entries are left out.
+        Sum the amounts of the entries that match, group by group, ordered by group.
 
-        Cursor, order and limit do not count. *periods* are ascending moments: an entry before the first is in period 0, one
-        at or after the first and before the second in period 1, and so on.
+        Groups without entries are left out. Cursor, order and limit do not count. *periods* are ascending moments: an
+        entry before the first is in period 0, one at or after the first and before the second in period 1, and so on.
         """
         ...
 

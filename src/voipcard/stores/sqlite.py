@@ -4,6 +4,7 @@ A card book in one SQLite file, for the processes and threads of one machine.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import sqlite3 as codes
@@ -95,8 +96,8 @@ class SQLiteStore:
     A store in one SQLite file with the permissions 0600, safe to be used by many threads and processes at once.
 
     Commits are on the disk when they return. Where the linked SQLite is free of the WAL-reset bug the journal is a
-    write-ahead log, so that readers never wait; elsewhere it is a rollback journal. A store must not be carried over a fork:
-    open it again in the child. The file must be on a local disk.
+    write-ahead log, so that readers never wait; elsewhere it is a rollback journal. A store must not be carried over a
+    fork: open it again in the child. The file must be on a local disk.
 
     Args:
         path: The file. It is made if it does not exist; its folder is not.
@@ -189,9 +190,8 @@ class SQLiteStore:
         """
         sql, parameters = filtered("SELECT count(*) FROM cards", card_conditions(query))
         [(count,)] = self._read(sql, parameters)
-        assert isinstance(count, int)
 
-        return count
+        return int(count)
 
     def entries(self, query: EntryQuery) -> Sequence[EntryRecord]:
         """
@@ -421,10 +421,9 @@ class SQLiteStore:
             if not self._write_lock.acquire(timeout=self._timeout):
                 raise StoreBusyError("other threads kept the store locked for too long")
             try:
-                if bulk is None and self._writer is None:
-                    self._writer = self._connect_to_write()
-                connection = bulk or self._writer
-                assert connection is not None
+                connection = bulk or self._writer or self._connect_to_write()
+                if bulk is None:
+                    self._writer = connection
                 connection.execute(self._begin)
                 try:
                     yield connection
@@ -466,13 +465,11 @@ class SQLiteStore:
             finally:
                 connection.close()
 
-    def _read(self, sql: str, parameters: Sequence[Parameter]) -> list[tuple[Parameter, ...]]:
+    def _read(self, sql: str, parameters: Sequence[Parameter]) -> list[tuple[Any, ...]]:
         with self._reading() as connection:
             return connection.execute(sql, parameters).fetchall()
 
-    def _page(
-        self, select: str, conditions: list[Condition], query: CardQuery | EntryQuery
-    ) -> list[tuple[Parameter, ...]]:
+    def _page(self, select: str, conditions: list[Condition], query: CardQuery | EntryQuery) -> list[tuple[Any, ...]]:
         columns = ORDERS[query.order]
         if query.after is not None:
             marks = ", ".join("?" * len(columns))
@@ -577,7 +574,7 @@ def _create_file(path: Path) -> None:
     except PermissionError as error:
         raise StoreReadOnlyError(f"{path.name} cannot be created in its folder") from error
     except OSError as error:
-        kind = StoreReadOnlyError if error.errno == 30 else StoreError
+        kind = StoreReadOnlyError if error.errno == errno.EROFS else StoreError
         raise kind(f"{path.name} cannot be created: {error.strerror}") from error
 
 

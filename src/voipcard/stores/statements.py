@@ -89,10 +89,19 @@ ORDERS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def card_of(row: Sequence[Any]) -> CardRecord:
-    return CardRecord(*row[:_ENABLED], row[_ENABLED] == 1, *row[_ENABLED + 1 :])
+    """
+    Make a record of a row: SQLite has no booleans.
+    """
+    values = list(row)
+    values[_ENABLED] = values[_ENABLED] == 1
+
+    return CardRecord._make(values)
 
 
 def card_conditions(query: CardQuery) -> list[Condition]:
+    """
+    Write what `CardQuery.matches` means.
+    """
     equal = ("extension", "batch", "serial", "index", "kind", "enabled", "order_number")
     conditions = [*_equal(query, equal), *_between("credit", query.credit_at_least, query.credit_below)]
     conditions += _between("created_at", query.created_from, query.created_before)
@@ -109,6 +118,9 @@ def card_conditions(query: CardQuery) -> list[Condition]:
 
 
 def entry_conditions(query: EntryQuery) -> list[Condition]:
+    """
+    Write what `EntryQuery.matches` means.
+    """
     equal = ("card", "extension", "batch", "order_number", "operation")
     conditions = [*_equal(query, equal), *_between("amount", query.amount_at_least, query.amount_below)]
     conditions += _between("created_at", query.created_from, query.created_before)
@@ -132,6 +144,9 @@ def _between(column: str, at_least: int | None, below: int | None) -> Iterator[C
 
 
 def filtered(select: str, conditions: Sequence[Condition]) -> tuple[str, list[Parameter]]:
+    """
+    Join a statement and its conditions.
+    """
     where = " AND ".join(condition for condition, _ in conditions)
     parameters = [parameter for _, parameters in conditions for parameter in parameters]
 
