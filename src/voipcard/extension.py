@@ -698,17 +698,17 @@ class Extension:
     # Finding cards
 
     def find(
-        self, *, code: str | None = None, caller_id: str | None = None, serial: str | None = None
+        self, serial: str | None = None, *, code: str | None = None, caller_id: str | None = None
     ) -> CardCode | None:
         """
-        Give the one card with this code, CallerID or serial, or None.
+        Give the one card with this serial, code or CallerID, or None.
 
         Args:
+            serial: A serial.
+
             code: A code, spaces and dashes included; with a leading `+` a CallerID.
 
             caller_id: A caller's number, with or without `+`.
-
-            serial: A serial.
 
         Raises:
             InvalidValueError: If not exactly one of them is given.
@@ -721,9 +721,9 @@ class Extension:
 
         return self._engine.records.card(record) if record else None
 
-    def get(self, *, code: str | None = None, caller_id: str | None = None, serial: str | None = None) -> CardCode:
+    def get(self, serial: str | None = None, *, code: str | None = None, caller_id: str | None = None) -> CardCode:
         """
-        Give the one card with this code, CallerID or serial.
+        Give the one card with this serial, code or CallerID.
 
         Raises:
             UnknownCardError: If there is none.
@@ -734,19 +734,19 @@ class Extension:
 
             TamperedError: If the stored card was changed from outside.
         """
-        card = self.find(code=code, caller_id=caller_id, serial=serial)
+        card = self.find(serial, code=code, caller_id=caller_id)
         if card is None:
             raise UnknownCardError(serial or "")
 
         return card
 
     def __getitem__(self, serial: str) -> CardCode:
-        return self.get(serial=serial)
+        return self.get(serial)
 
     def __contains__(self, card: object) -> bool:
         serial = card.serial if isinstance(card, CardCode) else card
 
-        return isinstance(serial, str) and self.find(serial=serial) is not None
+        return isinstance(serial, str) and self.find(serial) is not None
 
     def __iter__(self) -> Iterator[CardCode]:
         return self.search()

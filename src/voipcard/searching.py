@@ -156,7 +156,7 @@ class Search:
     def _cursor_mac(self, engine: Engine, data: bytes) -> bytes:
         # The moment that "expired" is about may move on from page to page.
         same = attrs.evolve(self.query, after=None, limit=1, now=None)
-        subject = json.dumps([attrs.astuple(same), self.code_prefix, self.code_contains], default=bytes.hex)
+        subject = json.dumps([attrs.astuple(same), self.code_prefix, self.code_contains], default=str)
 
         return engine.records.operation("cursor", subject, data)
 

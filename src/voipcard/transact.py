@@ -211,7 +211,7 @@ class Engine:
         """
         Give the entry that a write leaves in the audit trail.
         """
-        text = json.dumps(detail, separators=(",", ":"), sort_keys=True)
+        text = json.dumps(detail, separators=(",", ":"), sort_keys=True, default=str)
 
         return [self.records.audited(AuditRecord(self.new_id(), self.now(), self.actor, verb, extension, text, b""))]
 

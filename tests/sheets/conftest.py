@@ -19,7 +19,7 @@ NOON = datetime(2026, 3, 14, 12, 30, 15, 250_000, tzinfo=UTC)
 @pytest.fixture
 def handout() -> Handout:
     """
-    A hand-out with leading zeros.
+    Make a hand-out with leading zeros.
     """
     return Handout("K7QX-000042", "0003*215", "code", "0077001834221", "0482", Credit("12.50"), "PO-117")
 
@@ -57,7 +57,7 @@ def card() -> Callable[[int], CardCode]:
 @pytest.fixture
 def entry() -> LedgerEntry:
     """
-    A recharge that took something.
+    Make a recharge that took something.
     """
     return LedgerEntry(
         serial="K7QX-000042",

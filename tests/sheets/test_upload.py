@@ -41,7 +41,10 @@ class Read(Protocol):
     Read a text as an upload.
     """
 
-    def __call__(self, content: str | bytes, separator: str = ",", /) -> Upload: ...
+    def __call__(self, content: str | bytes, separator: str = ",", /) -> Upload:
+        """
+        Give the upload.
+        """
 
 
 class Refuse(Protocol):
@@ -49,7 +52,10 @@ class Refuse(Protocol):
     Read a text that is refused, and give what is wrong with it.
     """
 
-    def __call__(self, content: str, separator: str = ",", /) -> list[tuple[int, str, str]]: ...
+    def __call__(self, content: str, separator: str = ",", /) -> list[tuple[int, str, str]]:
+        """
+        Give row, column and reason of each problem.
+        """
 
 
 @pytest.fixture

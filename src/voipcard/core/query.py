@@ -85,8 +85,8 @@ def _moment(value: datetime | int | None) -> int | None:
     return to_micros(value) if isinstance(value, datetime) else value
 
 
-def _amount(value: Amount | None) -> int | None:
-    return None if value is None else Credit(value).micros
+def _credit(value: Amount | None) -> Credit | None:
+    return None if value is None else Credit(value)
 
 
 def _one_of(*words: str) -> Callable[[object, attrs.Attribute[str], str], None]:
@@ -140,8 +140,8 @@ class CardQuery:
     index: bytes | None = None
     kind: Kind | None = None
     enabled: bool | None = None
-    credit_at_least: int | None = attrs.field(default=None, converter=_amount)
-    credit_below: int | None = attrs.field(default=None, converter=_amount)
+    credit_at_least: Credit | None = attrs.field(default=None, converter=_credit)
+    credit_below: Credit | None = attrs.field(default=None, converter=_credit)
     unlimited: bool | None = None
     order_number: str | None = None
     created_from: int | None = attrs.field(default=None, converter=_moment)
@@ -167,7 +167,7 @@ class CardQuery:
             and self.index in (None, card.index)
             and self.kind in (None, card.kind)
             and self.enabled in (None, card.enabled)
-            and _within(card.credit, self.credit_at_least, self.credit_below)
+            and _within(card.credit, _micros(self.credit_at_least), _micros(self.credit_below))
             and self.unlimited in (None, card.credit == UNLIMITED.micros)
             and self.order_number in (None, card.order_number)
             and _within(card.created_at, self.created_from, self.created_before)
@@ -222,8 +222,8 @@ class EntryQuery:
     kinds: frozenset[str] | None = None
     order_number: str | None = None
     operation: bytes | None = None
-    amount_at_least: int | None = attrs.field(default=None, converter=_amount)
-    amount_below: int | None = attrs.field(default=None, converter=_amount)
+    amount_at_least: Credit | None = attrs.field(default=None, converter=_credit)
+    amount_below: Credit | None = attrs.field(default=None, converter=_credit)
     created_from: int | None = attrs.field(default=None, converter=_moment)
     created_before: int | None = attrs.field(default=None, converter=_moment)
     order: EntryOrder = attrs.field(default="sequence", validator=_one_of("sequence", "time"))
@@ -242,7 +242,7 @@ class EntryQuery:
             and (self.kinds is None or entry.kind in self.kinds)
             and self.order_number in (None, entry.order_number)
             and self.operation in (None, entry.operation)
-            and _within(entry.amount, self.amount_at_least, self.amount_below)
+            and _within(entry.amount, _micros(self.amount_at_least), _micros(self.amount_below))
             and _within(entry.created_at, self.created_from, self.created_before)
         )
 
@@ -259,3 +259,7 @@ class EntryQuery:
 
 def _within(value: int, at_least: int | None, below: int | None) -> bool:
     return (at_least is None or at_least <= value) and (below is None or value < below)
+
+
+def _micros(credit: Credit | None) -> int | None:
+    return None if credit is None else credit.micros

@@ -263,20 +263,26 @@ def _found_rows(sheet: Any) -> Iterator[list[FoundCell]]:  # noqa: ANN401 - open
     """
     Read the rows of one sheet in chunks, so that warnings are silenced a few times only.
     """
-    number = 0
     with _understood():
         # What the sheet says about its own size may be wrong, or far too large.
         sheet.reset_dimensions()
         rows = sheet.iter_rows(max_col=MAX_COLUMNS + 1)
+    number = 0
+    blank: object = None
     while True:
+        chunk = []
         with _understood():
-            chunk = [_trimmed([_found(cell) for cell in row]) for row in islice(rows, _CHUNK)]
+            for row in islice(rows, _CHUNK):
+                # For all rows that a sheet leaves out openpyxl gives the same one: there can be a million.
+                cells = [] if row is blank else _trimmed([_found(cell) for cell in row])
+                blank = blank if cells else row
+                chunk.append(cells)
         if not chunk:
             return
-        for row in chunk:
+        for cells in chunk:
             number += 1
-            _check_row(number, row)
-            yield row
+            _check_row(number, cells)
+            yield cells
 
 
 def _check_row(number: int, row: list[FoundCell]) -> None:

@@ -8,7 +8,7 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from voipcard.core.credit import UNLIMITED
+from voipcard.core.credit import UNLIMITED, Credit
 from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.stores.contract import AuditRecord, CardRecord, EntryRecord
 
@@ -136,11 +136,10 @@ def _equal(query: CardQuery | EntryQuery, names: Iterable[str]) -> Iterator[Cond
             yield f'"{name}" = ?', [value]
 
 
-def _between(column: str, at_least: int | None, below: int | None) -> Iterator[Condition]:
-    if at_least is not None:
-        yield f"{column} >= ?", [at_least]
-    if below is not None:
-        yield f"{column} < ?", [below]
+def _between(column: str, at_least: Credit | int | None, below: Credit | int | None) -> Iterator[Condition]:
+    for sign, bound in ((">=", at_least), ("<", below)):
+        if bound is not None:
+            yield f"{column} {sign} ?", [bound.micros if isinstance(bound, Credit) else bound]
 
 
 def filtered(select: str, conditions: Sequence[Condition]) -> tuple[str, list[Parameter]]:
