@@ -104,7 +104,7 @@ class RemembersCards(MemoryStore):
         self._before: dict[int, list[CardRecord]] = {}
 
     def cards(self, query: CardQuery) -> Sequence[CardRecord]:
-        if query != CardQuery(limit=query.limit):
+        if query.after is not None:
             return super().cards(query)
 
         return self._before.setdefault(id(self), list(super().cards(query)))

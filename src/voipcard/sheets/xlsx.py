@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from itertools import islice
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
 from voipcard.core.credit import Credit
@@ -44,8 +44,14 @@ _MAX_CELL_LENGTH: Final = 32_767
 _MAX_DIGITS: Final = 15
 """As many significant digits as Excel keeps. A number with more comes back changed."""
 
-_TEXT_FORMAT: Final = "@"
-_FORMATS: Final = {"text": _TEXT_FORMAT, "amount": "0.00####", "moment": "yyyy-mm-dd hh:mm:ss", "count": "0"}
+_FORMATS: Final = {
+    "header": "@",
+    "text": "@",
+    "amount": "0.00####",
+    "moment": "yyyy-mm-dd hh:mm:ss",
+    "count": "0",
+}
+"""How Excel shows what is in a cell. A cell with `@` stays text also after somebody has edited it."""
 
 _ESCAPED: Final = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _TO_ESCAPE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
@@ -103,6 +109,7 @@ class Writer:
         self._book.properties.creator = "voipcard"
         self._sheet: Any = None
         self._rows = 0
+        self._cells: dict[tuple[int, str], WrittenCell] = {}
 
     def append(self, rows: Iterable[Sequence[Cell]]) -> None:
         """
@@ -115,7 +122,7 @@ class Writer:
         for row in rows:
             if self._sheet is None or self._rows == self._rows_per_sheet:
                 self._begin_sheet()
-            self._append([self._cell(kind, cell) for kind, cell in zip(kinds, row, strict=True)])
+            self._append(kinds, row)
 
     def finish(self) -> None:
         """
@@ -137,65 +144,72 @@ class Writer:
                 sheet._writer.cleanup()  # noqa: SLF001 - there is no public name for it
 
     def _begin_sheet(self) -> None:
-        from openpyxl.styles import Font
         from openpyxl.utils import get_column_letter
 
         more = len(self._book.worksheets)
         self._sheet = self._book.create_sheet(f"{self._table.title} {more + 1}" if more else self._table.title)
         self._sheet.freeze_panes = "A2"
         self._rows = 0
-        header = []
+        self._cells = {}
         for position, column in enumerate(self._table.columns, 1):
             self._sheet.column_dimensions[get_column_letter(position)].width = column.width
-            cell = self._text_cell(column.header)
-            cell.font = Font(bold=True)
-            header.append(cell)
-        self._append(header)
+        self._append(["header"] * len(self._table.columns), [column.header for column in self._table.columns])
 
-    def _append(self, row: Sequence[WrittenCell | None]) -> None:
-        self._sheet.append(row)
+    def _append(self, kinds: Sequence[str], row: Sequence[Cell]) -> None:
+        values = map(_value, row)
+        self._sheet.append([self._cell(*what) for what in zip(count(), kinds, values, strict=False)])
         self._rows += 1
 
-    def _cell(self, kind: str, cell: Cell) -> WrittenCell | None:
-        if cell is None:
+    def _cell(self, position: int, kind: str, value: str | Decimal | datetime | int | None) -> WrittenCell | None:
+        """
+        Fill the cell of one column and kind, the same one in every row: to give it its style is what takes time.
+        """
+        if value is None:
             return None
-        if isinstance(cell, str):
-            return self._text_cell(cell)
-        if isinstance(cell, Credit):
-            if cell.is_unlimited or len(str(abs(cell.micros)).rstrip("0")) > _MAX_DIGITS:
-                return self._text_cell(str(cell))
-            return self._formatted(kind, cell.to_decimal())
-        if isinstance(cell, datetime):
-            # Excel's dates know no time zone; ours are UTC, whatever zone they are shown in.
-            return self._formatted(kind, cell.astimezone(UTC).replace(tzinfo=None))
-
-        return self._formatted(kind, cell)
-
-    def _formatted(self, kind: str, value: Decimal | datetime | int | None) -> WrittenCell:
-        from openpyxl.cell import WriteOnlyCell
-
-        cell = WriteOnlyCell(self._sheet)
+        if isinstance(value, str) and kind != "header":
+            kind = "text"
+        cell = self._cells.get((position, kind)) or self._new_cell(position, kind)
         cell.value = value
+        if isinstance(value, str):
+            # Or openpyxl takes `=1+1` for a formula and `#N/A` for an error.
+            cell.data_type = "s"
+
+        return cell
+
+    def _new_cell(self, position: int, kind: str) -> WrittenCell:
+        from openpyxl.cell import WriteOnlyCell
+        from openpyxl.styles import Font
+
+        cell = self._cells[position, kind] = WriteOnlyCell(self._sheet)
         cell.number_format = _FORMATS[kind]
+        cell.font = Font(bold=kind == "header")
 
         return cell
 
-    def _text_cell(self, text: str) -> WrittenCell:
-        """
-        Make a cell that stays text, also after somebody has edited it. openpyxl would take `=…` for a formula.
-        """
-        escaped = _escaped(text)
-        if len(escaped) > _MAX_CELL_LENGTH:
-            raise SheetError(
-                "too_long", f"a text of more than {_MAX_CELL_LENGTH:,} characters does not fit into a cell"
-            )
-        if not _is_unicode(escaped):
-            raise SheetError("not_text", "a text with half a character cannot be written")
-        cell = self._formatted("text", None)
-        cell.value = escaped
-        cell.data_type = "s"
 
+def _value(cell: Cell) -> str | Decimal | datetime | int | None:
+    """
+    Give what goes into a cell: a text wherever Excel would not keep every digit.
+
+    Raises:
+        SheetError: If a text is longer than a cell can hold, or cannot be written as UTF-8.
+    """
+    if isinstance(cell, Credit):
+        if cell.is_unlimited or len(str(abs(cell.micros)).rstrip("0")) > _MAX_DIGITS:
+            return str(cell)
+        return cell.to_decimal()
+    if isinstance(cell, datetime):
+        # Excel's dates know no time zone; ours are UTC, whatever zone they are shown in.
+        return cell.astimezone(UTC).replace(tzinfo=None)
+    if not isinstance(cell, str):
         return cell
+    text = _escaped(cell)
+    if len(text) > _MAX_CELL_LENGTH:
+        raise SheetError("too_long", f"a text of more than {_MAX_CELL_LENGTH:,} characters does not fit into a cell")
+    if not _is_unicode(text):
+        raise SheetError("not_text", "a text with half a character cannot be written")
+
+    return text
 
 
 def _is_unicode(text: str) -> bool:

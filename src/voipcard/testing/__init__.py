@@ -10,6 +10,6 @@ for _module in ("children", "commits", "contract", "machine", "proofs", "reads",
 from voipcard.testing import strategies  # noqa: E402 - the assertions have to be registered first
 from voipcard.testing.children import Opener  # noqa: E402
 from voipcard.testing.contract import StoreContract  # noqa: E402
-from voipcard.testing.machine import StoreMachine, check_story, store_machine  # noqa: E402
+from voipcard.testing.machine import STORY, StoreMachine, check_story, store_machine  # noqa: E402
 
-__all__ = ["Opener", "StoreContract", "StoreMachine", "check_story", "store_machine", "strategies"]
+__all__ = ["STORY", "Opener", "StoreContract", "StoreMachine", "check_story", "store_machine", "strategies"]

@@ -87,6 +87,8 @@ class CommitContract(Proofs):
         with self.fresh() as open_store, closing(open_store()) as early:
             with closing(open_store()) as store:
                 samples.begin_steps(store)
+                assert samples.contents_after(0) == samples.contents(early)
+
                 store.commit(samples.step(1))
 
                 assert samples.contents_after(1) == samples.contents(early)

@@ -23,7 +23,7 @@ from voipcard.stores.contract import AuditRecord, CardRecord, Changes, CounterCh
 from voipcard.testing import samples
 from voipcard.testing.children import Opener
 
-__all__ = ["StoreMachine", "check_story", "store_machine"]
+__all__ = ["STORY", "StoreMachine", "check_story", "store_machine"]
 
 STORY: Final = settings(
     deadline=None,
@@ -410,21 +410,19 @@ def store_machine(fresh: Callable[[], AbstractContextManager[Opener]]) -> type[S
     return Machine
 
 
-def check_story(machine: type[StoreMachine], *, stories: int = 40, repeatable: bool = False) -> Counter[str]:
+def check_story(machine: type[StoreMachine], story: settings = STORY) -> Counter[str]:
     """
-    Tell a number of stories and say what happened in them.
+    Tell stories and say what happened in them.
 
     Args:
         machine: What `store_machine` made, or another subclass of `StoreMachine`.
 
-        stories: How many.
-
-        repeatable: Whether they are the same each time.
+        story: How many, how long, and whether they are the same each time.
 
     Raises:
         AssertionError: If the store and the model said different things.
     """
-    run_state_machine_as_test(machine, settings=settings(STORY, max_examples=stories, derandomize=repeatable))  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(machine, settings=story)  # type: ignore[no-untyped-call]
 
     return machine.tally
 
