@@ -5,8 +5,9 @@ Changing cards other than their credit: code and PIN, enabled or not, removed, r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import attrs
 
@@ -25,7 +26,7 @@ from voipcard.errors import (
 from voipcard.issuing import CARDS
 from voipcard.registry import facts_of
 from voipcard.stores.contract import CardRecord, Changes, CounterChange
-from voipcard.transact import CHUNK, Decision, Engine, Progress, chunk_operation
+from voipcard.transact import CHUNK, Decision, Engine, Progress
 
 __all__ = ["Cards", "edit", "remove", "remove_unused", "reveal", "switch"]
 
@@ -34,6 +35,14 @@ Cards: TypeAlias = CardCode | str | Iterable[CardCode | str] | CardQuery
 
 TOMBSTONE = "tombstone/"
 """Begins the keys of what is kept of removed cards."""
+
+
+class _Change(Protocol):
+    """
+    What a verb does to some of its cards: what to commit, and what to answer.
+    """
+
+    def __call__(self, records: Sequence[CardRecord], *, is_first: bool) -> tuple[Changes, Any]: ...
 
 
 def edit(
@@ -49,6 +58,8 @@ def edit(
     """
     Change the code or CallerID of a card, or its PIN. See `Extension.edit`.
     """
+    if code is None and (pin is None or caller_id):
+        raise InvalidValueError("code, pin", "are what can be changed: give one of them")
 
     def decide(refusal: StoreError | None) -> Decision[CardCode]:
         if isinstance(refusal, DuplicateError) and refusal.indexes:
@@ -62,14 +73,18 @@ def edit(
             caller_id=is_caller_id,
         )
         _refuse_weak(engine, wanted, is_new=pin is not None)
-        if code is not None:
-            index = records.index(facts_of(engine, extension).id, wanted.kind, wanted.code)
-            sealed = records.sealed_code(record.id, wanted.code)
-            record = record._replace(kind=wanted.kind, index=index, sealed_code=sealed)
-        if pin is not None:
-            pin_mac, sealed_pin = records.sealed_pin(record.id, wanted.pin)
-            record = record._replace(pin_mac=pin_mac, sealed_pin=sealed_pin)
-        changed = records.signed(record._replace(version=record.version + 1, key=records.keyring.active))
+        pin_mac, sealed_pin = records.sealed_pin(record.id, wanted.pin)
+        changed = records.signed(
+            record._replace(
+                kind=wanted.kind,
+                index=records.index(facts_of(engine, extension).id, wanted.kind, wanted.code),
+                sealed_code=records.sealed_code(record.id, wanted.code),
+                pin_mac=pin_mac,
+                sealed_pin=sealed_pin,
+                key=records.keyring.active,
+                version=record.version + 1,
+            )
+        )
         audit = engine.audited("edit", extension=extension, serial=serial, code=code is not None, pin=pin is not None)
 
         return Decision(Changes(replace=[(changed, record.version)], audit=audit), records.card(changed))
@@ -97,10 +112,10 @@ def switch(
     """
     verb = "enable" if enabled else "disable"
     targets = _Targets(engine, extension, cards, lambda record: record.enabled != enabled)
-    if enabled and targets.is_long:
-        engine.refuse_over_quota(targets.count())
 
-    def change(records: Sequence[CardRecord]) -> tuple[Changes, int]:
+    def change(records: Sequence[CardRecord], *, is_first: bool) -> tuple[Changes, int]:
+        if enabled and is_first and targets.is_long:
+            engine.refuse_over_quota(targets.count())
         sign = engine.records.signed
         replaced = [
             (sign(record._replace(enabled=enabled, version=record.version + 1)), record.version) for record in records
@@ -130,7 +145,7 @@ def remove(
         engine, extension, cards, lambda record: unused_since is None or record.sequence == 1, content=unused_since
     )
 
-    def change(records: Sequence[CardRecord]) -> tuple[Changes, list[str]]:
+    def change(records: Sequence[CardRecord], *, is_first: bool) -> tuple[Changes, list[str]]:  # noqa: ARG001
         active = engine.activating(extension, -sum(record.enabled for record in records))
         changes = attrs.evolve(
             active,
@@ -141,9 +156,7 @@ def remove(
 
         return changes, [record.serial for record in records]
 
-    if dry_run:
-        return tuple(record.serial for record in targets.records())
-    removed = _in_chunks(targets, verb, change, operation=operation, progress=progress)
+    removed = _in_chunks(targets, verb, change, operation=operation, progress=progress, dry_run=dry_run)
 
     return tuple(serial for serials in removed for serial in serials)
 
@@ -238,7 +251,9 @@ class _Targets:
         elif isinstance(cards, CardCode | str):
             self._serials = [_serial(cards)]
         else:
-            self._serials = list(dict.fromkeys(_serial(card) for card in cards))
+            # The order of a set differs from process to process, and what was interrupted goes on where it stopped.
+            given = sorted(map(_serial, cards)) if isinstance(cards, AbstractSet) else map(_serial, cards)
+            self._serials = list(dict.fromkeys(given))
 
     @property
     def is_long(self) -> bool:
@@ -269,7 +284,7 @@ class _Targets:
             self._query, filter=lambda attribute, value: value != attribute.default and attribute.name in _AUDITED
         )
 
-        return {"query": asked, "count": self.engine.store.count(self._query)}
+        return {"query": asked, "matching": self.engine.store.count(self._query)}
 
     def chunk(self, after: int | Position | None) -> tuple[list[CardRecord], int | Position | None]:
         """
@@ -291,7 +306,7 @@ class _Targets:
         return [record for record in page if self._concerns(record)], following
 
     def _refuse_unknown(self) -> None:
-        known = self.engine.store.known(serials=self._serials)
+        known = self.engine.store.known(serials=filter(str.isascii, self._serials))
         for serial in self._serials:
             if serial not in known:
                 raise UnknownCardError(serial)
@@ -323,10 +338,11 @@ _AUDITED = frozenset(
 def _in_chunks(
     targets: _Targets,
     verb: str,
-    change: Callable[[Sequence[CardRecord]], tuple[Changes, Any]],
+    change: _Change,
     *,
     operation: str | None,
     progress: Progress | None,
+    dry_run: bool = False,
 ) -> list[Any]:
     """
     Change cards, at most 1,000 in a commit, each commit exactly once: asked again, it goes on where it stopped.
@@ -339,7 +355,7 @@ def _in_chunks(
 
         def decide(_: StoreError | None, after: int | Position | None = after) -> Decision[Any]:
             records, following = targets.chunk(after)
-            changes, answer = change(records)
+            changes, answer = change(records, is_first=not answers)
             if not answers:
                 changes = attrs.evolve(
                     changes, audit=engine.audited(verb, extension=targets.extension, **targets.detail())
@@ -350,10 +366,12 @@ def _in_chunks(
 
         memo = engine.once(
             verb,
-            chunk_operation(operation, len(answers)),
+            operation,
             [targets.extension, targets.content],
             decide=decide,
             replay=lambda memo: memo,
+            part=len(answers),
+            dry_run=dry_run,
         )
         answers.append(memo["answer"])
         after = _read(memo["after"])

@@ -10,8 +10,8 @@ VoipcardError
 ├── AmountError (ValueError)           no number, too many decimals, too large, the wrong sign
 ├── InvalidValueError (ValueError)     any other argument that no card book could accept
 │   ├── InvalidCodeError               the text cannot be a card code, a CallerID or fit the format
-│   ├── InvalidPinError                the text cannot be a PIN
-│   └── WeakPinError                   a PIN that is guessed first
+│   └── InvalidPinError                the text cannot be a PIN
+│       └── WeakPinError               a PIN that is guessed first
 ├── GuessableError                     the codes would be found too easily by guessing
 ├── CrowdedError                       too many codes for the format
 ├── InsufficientCreditError            more would be taken than is available
@@ -44,6 +44,7 @@ VoipcardError
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 import attrs
@@ -172,8 +173,8 @@ class InvalidCodeError(InvalidValueError):
     Attributes:
         name: `code` or `caller_id`.
         reason:
-            What is wrong: `empty`, `too_long`, `not_ascii`, `not_digits`, `wrong_length`, `wrong_prefix`,
-            `wrong_suffix`, `wrong_alphabet` or `wrong_check_digit`.
+            What is wrong: `empty`, `too_long`, `leading_plus`, `not_ascii`, `not_digits`, `wrong_length`,
+            `wrong_prefix`, `wrong_suffix`, `wrong_alphabet` or `wrong_check_digit`.
         row: Which card of the request, counted from 1; 0 if there is only one.
     """
 
@@ -183,6 +184,7 @@ class InvalidCodeError(InvalidValueError):
         sentence = {
             "empty": "has no characters",
             "too_long": "is too long",
+            "leading_plus": "begins with +, which marks a CallerID",
             "not_ascii": "has characters other than printable ASCII",
             "not_digits": "has characters other than digits",
             "wrong_length": "has not as many characters as its format",
@@ -656,3 +658,16 @@ class StoreClosedError(StoreError):
     """
     The store was closed, or was opened by another process before a fork.
     """
+
+
+def storage_error(error: OSError, name: str) -> StoreError:
+    """
+    Say what it means for a store that a file could not be made or written.
+    """
+    reason = f"{name} cannot be written: {error.strerror}"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return StoreFullError(reason)
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return StoreReadOnlyError(reason)
+
+    return StoreError(reason)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Unpack
 import attrs
 
 from voipcard import editing, issuing, recharging, registry, searching
-from voipcard.core.cards import Batch, CardCode, Handout, NewCard, canonical_caller_id, canonical_code
+from voipcard.core.cards import Batch, CardCode, Handout, NewCard, is_caller_id, part_of_code
 from voipcard.core.codes import CodeFormat
 from voipcard.core.credit import Amount
 from voipcard.core.ledger import LedgerEntry
@@ -20,7 +20,7 @@ from voipcard.core.license import Quota
 from voipcard.core.pins import PinFormat
 from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.editing import Cards
-from voipcard.errors import CardExistsError, InvalidValueError, Problem, UnknownCardError, UploadError
+from voipcard.errors import CardExistsError, InvalidCodeError, InvalidValueError, Problem, UnknownCardError, UploadError
 from voipcard.searching import CardFilters, Page, Search
 from voipcard.transact import Engine, Progress
 
@@ -243,9 +243,14 @@ class Extension:
         given = [cards] if isinstance(cards, str | NewCard) else list(cards)
         if not given:
             raise InvalidValueError("cards", "has to be at least one")
-        accepted = [
-            card if isinstance(card, NewCard) else NewCard(card, pin, credit, order_number, caller_id) for card in given
-        ]
+        accepted = []
+        for row, card in enumerate(given, 1):
+            try:
+                accepted.append(
+                    card if isinstance(card, NewCard) else NewCard(card, pin, credit, order_number, caller_id)
+                )
+            except InvalidCodeError as error:
+                raise InvalidCodeError(error.name, error.reason, row if len(given) > 1 else 0) from None
 
         return issuing.add(
             self._engine,
@@ -900,14 +905,10 @@ class Extension:
             index = searching.exact_index(self._engine, self.number, code=code, caller_id=caller_id)
             query = attrs.evolve(query, index=index)
 
-        return Search(query, _part_of_code(prefix), _part_of_code(contains))
+        if is_caller_id(prefix):
+            query = attrs.evolve(query, kind="caller_id")
 
-
-def _part_of_code(text: str) -> str:
-    if not text:
-        return ""
-
-    return canonical_caller_id(text) if text.lstrip().startswith("+") else canonical_code(text)
+        return Search(query, part_of_code(prefix), part_of_code(contains))
 
 
 def _rows_exist(upload: Upload, error: CardExistsError) -> UploadError:

@@ -11,7 +11,7 @@ from typing import Any, Final, overload
 
 import attrs
 
-from voipcard.core.cards import Batch, Handout, Kind, NewCard, checked_text
+from voipcard.core.cards import Batch, Handout, Kind, NewCard, Secret, checked_text
 from voipcard.core.codes import UNAMBIGUOUS, CodeFormat, draw_codes, draw_text, refuse_crowded, refuse_guessable
 from voipcard.core.credit import Amount, Credit
 from voipcard.core.ledger import opened
@@ -24,6 +24,7 @@ from voipcard.errors import (
     InvalidCodeError,
     InvalidValueError,
     Problem,
+    StaleError,
     StoreError,
     WeakPinError,
 )
@@ -38,21 +39,22 @@ __all__ = ["add", "generate"]
 CARDS: Final = "cards"
 """The counter of all cards of an extension: `cards/<number>`."""
 
+_BATCH: Final = "batch/"
 _BATCH_LENGTH: Final = 4
 _SERIAL_DIGITS: Final = 6
 
 
 @attrs.frozen
-class _Rows:
+class _Rows(Secret):
     """
     New cards in clear text, column by column: a million of them would not fit as objects.
     """
 
-    kinds: Sequence[Kind]
-    codes: Sequence[str]
-    pins: Sequence[str]
-    credits: Sequence[Credit]
-    order_numbers: Sequence[str]
+    kinds: Sequence[Kind] = attrs.field(repr=False)
+    codes: Sequence[str] = attrs.field(repr=False)
+    pins: Sequence[str] = attrs.field(repr=False)
+    credits: Sequence[Credit] = attrs.field(repr=False)
+    order_numbers: Sequence[str] = attrs.field(repr=False)
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -86,6 +88,8 @@ def terms(labels: Iterable[str], expires_at: datetime | None, *, enabled: bool) 
     Raises:
         InvalidValueError: If a label is empty, too long or has control characters, or the moment is not aware.
     """
+    if isinstance(labels, str):
+        raise InvalidValueError("labels", "has to be a list of words, not one word")
     accepted = tuple(checked_text("label", label) for label in labels)
     if "" in accepted:
         raise InvalidValueError("label", "has no characters")
@@ -150,7 +154,7 @@ def generate(
         operation,
         [*content, attrs.astuple(common)],
         decide=decide,
-        replay=lambda memo: _replayed(engine, extension, memo),
+        replay=lambda memo: _replayed(engine, extension, memo, dry_run=dry_run),
         dry_run=dry_run,
     )
 
@@ -191,7 +195,7 @@ def add(
         operation,
         [extension, content, attrs.astuple(common)],
         decide=decide,
-        replay=lambda memo: _replayed(engine, extension, memo, warnings),
+        replay=lambda memo: _replayed(engine, extension, memo, warnings, dry_run=dry_run),
         dry_run=dry_run,
     )
 
@@ -251,12 +255,11 @@ def _issued(
     warnings: tuple[Problem, ...] = (),
     progress: Progress | None,
 ) -> Decision[Batch]:
-    # Where the first batch id was taken, a longer one is free.
-    batch = draw_text(UNAMBIGUOUS, _BATCH_LENGTH + (refusal is not None), engine.draw)
+    batch = draw_text(UNAMBIGUOUS, _BATCH_LENGTH + _is_crowded(refusal), engine.draw)
     handouts = _Handouts(facts.number, batch, rows)
     sealing = _Sealing(engine, facts, handouts, common, progress)
     document = engine.records.document(
-        f"batch/{batch}", {"extension": facts.number, "size": len(rows), "created_at": sealing.now}, version=1
+        f"{_BATCH}{batch}", {"extension": facts.number, "size": len(rows), "created_at": sealing.now}, version=1
     )
     active = engine.activating(facts.number, len(rows) * common.enabled)
     orders = sorted(set(rows.order_numbers))
@@ -278,16 +281,33 @@ def _issued(
     return Decision(changes, answer, {"batch": batch, "size": len(rows)})
 
 
-def _replayed(engine: Engine, extension: str, memo: Mapping[str, Any], warnings: tuple[Problem, ...] = ()) -> Batch:
+def _replayed(
+    engine: Engine,
+    extension: str,
+    memo: Mapping[str, Any],
+    warnings: tuple[Problem, ...] = (),
+    *,
+    dry_run: bool,
+) -> Batch:
     """
     Give the cards of a batch out again, as far as they are still there; that is audited first.
     """
     batch = memo["batch"]
+    if dry_run:
+        return Batch("", extension, memo["size"], (), warnings, replayed=True)
     engine.store.commit(Changes(audit=engine.audited("replay", extension=extension, batch=batch)))
+
     return Batch(batch, extension, memo["size"], handouts_of_batch(engine, batch), warnings, replayed=True)
 
 
-class _Handouts(Sequence[Handout]):
+def _is_crowded(refusal: StoreError | None) -> bool:
+    """
+    Tell whether the batch id was taken: then a longer one is free.
+    """
+    return isinstance(refusal, StaleError) and any(key.startswith(_BATCH) for key in refusal.documents)
+
+
+class _Handouts(Secret, Sequence[Handout]):
     """
     The hand-outs of new cards, made when they are looked at.
     """
@@ -297,6 +317,9 @@ class _Handouts(Sequence[Handout]):
         self.batch: Final = batch
         self._extension: Final = extension
         self._digits: Final = max(_SERIAL_DIGITS, len(str(len(rows))))
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} hand-outs of batch {self.batch}>"
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -13,8 +13,9 @@ import hmac
 import os
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NoReturn, Protocol
 
 import attrs
 from cryptography.exceptions import InvalidTag
@@ -22,7 +23,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from voipcard.errors import KeyMismatchError, KeyMissingError, StoreReadOnlyError, TamperedError
+from voipcard.errors import KeyMismatchError, KeyMissingError, TamperedError, storage_error
 
 __all__ = ["KeyFile", "KeyProvider", "KeyVariable", "Keyring"]
 
@@ -132,24 +133,27 @@ class KeyFile(_LocalKey):
         Make the file with a new key and the permissions 0600, on the disk when this returns; keep one that is there.
 
         Raises:
-            StoreReadOnlyError: If the file cannot be made in its folder.
+            StoreError: If the file cannot be made in its folder.
         """
+        # Linked into place when it is whole: another process, or the next start after a crash, never sees half a key.
+        draft = self.path.with_name(f".{self.path.name}-{os.urandom(8).hex()}")
         try:
-            handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        except FileExistsError:
-            return
+            with open(draft, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+                try:
+                    file.write(os.urandom(KEY_SIZE).hex().encode() + b"\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+                    with suppress(FileExistsError):
+                        os.link(draft, self.path)
+                finally:
+                    draft.unlink()
+            folder = os.open(self.path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
         except OSError as error:
-            raise StoreReadOnlyError(f"{self.path.name} cannot be created: {error.strerror}") from error
-        try:
-            os.write(handle, os.urandom(KEY_SIZE).hex().encode() + b"\n")
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            raise storage_error(error, self.path.name) from error
 
     def _key(self) -> bytes:
         try:
@@ -198,6 +202,10 @@ class Keyring:
 
     def __repr__(self) -> str:
         return f"<Keyring of {len(self._roots)}>"
+
+    def __reduce__(self) -> NoReturn:
+        message = "a Keyring cannot be pickled: it would show its keys"
+        raise TypeError(message)
 
     @classmethod
     def generate(cls) -> Keyring:

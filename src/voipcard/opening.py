@@ -120,11 +120,14 @@ def _place(
         if key is None:
             raise KeyMissingError("the argument key")
         return place, key
+    if "\0" in os.fsdecode(place):
+        raise InvalidValueError("place", "cannot have a NUL character")
     path = Path(place)
     if not path.exists() or (path.is_file() and path.stat().st_size == 0):
         if currency is None:
             raise CurrencyError("", "")
         key = key or _new_key(path)
+        key.wrap(b"")  # Where there is no key there must be no book either.
 
     return SQLiteStore(path), key or KeyFile(f"{path}.key")
 
@@ -152,6 +155,8 @@ def _unlocked(store: Store, key: KeyProvider, currency: str | None, clock: Clock
             store.commit(Changes(documents=documents))
         except StaleError:
             # Another process made the book at the same moment: use what it made.
+            if store.document(_KEYRING) is None:
+                raise TamperedError(_KEYRING, "document") from None
             return _unlocked(store, key, currency, clock)
         return keyring, currency
     keyring = Keyring.unwrap(document.value, key)

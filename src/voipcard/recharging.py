@@ -5,7 +5,7 @@ Changing credit by hand: recharges, exactly once per order number, and transfers
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import attrs
 
@@ -15,7 +15,7 @@ from voipcard.core.ledger import Balance, EntryKind, LedgerEntry, recharged, tra
 from voipcard.core.query import EntryQuery
 from voipcard.errors import InvalidValueError, OperationConflictError, StoreError
 from voipcard.stores.contract import AuditRecord, CardRecord, Changes, EntryRecord
-from voipcard.transact import CHUNK, Decision, Engine, Progress, chunk_operation
+from voipcard.transact import CHUNK, Decision, Engine, Progress
 
 __all__ = ["recharge_many", "transfer"]
 
@@ -35,17 +35,18 @@ def recharge_many(
     checked_text("order_number", order_number)
     # Every amount is parsed before the first commit.
     asked = [(_serial(card), Credit(amount)) for card, amount in amounts]
+    content = [extension, order_number, engine.records.digest([[serial, str(amount)] for serial, amount in asked])]
     entries: list[LedgerEntry] = []
-    for number, chunk in enumerate(_chunks(asked)):
-        entries += _recharge_chunk(
-            engine,
-            extension,
-            chunk,
-            order_number,
-            chunk_operation(operation, number),
-            # One entry a call: with the first chunk that changes anything.
-            audited=None if any(not entry.replayed for entry in entries) else len(asked),
+    for part, chunk in enumerate(_chunks(asked)):
+        # One audit entry a call: with the first chunk, or where order numbers were done before, the first that is not.
+        is_first = part == 0 if operation else all(entry.replayed for entry in entries)
+        decide = _recharging(
+            engine, extension, chunk, order_number, by_order=operation is None, audited=len(asked) if is_first else 0
         )
+        done: list[LedgerEntry] = engine.once(
+            "recharge", operation, content, decide=decide, replay=lambda memo: _replayed(engine, memo), part=part
+        )
+        entries += done
         if progress:
             progress(len(entries), len(asked))
 
@@ -91,17 +92,32 @@ def transfer(
     return taken, given
 
 
-def _recharge_chunk(
+def _recharging(
     engine: Engine,
     extension: str,
     asked: Sequence[tuple[str, Credit]],
     order_number: str,
-    operation: str | None,
     *,
-    audited: int | None,
-) -> list[LedgerEntry]:
-    # An explicit operation takes the place of the order number.
-    once_per_order = bool(order_number) and operation is None
+    by_order: bool,
+    audited: int,
+) -> Callable[[StoreError | None], Decision[list[LedgerEntry]]]:
+    """
+    Make the decision about one commit of recharges.
+
+    Args:
+        engine: The book.
+
+        extension: The extension of the cards.
+
+        asked: Serials, each with what to add; at most 1,000.
+
+        order_number: The order that pays for it.
+
+        by_order: Whether the order number makes it happen once; an explicit operation takes its place.
+
+        audited: How many recharges the call's audit entry tells of; 0 if another commit has it.
+    """
+    once_per_order = by_order and bool(order_number)
 
     def decide(_: StoreError | None) -> Decision[list[LedgerEntry]]:
         desk = _Desk(engine, extension)
@@ -121,14 +137,12 @@ def _recharge_chunk(
             audit = engine.audited(
                 "recharge", extension=extension, serial=serial, amount=str(amount), order_number=order_number
             )
-        elif audited is not None:
+        elif audited:
             audit = engine.audited("recharge", extension=extension, count=audited, order_number=order_number)
 
         return desk.decision(attrs.evolve(desk.changes(), audit=audit))
 
-    content = [extension, [[serial, str(amount)] for serial, amount in asked], order_number]
-
-    return engine.once("recharge", operation, content, decide=decide, replay=lambda memo: _replayed(engine, memo))
+    return decide
 
 
 class _Desk:

@@ -239,7 +239,7 @@ class Records:
         """
         data = json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
 
-        return Document(key, self._mac("document", (key, version, data)) + data, version)
+        return Document(key, self._mac("document", (key, version, None, data)) + data, version)
 
     def value(self, document: Document) -> Any:  # noqa: ANN401  (what JSON holds)
         """
@@ -249,7 +249,7 @@ class Records:
             TamperedError: If it was changed from outside.
         """
         mac, data = document.value[:_MAC_SIZE], document.value[_MAC_SIZE:]
-        if not hmac.compare_digest(self._mac("document", (document.key, document.version, data)), mac):
+        if not hmac.compare_digest(self._mac("document", (*document[:1], *document[2:], data)), mac):
             raise TamperedError(document.key, "document")
 
         return json.loads(data)
@@ -259,6 +259,12 @@ class Records:
         Give the audit entry with its MAC.
         """
         return record._replace(mac=self._mac("audit", record[:-1]))
+
+    def is_audited(self, record: AuditRecord) -> bool:
+        """
+        Tell whether the audit entry is as it was written.
+        """
+        return hmac.compare_digest(self._mac("audit", record[:-1]), record.mac)
 
     def operation(self, *parts: str | bytes) -> bytes:
         """
@@ -286,8 +292,10 @@ def packed(fields: Iterable[bytes | int | str | None]) -> bytes:
             parts.append(b"~")
         elif isinstance(field, int):
             parts.append(b"%d;" % field)
+        elif isinstance(field, str):
+            data = field.encode()
+            parts.append(b'%d"%b' % (len(data), data))
         else:
-            data = field.encode() if isinstance(field, str) else field
-            parts.append(b"%d:%b" % (len(data), data))
+            parts.append(b"%d:%b" % (len(field), field))
 
     return b"".join(parts)

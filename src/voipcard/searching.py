@@ -13,10 +13,10 @@ from typing import Final, TypedDict, overload
 
 import attrs
 
-from voipcard.core.cards import CardCode, Handout, Kind, canonical_caller_id, canonical_code
+from voipcard.core.cards import CardCode, Handout, Kind, canonical_caller_id, canonical_code, is_caller_id
 from voipcard.core.credit import Amount, Credit
 from voipcard.core.query import CardOrder, CardQuery, EntryQuery, Position
-from voipcard.errors import CursorError, InvalidValueError
+from voipcard.errors import CursorError, InvalidValueError, TamperedError
 from voipcard.registry import facts_of
 from voipcard.stores.contract import CardRecord, EntryRecord
 from voipcard.transact import Engine
@@ -119,7 +119,7 @@ class Search:
         Count the cards that match.
         """
         if self._looks_inside:
-            return sum(1 for _ in self.records(engine))
+            return sum(1 for _ in attrs.evolve(self, query=attrs.evolve(self.query, after=None)).records(engine))
 
         return engine.store.count(self.query)
 
@@ -147,7 +147,8 @@ class Search:
         except ValueError:
             raise CursorError from None
         mac, data = raw[:_CURSOR_MAC], raw[_CURSOR_MAC:]
-        if not hmac.compare_digest(mac, self._cursor_mac(engine, data)):
+        is_canonical = base64.urlsafe_b64encode(raw).decode() == cursor
+        if not (is_canonical and hmac.compare_digest(mac, self._cursor_mac(engine, data))):
             raise CursorError
         value, card = json.loads(data)
 
@@ -167,11 +168,10 @@ def find(
     """
     Give the one card of the extension with this code, CallerID or serial, or None.
     """
-    given = [value for value in (code, caller_id, serial) if value is not None]
-    if len(given) != 1:
-        raise InvalidValueError("code, caller_id, serial", "are three ways to find a card: give exactly one")
+    if [code, caller_id, serial].count(None) != 2:  # noqa: PLR2004  (one of three)
+        raise InvalidValueError("serial, code, caller_id", "are three ways to find a card: give exactly one")
     if serial is not None:
-        record = engine.store.find(serial=serial)
+        record = engine.store.find(serial=serial) if serial.isascii() else None
     else:
         record = engine.store.find(index=exact_index(engine, extension, code=code, caller_id=caller_id))
     if record is None or record.extension != extension:
@@ -184,8 +184,10 @@ def exact_index(engine: Engine, extension: str, *, code: str | None, caller_id: 
     """
     Give what a store finds a code or CallerID by. A code with a leading `+` is a CallerID, as when it is added.
     """
+    if code is not None and caller_id is not None:
+        raise InvalidValueError("code, caller_id", "are two ways to find a card: give one")
     kind: Kind = "code"
-    if caller_id is None and code is not None and code.lstrip().startswith("+"):
+    if code is not None and is_caller_id(code):
         caller_id = code
     if caller_id is not None:
         kind, text = "caller_id", canonical_caller_id(caller_id)
@@ -227,7 +229,11 @@ def handouts_of_batch(engine: Engine, batch: str) -> Sequence[Handout]:
         for entry in entry_records(engine, EntryQuery(batch=batch, kinds=frozenset({"initial"})))
     }
 
-    return [
-        attrs.evolve(engine.records.handout(record), credit=Credit.from_micros(initial[record.id]))
-        for record in card_records(engine, CardQuery(batch=batch))
-    ]
+    handouts = []
+    for record in card_records(engine, CardQuery(batch=batch, order="serial")):
+        if record.id not in initial:
+            raise TamperedError(record.serial, "history")
+        handout = engine.records.handout(record)
+        handouts.append(attrs.evolve(handout, credit=Credit.from_micros(initial[record.id])))
+
+    return handouts

@@ -7,15 +7,17 @@ the same operation happen only once.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import attrs
 
+from voipcard.core.cards import checked_text
 from voipcard.core.codes import RandomSource
 from voipcard.core.license import License, Quota
 from voipcard.core.moments import from_micros, to_micros
@@ -23,6 +25,7 @@ from voipcard.core.policy import Policy
 from voipcard.errors import (
     CeilingError,
     DuplicateError,
+    InvalidValueError,
     OperationConflictError,
     QuotaExceededError,
     StaleError,
@@ -49,13 +52,6 @@ ACTIVE: Final = "active"
 
 _ATTEMPTS: Final = 200
 _LONGEST_PAUSE: Final = 0.02
-
-
-def chunk_operation(operation: str | None, number: int) -> str | None:
-    """
-    Name the part of an operation that one of its commits does, so that what was interrupted can be resumed.
-    """
-    return operation if operation is None or number == 0 else f"{operation}\n{number}"
 
 
 @attrs.frozen
@@ -108,6 +104,7 @@ class Engine:
         draw: Where random codes and PINs come from.
         policy: What is refused as too risky.
         actor: Who acts; empty if nobody said.
+        numbers: Counts the audit entries of this process.
     """
 
     store: Store
@@ -116,6 +113,7 @@ class Engine:
     draw: RandomSource
     policy: Policy
     actor: str = ""
+    numbers: Iterator[int] = attrs.field(factory=itertools.count, repr=False)
 
     def now(self) -> int:
         """
@@ -127,7 +125,7 @@ class Engine:
         """
         Give 16 bytes that sort by time, then by *number*, and that nobody else gives.
         """
-        return (self.now() // 1000).to_bytes(6, "big") + number.to_bytes(4, "big") + os.urandom(6)
+        return max(0, self.now()).to_bytes(7, "big") + number.to_bytes(4, "big") + os.urandom(5)
 
     # Committing
 
@@ -165,6 +163,7 @@ class Engine:
         *,
         decide: Callable[[StoreError | None], Decision[T]],
         replay: Callable[[Any], T],
+        part: int = 0,
         dry_run: bool = False,
     ) -> T:
         """
@@ -181,14 +180,18 @@ class Engine:
 
             replay: Builds the first answer again from its memo.
 
-            dry_run: Whether nothing must be written, because *decide* only tells what would happen.
+            part: Which of its commits this is, where it takes several: what was interrupted goes on with the next one.
+
+            dry_run: Whether to answer only, and write nothing.
 
         Raises:
             OperationConflictError: If *operation* was used for something else.
         """
         if operation is None:
-            return self.run(decide)
-        key = "operation/" + self.records.operation("operation", operation).hex()
+            return decide(None).answer if dry_run else self.run(decide)
+        if not checked_text("operation", operation):
+            raise InvalidValueError("operation", "has no characters")
+        key = "operation/" + self.records.operation("operation", operation, str(part)).hex()
         digest = self.records.digest([verb, content])
 
         def decide_once(refusal: StoreError | None) -> Decision[T]:
@@ -199,7 +202,7 @@ class Engine:
                 return Decision(None, replay(remembered["memo"]))
             decision = decide(refusal)
             if dry_run:
-                return decision
+                return attrs.evolve(decision, changes=None)
             memory = self.records.document(key, {"content": digest, "memo": decision.memo}, version=1)
             changes = decision.changes or Changes()
 
@@ -211,9 +214,13 @@ class Engine:
         """
         Give the entry that a write leaves in the audit trail.
         """
+        # What one process does at one moment keeps its order.
+        number = next(self.numbers) % 2**32
         text = json.dumps(detail, separators=(",", ":"), sort_keys=True, default=str)
 
-        return [self.records.audited(AuditRecord(self.new_id(), self.now(), self.actor, verb, extension, text, b""))]
+        return [
+            self.records.audited(AuditRecord(self.new_id(number), self.now(), self.actor, verb, extension, text, b""))
+        ]
 
     # Reading
 
@@ -244,7 +251,8 @@ class Engine:
 
             TamperedError: If somebody changed it.
         """
-        record = self.store.find(serial=serial)
+        # Serials are ASCII: some stores cannot even ask for others.
+        record = self.store.find(serial=serial) if serial.isascii() else None
         if record is None or record.extension != extension:
             raise UnknownCardError(serial)
         if record.serial != serial:
@@ -307,7 +315,7 @@ class Engine:
         Raises:
             TamperedError: If it was changed from outside.
         """
-        if self.records.audited(record).mac != record.mac:
+        if not self.records.is_audited(record):
             raise TamperedError(record.id.hex(), "audit entry")
 
         return AuditEntry(

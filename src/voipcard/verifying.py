@@ -19,7 +19,7 @@ from voipcard.editing import TOMBSTONE
 from voipcard.errors import TamperedError
 from voipcard.issuing import CARDS
 from voipcard.records import NO_CHAIN
-from voipcard.registry import ExtensionFacts, facts_of
+from voipcard.registry import ExtensionFacts, facts_of, known_extensions
 from voipcard.searching import entry_records
 from voipcard.stores.contract import CardRecord, Document, EntryRecord
 from voipcard.transact import ACTIVE, Engine, Progress
@@ -103,7 +103,7 @@ class _Visit:
         self.findings: list[Finding] = []
         self.seen: Counter[str] = Counter()
         self._progress = progress
-        self._cards: Counter[str] = Counter()
+        self._numbers: set[str] = set()
         self._facts: dict[str, ExtensionFacts] = {}
 
     def documents(self) -> None:
@@ -146,7 +146,7 @@ class _Visit:
                 is_whole = self._is_whole(entries, tombstone["sequence"], bytes.fromhex(tombstone["chain"]))
                 if not is_whole or fold(entries).credit.micros != tombstone["credit"]:
                     self.findings.append(Finding(tombstone["serial"], "history"))
-            elif self.engine.store.find(id=card) is None:
+            elif self.engine.store.find(id=card) is None and not self._was_removed(card):
                 self.findings.append(Finding(entries[0].serial, "record"))
         self.findings += [Finding(tombstone["serial"], "history") for tombstone in tombstones.values()]
 
@@ -166,7 +166,7 @@ class _Visit:
         """
         Count again what the counters say.
         """
-        for number in self._cards:
+        for number in self._numbers | {facts.number for facts in known_extensions(self.engine)}:
             self._counter(f"{CARDS}/{number}", CardQuery(extension=number))
             self._counter(f"{ACTIVE}/{number}", CardQuery(extension=number, enabled=True))
         self._counter(ACTIVE, CardQuery(enabled=True))
@@ -180,7 +180,7 @@ class _Visit:
 
     def _card(self, record: CardRecord) -> None:
         self.seen["cards"] += 1
-        self._cards[record.extension] += 1
+        self._numbers.add(record.extension)
         with _noting(self.findings):
             records = self.engine.records
             records.checked(record)
@@ -210,6 +210,12 @@ class _Visit:
             before = entry.mac
 
         return (number, before) == (sequence, chain)
+
+    def _was_removed(self, card: bytes) -> bool:
+        """
+        Tell whether somebody removed the card after the tombstones were read.
+        """
+        return self.engine.store.document(f"{TOMBSTONE}{card.hex()}") is not None
 
     def _extension(self, number: str) -> ExtensionFacts:
         if number not in self._facts:

@@ -12,7 +12,8 @@ from typing import ClassVar
 
 import pytest
 
-from voipcard.stores.sqlite import Journal, SQLiteStore, sqlite3, wal_is_safe
+from voipcard.stores import sqlite
+from voipcard.stores.sqlite import Journal, SQLiteStore, wal_is_safe
 from voipcard.testing import Opener, StoreContract
 
 
@@ -32,7 +33,9 @@ class TestRollbackJournal(StoreContract):
             yield functools.partial(SQLiteStore, f"{folder}/cards.db", journal=self.journal)
 
 
-@pytest.mark.skipif(not wal_is_safe(sqlite3.sqlite_version_info), reason="the linked SQLite can lose commits with WAL")
+@pytest.mark.skipif(
+    not wal_is_safe(sqlite.sqlite3.sqlite_version_info), reason="the linked SQLite can lose commits with WAL"
+)
 class TestWriteAheadLog(TestRollbackJournal):
     """
     The laws, with the journal that lets readers and writers work side by side.

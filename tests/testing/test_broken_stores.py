@@ -53,7 +53,7 @@ def test_a_broken_store_is_rejected(store: type[MemoryStore | SQLiteStore], test
     """
     The test of the law that a store breaks fails, and says which law that is.
     """
-    with pytest.raises(Exception) as failure:
+    with pytest.raises(Exception) as failure:  # noqa: PT011 - a broken store may fail in any way
         getattr(kit(store), test)()
 
     notes = " ".join(failure.value.__notes__)
@@ -99,6 +99,6 @@ def test_stories_are_worth_telling() -> None:
 
     assert tally["committed"] >= 500
     assert min(tally["StaleError"], tally["DuplicateError"]) >= 100
-    assert tally["CeilingError"] >= 20
-    assert min(tally["cards found"], tally["entries found"], tally["documents found"]) >= 50
+    assert tally["CeilingError"] >= 10
+    assert min(tally["cards found"], tally["entries found"], tally["documents found"]) >= 30
     assert tally["walks finished"] >= 10

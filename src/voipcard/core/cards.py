@@ -51,12 +51,21 @@ def canonical_code(text: str) -> str:
     code = text.translate(_SEPARATORS)
     if not code:
         raise InvalidCodeError("code", "empty")
+    if is_caller_id(text):
+        raise InvalidCodeError("code", "leading_plus")
     if not _PRINTABLE.fullmatch(code):
         raise InvalidCodeError("code", "not_ascii")
     if len(code) > MAX_CODE_LENGTH:
         raise InvalidCodeError("code", "too_long")
 
     return code
+
+
+def is_caller_id(text: str) -> bool:
+    """
+    Tell whether a text is marked as a CallerID by a leading `+`.
+    """
+    return text.translate(_CALLER_ID_SEPARATORS).startswith("+")
 
 
 def canonical_caller_id(text: str) -> str:
@@ -82,6 +91,13 @@ def canonical_caller_id(text: str) -> str:
         raise InvalidCodeError("caller_id", "too_long")
 
     return number
+
+
+def part_of_code(text: str) -> str:
+    """
+    Write a part of a code or CallerID as it stands in the canonical form of the whole: without separators and `+`.
+    """
+    return text.translate(_CALLER_ID_SEPARATORS if is_caller_id(text) else _SEPARATORS).removeprefix("+")
 
 
 def canonical_pin(text: str) -> str:
@@ -115,7 +131,7 @@ def checked_text(name: str, text: str) -> str:
     return text
 
 
-class _Secret:
+class Secret:
     """
     Keeps clear text out of pickles: they end up in caches, queues and logs.
     """
@@ -144,7 +160,7 @@ def _initial_credit(value: Amount) -> Credit:
 
 
 @attrs.frozen
-class NewCard(_Secret):
+class NewCard(Secret):
     """
     A card code of one's own that is to be added.
 
@@ -176,7 +192,7 @@ class NewCard(_Secret):
     caller_id: bool = False
 
     def __attrs_post_init__(self) -> None:
-        caller_id = self.caller_id or self.code.lstrip().startswith("+")
+        caller_id = self.caller_id or is_caller_id(self.code)
         object.__setattr__(self, "caller_id", caller_id)
         object.__setattr__(self, "code", canonical_caller_id(self.code) if caller_id else canonical_code(self.code))
 
@@ -201,7 +217,7 @@ class CardCode:
         has_pin: Whether a PIN is asked for.
         enabled: Whether the card may be used. Enabled cards count against the license.
         credit: What is left, before holds.
-        total_credit: The initial credit and everything recharged since.
+        total_credit: Everything that was put on the card, less what was taken back by hand.
         held: What running calls have reserved.
         recharge_count: How often the card was recharged.
         created_at: When the card was made, in UTC.
@@ -247,7 +263,7 @@ class CardCode:
 
 
 @attrs.frozen
-class Handout(_Secret):
+class Handout(Secret):
     """
     What the card's owner is given: the code and the PIN in clear text.
 

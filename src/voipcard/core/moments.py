@@ -22,7 +22,7 @@ def to_micros(moment: datetime) -> int:
     Raises:
         InvalidValueError: If *moment* does not say which time zone it is in.
     """
-    if moment.tzinfo is None:
+    if moment.utcoffset() is None:
         raise InvalidValueError("moment", "has to be an aware datetime, such as datetime.now(UTC)")
 
     return (moment - _EPOCH) // _MICROSECOND

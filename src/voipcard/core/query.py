@@ -4,13 +4,13 @@ What a search means: queries for cards and for ledger entries, and the one defin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Final, Literal, Protocol, TypeAlias
 
 import attrs
 
-from voipcard.core.cards import Kind
+from voipcard.core.cards import Kind, checked_text
 from voipcard.core.credit import UNLIMITED, Amount, Credit
 from voipcard.core.moments import to_micros
 from voipcard.errors import InvalidValueError
@@ -82,7 +82,20 @@ class SearchableEntry(Protocol):
 
 
 def _moment(value: datetime | int | None) -> int | None:
-    return to_micros(value) if isinstance(value, datetime) else value
+    micros = to_micros(value) if isinstance(value, datetime) else value
+    if micros is not None and not -(2**63) <= micros < 2**63:
+        raise InvalidValueError("moment", "has to fit into 64 bits")
+
+    return micros
+
+
+def _kinds(value: Iterable[str] | None) -> frozenset[str] | None:
+    return None if value is None else frozenset(value)
+
+
+def _writable(_: object, attribute: attrs.Attribute[str | None], value: str | None) -> None:
+    if value is not None:
+        checked_text(attribute.name, value)
 
 
 def _credit(value: Amount | None) -> Credit | None:
@@ -134,16 +147,16 @@ class CardQuery:
         AmountError: If a credit cannot be an amount.
     """
 
-    extension: str | None = None
-    batch: str | None = None
-    serial: str | None = None
+    extension: str | None = attrs.field(default=None, validator=_writable)
+    batch: str | None = attrs.field(default=None, validator=_writable)
+    serial: str | None = attrs.field(default=None, validator=_writable)
     index: bytes | None = None
     kind: Kind | None = None
     enabled: bool | None = None
     credit_at_least: Credit | None = attrs.field(default=None, converter=_credit)
     credit_below: Credit | None = attrs.field(default=None, converter=_credit)
     unlimited: bool | None = None
-    order_number: str | None = None
+    order_number: str | None = attrs.field(default=None, validator=_writable)
     created_from: int | None = attrs.field(default=None, converter=_moment)
     created_before: int | None = attrs.field(default=None, converter=_moment)
     used: bool | None = None
@@ -217,10 +230,10 @@ class EntryQuery:
     """
 
     card: bytes | None = None
-    extension: str | None = None
-    batch: str | None = None
-    kinds: frozenset[str] | None = None
-    order_number: str | None = None
+    extension: str | None = attrs.field(default=None, validator=_writable)
+    batch: str | None = attrs.field(default=None, validator=_writable)
+    kinds: frozenset[str] | None = attrs.field(default=None, converter=_kinds)
+    order_number: str | None = attrs.field(default=None, validator=_writable)
     operation: bytes | None = None
     amount_at_least: Credit | None = attrs.field(default=None, converter=_credit)
     amount_below: Credit | None = attrs.field(default=None, converter=_credit)

@@ -55,7 +55,7 @@ class MemoryStore:
         Open one more handle on the same data. Each handle is closed on its own; the data goes with the last of them.
         """
         other = copy.copy(self)
-        other._closed = False
+        other._closed = False  # noqa: SLF001 - its own
 
         return other
 

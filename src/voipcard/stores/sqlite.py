@@ -4,7 +4,6 @@ A card book in one SQLite file, for the processes and threads of one machine.
 
 from __future__ import annotations
 
-import errno
 import itertools
 import os
 import sqlite3 as codes
@@ -27,6 +26,7 @@ from voipcard.errors import (
     StoreError,
     StoreFullError,
     StoreReadOnlyError,
+    storage_error,
 )
 from voipcard.stores.contract import (
     AuditRecord,
@@ -132,7 +132,11 @@ class SQLiteStore:
         self._writer: sqlite3.Connection | None = None
         self._closed = False
         _create_file(self.path)
-        self._check_or_create()
+        try:
+            self._check_or_create()
+        except BaseException:
+            self.close()
+            raise
 
     # Reading
 
@@ -394,6 +398,8 @@ class SQLiteStore:
             if str(error).startswith("UNIQUE "):
                 raise  # The commit finds out what it collided with.
             raise _translation(error, self.path) from error
+        except OSError as error:
+            raise storage_error(error, self.path.name) from error
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
             raise _translation(error, self.path) from error
 
@@ -448,10 +454,10 @@ class SQLiteStore:
         Give a connection with an empty, private scratch file attached that has no name any more.
         """
         with self._translated():
-            handle, name = tempfile.mkstemp(prefix=f".{self.path.name}-", dir=self.path.parent)
-            os.close(handle)
             connection = self._connect_to_write()
             try:
+                handle, name = tempfile.mkstemp(prefix=f".{self.path.name}-", dir=self.path.parent)
+                os.close(handle)
                 try:
                     connection.execute("ATTACH DATABASE ? AS scratch", [name])
                     connection.execute("PRAGMA scratch.journal_mode = OFF")
@@ -571,11 +577,8 @@ def _create_file(path: Path) -> None:
     except FileExistsError:
         if not path.is_file():
             raise NotABookError(f"{path.name} is not a file") from None
-    except PermissionError as error:
-        raise StoreReadOnlyError(f"{path.name} cannot be created in its folder") from error
     except OSError as error:
-        kind = StoreReadOnlyError if error.errno == errno.EROFS else StoreError
-        raise kind(f"{path.name} cannot be created: {error.strerror}") from error
+        raise storage_error(error, path.name) from error
 
 
 def _translation(error: Exception, path: Path) -> StoreError:

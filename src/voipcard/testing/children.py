@@ -41,7 +41,11 @@ class Opener(Protocol):
     Opens one more handle on the same data. Where the data can be shared, it can be pickled.
     """
 
-    def __call__(self) -> Store: ...
+    def __call__(self) -> Store:
+        """
+        Open a handle.
+        """
+        ...
 
 
 Work: TypeAlias = Callable[..., object]
@@ -85,7 +89,7 @@ class Companion:
         """
         Give all that a child said before it was killed.
         """
-        answers = []
+        answers: list[Any] = []
         while True:
             try:
                 succeeded, value = self._line.recv()
@@ -266,10 +270,12 @@ def keep_committing(store: Store, line: Connection, size: int, _: int) -> tuple[
     while not _told(line):
         began = time.perf_counter()
         try:
+            document = Document(f"small/{commits}", b"", version=1)
+            # Who reads before writing, as counters may need it, meets the other writer differently.
             store.commit(
-                Changes(
-                    documents=[(Document(f"small/{commits}", b"", version=1), 0)], counters=[CounterChange("small", 1)]
-                )
+                Changes(counters=[CounterChange("small", 1, 10**9)])
+                if commits % 2
+                else Changes(documents=[(document, 0)])
             )
         except StoreError as error:
             wrong.append(f"{type(error).__name__}: {error}")

@@ -10,7 +10,7 @@ from typing import Final
 
 import attrs
 
-from voipcard.core.query import CardQuery, EntryQuery
+from voipcard.core.query import EntryQuery
 from voipcard.errors import CeilingError, DuplicateError, StaleError, StoreError
 from voipcard.stores.contract import CardRecord, Changes, CounterChange, Document, EntryRecord, Store
 from voipcard.testing import samples
@@ -176,8 +176,10 @@ class CommitContract(Proofs):
             cards[3] = (cards[3][0]._replace(serial=cards[2][0].serial), _operated(cards[3][1], 5))
             refusal = refused(store, Changes(new=cards), DuplicateError)
 
-            assert (frozenset(), {cards[0][0].index}) == (refusal.ids, refusal.indexes)
-            assert ({cards[2][0].serial}, {samples.operation(5)}) == (refusal.serials, refusal.operations)
+            assert not refusal.ids
+            assert {cards[0][0].index} == refusal.indexes
+            assert {cards[2][0].serial} == refusal.serials
+            assert {samples.operation(5)} == refusal.operations
 
             moved = [samples.recharged(samples.card(number))[0]._replace(index=b"same") for number in (1, 2)]
 
@@ -225,7 +227,7 @@ class CommitContract(Proofs):
                 Changes(counters=[CounterChange("b", -1, 3), CounterChange("a", 0, 2), CounterChange("c", 6, 7)])
             )
 
-            assert {"a": 5, "b": 8, "c": 7, "d": 0} == dict(store.counters("abcd"))
+            assert dict(store.counters("abcd")) == {"a": 5, "b": 8, "c": 7, "d": 0}
 
     @proves("law 2")
     def test_law_2_the_first_class_is_raised(self) -> None:
@@ -253,7 +255,8 @@ class CommitContract(Proofs):
             again = again._replace(index=card.index)
             refusal = refused(store, Changes(new=[(again, _operated(entry, 1))]), DuplicateError)
 
-            assert (frozenset(), {samples.operation(1)}) == (refusal.indexes, refusal.operations)
+            assert not refusal.indexes
+            assert {samples.operation(1)} == refusal.operations
 
             store.commit(Changes(new=[(again, entry)]))
 
@@ -299,7 +302,7 @@ class CommitContract(Proofs):
                 refused(store, Changes(counters=once.counters), CeilingError),
             ]
 
-            assert [False] * 3 == [refusal.maybe_applied for refusal in refusals]
+            assert [refusal.maybe_applied for refusal in refusals] == [False] * 3
             assert {samples.operation(1)} == duplicate.operations == store.known(operations=duplicate.operations)
             assert [_operated(entry, 1)] == list(store.entries(EntryQuery(operation=samples.operation(1))))
 

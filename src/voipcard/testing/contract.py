@@ -12,7 +12,6 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Final
 
-import pytest
 from hypothesis import given
 
 from voipcard.core.credit import UNLIMITED
@@ -23,7 +22,7 @@ from voipcard.testing import children, samples, strategies
 from voipcard.testing.children import started
 from voipcard.testing.commits import CommitContract
 from voipcard.testing.machine import check_story, store_machine
-from voipcard.testing.proofs import proves, refused
+from voipcard.testing.proofs import proves, raised, refused
 from voipcard.testing.reads import TRIES, ReadContract
 
 __all__ = ["StoreContract"]
@@ -213,7 +212,7 @@ class StoreContract(ReadContract, CommitContract):
                 assert [CardRecord, bool] == [type(cards[0]), type(cards[0].enabled)]
                 assert sorted([first, second]) == sorted(store.entries(EntryQuery()))
                 assert documents[::-1] == samples.every_document(store)
-                assert {"most": 2**62, "least": -(2**62)} == dict(store.counters(["most", "least"]))
+                assert dict(store.counters(["most", "least"])) == {"most": 2**62, "least": -(2**62)}
                 assert [audit] == list(store.audit())
 
     @proves("law 5")
@@ -244,11 +243,10 @@ class StoreContract(ReadContract, CommitContract):
             store.close()
             store.close()
             for attempt in _every_method(store):
-                with pytest.raises(StoreClosedError):
-                    attempt()
+                raised(attempt, StoreClosedError)
             other.commit(Changes(new=samples.new(2)))
 
-            assert 2 == other.count(CardQuery())
+            assert other.count(CardQuery()) == 2
 
     @proves("the laws")
     def test_any_story(self) -> None:
@@ -271,7 +269,7 @@ class StoreContract(ReadContract, CommitContract):
                 child.tell()
                 commits, longest, wrong = child.answer()
 
-            assert [] == wrong, "another writer went wrong"
+            assert wrong == [], "another writer went wrong"
             assert commits > 0
             assert longest < self.deadline, "another writer waited for too long"
             assert self.in_memory or grown < _weight() * size / 2, "the store keeps all the cards in memory"
@@ -294,8 +292,8 @@ class StoreContract(ReadContract, CommitContract):
             assert {samples.card(1).index} == refused(store, Changes(new=flood), DuplicateError).indexes
             assert {samples.card(10).index} == refused(store, Changes(new=within), DuplicateError).indexes
             refused(store, Changes(new=within, require=[("missing", 1)]), StaleError)
-            assert 1 == store.count(CardQuery())
-            assert 1 == store.totals(EntryQuery())[0].count
+            assert store.count(CardQuery()) == 1
+            assert store.totals(EntryQuery())[0].count == 1
 
 
 def _every_method(store: Store) -> list[Callable[[], object]]:
@@ -310,7 +308,7 @@ def _every_method(store: Store) -> list[Callable[[], object]]:
         lambda: store.document("key"),
         lambda: store.documents(""),
         lambda: store.counters(["active"]),
-        lambda: store.audit(),
+        store.audit,
         lambda: store.commit(Changes(counters=[CounterChange("active", 1)])),
     ]
 

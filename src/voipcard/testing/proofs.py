@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 from voipcard.stores.contract import Changes, Store
 from voipcard.testing.children import Opener
 
-__all__ = ["Proofs", "proves", "refused"]
+__all__ = ["Proofs", "proves", "raised", "refused"]
 
 F = TypeVar("F", bound=Callable[..., None])
 E = TypeVar("E", bound=Exception)
@@ -79,14 +79,23 @@ def refused(store: Store, changes: Changes, error: type[E]) -> E:
     Raises:
         AssertionError: If it is not refused, or with another error.
     """
+    return raised(lambda: store.commit(changes), error)
+
+
+def raised(attempt: Callable[[], object], error: type[E]) -> E:
+    """
+    Attempt what is not possible and give the error.
+
+    Raises:
+        AssertionError: If it is possible, or fails with another error.
+    """
     try:
-        store.commit(changes)
-    except error as refusal:
-        assert type(refusal) is error, f"{error.__name__} was expected, not {refusal!r}"
-        return refusal
+        attempt()
     except Exception as other:
+        if type(other) is error:
+            return other
         message = f"{error.__name__} was expected, not {other!r}"
         raise AssertionError(message) from other
 
-    message = f"{error.__name__} was expected, but the commit returned"
+    message = f"{error.__name__} was expected, but nothing was raised"
     raise AssertionError(message)

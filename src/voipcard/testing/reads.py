@@ -17,6 +17,7 @@ from voipcard.core.credit import UNLIMITED, Credit
 from voipcard.core.query import CardQuery, EntryQuery, Position
 from voipcard.errors import VoipcardError
 from voipcard.stores.contract import (
+    AuditRecord,
     CardRecord,
     Changes,
     CounterChange,
@@ -53,6 +54,9 @@ WORDS: Final = [
     "'--",
 ]
 """Texts that are equal only for those who ignore case, spaces, accents or wildcards."""
+
+TURNS: Final = 9
+"""For how many pages others go on inserting and removing."""
 
 BATCHES: Final = ["K7QX", "k7qx", "K7Q%", "K7Q_"]
 EXTENSIONS: Final = ["0003*215", "0003*216", "0003*21"]
@@ -134,7 +138,7 @@ def varied_cards(count: int = 60) -> list[CardRecord]:
             extension=chance.choice(EXTENSIONS),
             batch=chance.choice(BATCHES),
             kind=chance.choice(["code", "caller_id"]),
-            enabled=chance.random() < 0.5,
+            enabled=chance.choice([True, False]),
             credit=chance.choice(CREDITS),
             created_at=chance.choice(MOMENTS),
             first_used_at=chance.choice([None, NOW - 5]),
@@ -158,7 +162,7 @@ def varied_entries(cards: Sequence[CardRecord]) -> list[EntryRecord]:
             kind="initial" if sequence == 1 else chance.choice(["recharge", "transfer", "charge"]),
             amount=chance.choice([*CREDITS, -1, -(MAX - 1)]),
             order_number=chance.choice(WORDS),
-            operation=samples.operation(next(numbers)) if chance.random() < 0.5 else None,
+            operation=samples.operation(next(numbers)) if chance.choice([True, False]) else None,
             created_at=chance.choice(MOMENTS),
             prefix=chance.choice(["", "4", "40", "407"]),
         )
@@ -231,7 +235,7 @@ class ReadContract(Proofs):
         """
         with self._filled() as (store, cards, _):
 
-            def check(conditions: dict[str, Any], order: str, descending: bool, limit: int) -> None:  # noqa: FBT001
+            def check(conditions: dict[str, Any], order: str, descending: bool, limit: int) -> None:  # noqa: FBT001 - as drawn
                 query = CardQuery(**{**conditions, "order": order, "descending": descending})
                 matching = [card for card in cards if query.matches(card)]
                 expected = sorted(matching, key=query.position, reverse=descending)
@@ -245,9 +249,12 @@ class ReadContract(Proofs):
             for limit in (1, 59, 60, 61, 10_000):
                 check({}, "credit", descending=False, limit=limit)
 
-            given(_some_conditions(CARD_CONDITIONS), st.sampled_from(CARD_ORDERS), st.integers(1, 9))(
-                TRIES(lambda conditions, order, limit: check(conditions, *order, limit))
-            )()
+            @TRIES
+            @given(_some_conditions(CARD_CONDITIONS), st.sampled_from(CARD_ORDERS), st.integers(1, 9))
+            def try_many(conditions: dict[str, Any], order: tuple[str, bool], limit: int) -> None:
+                check(conditions, *order, limit)
+
+            try_many()
 
     @proves("law 4")
     def test_law_4_entries_are_those_that_match(self) -> None:
@@ -256,7 +263,7 @@ class ReadContract(Proofs):
         """
         with self._filled() as (store, cards, entries):
 
-            def check(conditions: dict[str, Any], order: str, descending: bool, limit: int) -> None:  # noqa: FBT001
+            def check(conditions: dict[str, Any], order: str, descending: bool, limit: int) -> None:  # noqa: FBT001 - as drawn
                 query = EntryQuery(**{**conditions, "order": order, "descending": descending})
                 matching = [entry for entry in entries if query.matches(entry)]
                 expected = sorted(matching, key=query.position, reverse=descending)
@@ -270,9 +277,12 @@ class ReadContract(Proofs):
             for limit in (1, len(entries) - 1, len(entries), len(entries) + 1):
                 check({}, "time", descending=False, limit=limit)
 
-            given(_some_conditions(ENTRY_CONDITIONS), st.sampled_from(ENTRY_ORDERS), st.integers(1, 9))(
-                TRIES(lambda conditions, order, limit: check(conditions, *order, limit))
-            )()
+            @TRIES
+            @given(_some_conditions(ENTRY_CONDITIONS), st.sampled_from(ENTRY_ORDERS), st.integers(1, 9))
+            def try_many(conditions: dict[str, Any], order: tuple[str, bool], limit: int) -> None:
+                check(conditions, *order, limit)
+
+            try_many()
 
     @proves("law 4")
     def test_law_4_paging_is_stable(self) -> None:
@@ -292,7 +302,7 @@ class ReadContract(Proofs):
                         break
                     seen += page
                     after = query.position(page[-1])
-                    if turn < 9:  # A page that is never full again would have to come to an end.
+                    if turn < TURNS:
                         gone = [page[-1], *(there[id] for id in chance.sample(sorted(set(there) - {page[-1].id}), 2))]
                         added = samples.new(*range(turn * 1000, turn * 1000 + 5))
                         like = [
@@ -383,7 +393,7 @@ class ReadContract(Proofs):
         with self._filled() as (store, _, entries):
             searches = [
                 EntryQuery(),
-                EntryQuery(kinds={"recharge"}),
+                EntryQuery(kinds=frozenset({"recharge"})),
                 EntryQuery(extension="0003*21", after=(b"", 0), limit=1),
             ]
             assert store.totals(EntryQuery(extension="nowhere")) == []
@@ -421,7 +431,7 @@ class ReadContract(Proofs):
             store.commit(Changes(counters=[CounterChange("up", 2**40), CounterChange("down", 1)]))
             keys = ["up", "down", "zero", "never", "UP"]
 
-            assert {"up": 2**40 + 3, "down": -2, "zero": 0, "never": 0, "UP": 0} == dict(store.counters(iter(keys)))
+            assert dict(store.counters(iter(keys))) == {"up": 2**40 + 3, "down": -2, "zero": 0, "never": 0, "UP": 0}
 
     @proves("`audit`")
     def test_audit(self) -> None:
@@ -431,9 +441,9 @@ class ReadContract(Proofs):
         with self.opened() as store:
             numbers = random.Random(1).sample(range(300), 50)  # noqa: S311 - the same trail every time
             store.commit(Changes(audit=[samples.audit(number) for number in numbers]))
-            trail, after = [], b""
-            while page := store.audit(after=after, limit=7):
-                assert len(page) <= 7, "a page is longer than its limit"
+            trail, after, limit = list[AuditRecord](), b"", 7
+            while page := store.audit(after=after, limit=limit):
+                assert len(page) <= limit, "a page is longer than its limit"
                 assert len(trail) < len(numbers), "a page was repeated"
                 trail += page
                 after = page[-1].id

@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
-from typing import Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar, overload
 
 import attrs
 
@@ -43,7 +43,8 @@ TALLY: Final = 1_000_000_000
 PER_STEP: Final = 20
 
 Q = TypeVar("Q", CardQuery, EntryQuery)
-R = TypeVar("R", CardRecord, EntryRecord)
+R = TypeVar("R")
+Reader: TypeAlias = Callable[[Q], Sequence[R]]
 Contents: TypeAlias = tuple[list[CardRecord], list[EntryRecord], list[Document], list[AuditRecord], list[int]]
 
 
@@ -250,14 +251,18 @@ def page_of(query: Q, after: Position | None, limit: int) -> Q:
     return page
 
 
-def paged(read: Callable[[Q], Sequence[R]], query: Q, limit: int, at_most: int) -> list[R]:
+@overload
+def paged(read: Reader[CardQuery, CardRecord], query: CardQuery, limit: int, at_most: int) -> list[CardRecord]: ...
+@overload
+def paged(read: Reader[EntryQuery, EntryRecord], query: EntryQuery, limit: int, at_most: int) -> list[EntryRecord]: ...
+def paged(read: Reader[Any, Any], query: CardQuery | EntryQuery, limit: int, at_most: int) -> list[Any]:
     """
     Read page after page up to the first empty one.
 
     Raises:
         AssertionError: If a page is longer than *limit*, or there are more than *at_most* records.
     """
-    records: list[R] = []
+    records: list[Any] = []
     after = query.after
     while page := read(page_of(query, after, limit)):
         records += page

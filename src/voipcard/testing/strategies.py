@@ -5,10 +5,9 @@ Hypothesis strategies for the values that users pass around and the records that
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hypothesis import strategies as st
-from hypothesis.strategies import SearchStrategy
 
 from voipcard.core.cards import CardCode, NewCard
 from voipcard.core.credit import UNLIMITED, Credit
@@ -16,6 +15,9 @@ from voipcard.core.ledger import LedgerEntry
 from voipcard.core.moments import to_micros
 from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.stores.contract import AuditRecord, CardRecord, Changes, Document, EntryRecord
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
 
 __all__ = [
     "audit_records",
@@ -100,7 +102,7 @@ def new_cards() -> SearchStrategy[NewCard]:
     return st.one_of(
         st.builds(
             NewCard, codes().filter(lambda code: not code.startswith("+")), pins(), credits(), texts(), st.just(False)
-        ),  # noqa: FBT003
+        ),
         st.builds(NewCard, caller_ids(), pins(), credits(), texts(), st.just(True)),  # noqa: FBT003
     )
 
