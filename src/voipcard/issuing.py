@@ -12,8 +12,9 @@ from typing import Any, Final, overload
 import attrs
 
 from voipcard.core.cards import Batch, Handout, Kind, NewCard, Secret, checked_text
-from voipcard.core.codes import UNAMBIGUOUS, CodeFormat, draw_codes, draw_text, refuse_crowded, refuse_guessable
+from voipcard.core.codes import UNAMBIGUOUS, CodeFormat, draw_codes, refuse_crowded, refuse_guessable
 from voipcard.core.credit import Amount, Credit
+from voipcard.core.drawing import draw_text
 from voipcard.core.ledger import opened
 from voipcard.core.moments import to_micros
 from voipcard.core.pins import PinFormat, check_pin, draw_pins

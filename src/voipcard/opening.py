@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from voipcard.book import CardBook
-from voipcard.core.codes import RandomSource
+from voipcard.core.drawing import RandomSource
 from voipcard.core.license import License
 from voipcard.core.policy import Policy
 from voipcard.errors import CurrencyError, InvalidValueError, KeyMissingError, StaleError, TamperedError

@@ -18,7 +18,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 import attrs
 
 from voipcard.core.cards import checked_text
-from voipcard.core.codes import RandomSource
+from voipcard.core.drawing import RandomSource
 from voipcard.core.license import License, Quota
 from voipcard.core.moments import from_micros, to_micros
 from voipcard.core.policy import Policy

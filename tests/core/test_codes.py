@@ -8,6 +8,7 @@ import ast
 import hashlib
 import itertools
 import math
+import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -26,13 +27,12 @@ from voipcard.core.codes import (
     DIGITS,
     UNAMBIGUOUS,
     CodeFormat,
-    RandomSource,
     draw_codes,
-    draw_text,
     plan_code_length,
     refuse_crowded,
     refuse_guessable,
 )
+from voipcard.core.drawing import RandomSource, draw_text
 from voipcard.core.pins import PinFormat
 from voipcard.core.policy import Policy
 from voipcard.errors import CrowdedError, GuessableError, InvalidCodeError, InvalidValueError
@@ -391,7 +391,7 @@ def test_texts_are_drawn_from_their_alphabet(alphabet: str, length: int) -> None
     """
     A text has the length that was asked for, and nothing but the alphabet.
     """
-    text = draw_text(alphabet, length)
+    text = draw_text(alphabet, length, os.urandom)
 
     assert length == len(text)
     assert set(text) <= set(alphabet)

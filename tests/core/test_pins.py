@@ -15,12 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voipcard.core.drawing import RandomSource, draw_characters
 from voipcard.core.pins import (
     NO_PIN,
     PinFormat,
-    RandomSource,
     check_pin,
-    draw_characters,
     draw_pins,
     weak_count,
     weakness,

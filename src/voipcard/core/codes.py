@@ -23,7 +23,8 @@ from voipcard.core.check_digits import (
     count_payloads,
     is_valid,
 )
-from voipcard.core.pins import CHUNK, PinFormat, RandomSource, draw_characters, split_rows
+from voipcard.core.drawing import CHUNK, RandomSource, draw_characters, split_rows
+from voipcard.core.pins import PinFormat
 from voipcard.core.policy import Policy
 from voipcard.errors import CrowdedError, GuessableError, InvalidCodeError, InvalidValueError
 
@@ -31,9 +32,7 @@ __all__ = [
     "DIGITS",
     "UNAMBIGUOUS",
     "CodeFormat",
-    "RandomSource",
     "draw_codes",
-    "draw_text",
     "plan_code_length",
     "refuse_crowded",
     "refuse_guessable",
@@ -245,24 +244,6 @@ def draw_codes(
             codes = [code for code in dict.fromkeys(codes) if code not in known]
 
     return codes[:count]
-
-
-def draw_text(alphabet: str, length: int, source: RandomSource = os.urandom) -> str:
-    """
-    Draw one text, each character of the alphabet equally likely at each place.
-
-    Args:
-        alphabet: 2 to 256 different ASCII characters.
-
-        length: How many characters to draw.
-
-        source: Where randomness comes from: `os.urandom` outside of tests.
-
-    Example:
-        >>> len(draw_text(UNAMBIGUOUS, 4))
-        4
-    """
-    return draw_characters(alphabet, length, source).decode("ascii")
 
 
 def plan_code_length(

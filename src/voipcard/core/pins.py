@@ -8,38 +8,28 @@ import functools
 import itertools
 import math
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, TypeAlias
 
 import attrs
 
 from voipcard.core.cards import canonical_pin
 from voipcard.core.check_digits import DIGITS
+from voipcard.core.drawing import CHUNK, RandomSource, draw_characters, split_rows
 from voipcard.errors import InvalidValueError, WeakPinError
 
 __all__ = [
     "NO_PIN",
     "PinFormat",
-    "RandomSource",
     "check_pin",
-    "draw_characters",
     "draw_pins",
     "weak_count",
     "weakness",
 ]
 
-RandomSource: TypeAlias = Callable[[int], bytes]
-"""
-Gives as many unpredictable bytes as it is asked for. Everything that is drawn takes one as an argument: `os.urandom`
-outside of tests.
-"""
-
 MIN_PIN_LENGTH: Final = 4
 MAX_PIN_LENGTH: Final = 12
 """Both from ISO 9564-1."""
-
-CHUNK: Final = 16_384
-"""How many codes or PINs are drawn at a time: enough for speed, little enough to stay in the processor's cache."""
 
 _Pattern: TypeAlias = tuple[str, tuple[tuple[int, int], ...]]
 """A reason, and the pairs of places that hold the same digit in every PIN which is weak for it."""
@@ -321,51 +311,3 @@ def _draw_strong(count: int, length: int, source: RandomSource) -> Iterator[str]
     pins = itertools.compress(split_rows(drawn, length), _unpatterned(drawn, length))
 
     return itertools.filterfalse(listed.__contains__, pins)
-
-
-def split_rows(rows: bytes, width: int, *more: bytes) -> list[str]:
-    """
-    Cut printable text into pieces of one width, and add to each piece its character of one more column or several.
-
-    With spaces woven in between, `split` does it in half the time that slices take.
-    """
-    columns = [*(rows[column::width] for column in range(width)), *more]
-    woven = bytearray(b" " * (len(rows) // width * (len(columns) + 1)))
-    for at, column in enumerate(columns):
-        woven[at :: len(columns) + 1] = column
-
-    return woven.decode("ascii").split()
-
-
-def draw_characters(alphabet: str, count: int, source: RandomSource) -> bytes:
-    """
-    Draw characters, each of the alphabet equally likely.
-
-    Bytes that would favor the first characters of the alphabet are thrown away instead of being reduced by `%`.
-
-    Args:
-        alphabet: 2 to 256 distinct ASCII characters.
-
-        count: How many.
-
-        source: Where randomness comes from: `os.urandom` outside of tests.
-
-    Example:
-        >>> draw_characters("0123456789", 4, lambda count: bytes([255, 4, 13, 22, 31, 250] * count)[:count])
-        b'4321'
-    """
-    table, refused = _sieve(alphabet)
-    characters = b""
-    while len(characters) < count:
-        missing = math.ceil((count - len(characters)) * 256 / (256 - len(refused)))
-        characters += source(missing).translate(table, refused)
-
-    return characters[:count]
-
-
-@functools.lru_cache(maxsize=64)
-def _sieve(alphabet: str) -> tuple[bytes, bytes]:
-    times = 256 // len(alphabet)
-    kept = times * len(alphabet)
-
-    return (alphabet * times).encode("ascii").ljust(256), bytes(range(kept, 256))

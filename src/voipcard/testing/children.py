@@ -261,6 +261,14 @@ def write_skewed(store: Store, _: Connection, rounds: int, worker: int) -> list[
     return won
 
 
+def _small(number: int) -> Changes:
+    # Who has to read first, as counters may, meets another writer differently from who writes at once.
+    if number % 2:
+        return Changes(counters=[CounterChange("small", 1, ceiling=number)])
+
+    return Changes(documents=[(Document(f"small/{number}", b"", version=1), 0)])
+
+
 def keep_committing(store: Store, line: Connection, size: int, _: int) -> tuple[int, float, list[str]]:
     """
     Make small commits until told to stop. Say how many, the longest wait in seconds, and what went wrong.
@@ -270,13 +278,7 @@ def keep_committing(store: Store, line: Connection, size: int, _: int) -> tuple[
     while not _told(line):
         began = time.perf_counter()
         try:
-            document = Document(f"small/{commits}", b"", version=1)
-            # Who reads before writing, as counters may need it, meets the other writer differently.
-            store.commit(
-                Changes(counters=[CounterChange("small", 1, 10**9)])
-                if commits % 2
-                else Changes(documents=[(document, 0)])
-            )
+            store.commit(_small(commits))
         except StoreError as error:
             wrong.append(f"{type(error).__name__}: {error}")
         longest = max(longest, time.perf_counter() - began)

@@ -207,7 +207,7 @@ class CommitContract(Proofs):
     @proves("law 2")
     def test_law_2_ceilings_hold(self) -> None:
         """
-        A counter rises to its ceiling and no further, moves down from anywhere, and all that would rise above are named.
+        A counter rises to its ceiling and no further, and moves down from anywhere. All offenders are named.
         """
         with self.opened() as store:
             store.commit(Changes(counters=[CounterChange("a", 5, 5), CounterChange("b", 9), CounterChange("c", 1, 7)]))

@@ -107,7 +107,7 @@ class StoreContract(ReadContract, CommitContract):
     @proves("law 3")
     def test_law_3_no_recharge_is_lost(self) -> None:
         """
-        Many at once read a card, decide and commit again where they were too late: no recharge is lost or counted twice.
+        Many at once read a card, decide and commit, again where they were too late: no recharge is lost or doubled.
         """
         times = 25
         with self.fresh() as open_store, closing(open_store()) as store:
@@ -165,7 +165,7 @@ class StoreContract(ReadContract, CommitContract):
                 won = sorted(number for child in crew for number in child.answer())
 
             assert list(range(rounds)) == won
-            assert rounds == sum(document.version == 2 for document in samples.every_document(store))
+            assert rounds == sum(document.value == b"changed" for document in samples.every_document(store))
 
     @proves("law 5")
     def test_law_5_extremes_come_back_equal(self) -> None:
@@ -183,9 +183,9 @@ class StoreContract(ReadContract, CommitContract):
             credit=0, total_credit=0, created_at=-62_135_596_800_000_000, sealed_code=b""
         )
         first = entry._replace(
-            amount=MAX, credit_left=MAX, held_left=MAX - 1, order_number=TEXT, operation=every[-16:], actor=TEXT, prefix="40",
-            created_at=1_700_000_000_999_999, sealed_rest=every, started_at=1, seconds=2, charged_seconds=60, rate=MAX - 1,
-            tariff=TEXT,
+            amount=MAX, credit_left=MAX, held_left=MAX - 1, order_number=TEXT, operation=every[-16:], actor=TEXT,
+            prefix="40", created_at=1_700_000_000_999_999, sealed_rest=every, started_at=1, seconds=2, charged_seconds=60,
+            rate=MAX - 1, tariff=TEXT,
         )  # fmt: skip
         second = samples.entry(smallest)._replace(
             amount=-(MAX - 1), credit_left=0, started_at=0, seconds=0, charged_seconds=0, rate=0, created_at=-1
@@ -246,7 +246,7 @@ class StoreContract(ReadContract, CommitContract):
                 raised(attempt, StoreClosedError)
             other.commit(Changes(new=samples.new(2)))
 
-            assert other.count(CardQuery()) == 2
+            assert {samples.card(1), samples.card(2)} == set(other.cards(CardQuery()))
 
     @proves("the laws")
     def test_any_story(self) -> None:

@@ -264,7 +264,7 @@ def paged(read: Reader[Any, Any], query: CardQuery | EntryQuery, limit: int, at_
     """
     records: list[Any] = []
     after = query.after
-    while page := read(page_of(query, after, limit)):
+    while page := read(page_of(query, after, limit)):  # type: ignore[type-var]
         records += page
         after = query.position(page[-1])
         assert len(page) <= limit, "a page is longer than its limit"

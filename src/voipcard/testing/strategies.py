@@ -57,7 +57,7 @@ def credits(*, negative: bool = False) -> SearchStrategy[Credit]:  # noqa: A001 
 
 def texts(max_size: int = 255) -> SearchStrategy[str]:
     """
-    Draw texts that an order number, a label or an actor may be: all of Unicode except control characters and surrogates.
+    Draw texts that an order number, a label or an actor may be: all of Unicode but controls and surrogates.
     """
     return st.text(st.characters(exclude_categories=("Cc", "Cs")), max_size=max_size)
 
@@ -99,11 +99,11 @@ def new_cards() -> SearchStrategy[NewCard]:
     """
     Draw cards that are to be added.
     """
+    dialed = codes().filter(lambda code: not code.startswith("+"))
+
     return st.one_of(
-        st.builds(
-            NewCard, codes().filter(lambda code: not code.startswith("+")), pins(), credits(), texts(), st.just(False)
-        ),
-        st.builds(NewCard, caller_ids(), pins(), credits(), texts(), st.just(True)),  # noqa: FBT003
+        st.builds(NewCard, dialed, pins(), credits(), texts()),
+        st.builds(NewCard, caller_ids(), pins(), credits(), texts(), caller_id=st.just(value=True)),
     )
 
 
