@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, cast
 
 from voipcard.core.cards import CardCode, Handout, Kind
 from voipcard.core.credit import Credit
 from voipcard.core.ledger import Balance, EntryKind, LedgerEntry
 from voipcard.core.moments import from_micros
-from voipcard.errors import TamperedError
+from voipcard.errors import AmountError, AmountTypeError, TamperedError
 from voipcard.keyring import Keyring
 from voipcard.stores.contract import AuditRecord, CardRecord, Document, EntryRecord
 
@@ -163,7 +163,17 @@ class Records:
     def entry(self, record: EntryRecord, *, replayed: bool = False) -> LedgerEntry:
         """
         Give the entry as people see it.
+
+        Raises:
+            TamperedError: If it is so damaged that it cannot be shown; smaller changes are found by `CardBook.verify`.
         """
+        try:
+            return self._entry(record, replayed=replayed)
+        except (AmountError, AmountTypeError, TypeError, OverflowError):
+            raise TamperedError(record.serial, "history") from None
+
+    @staticmethod
+    def _entry(record: EntryRecord, *, replayed: bool) -> LedgerEntry:
         return LedgerEntry(
             serial=record.serial,
             extension=record.extension,
@@ -248,6 +258,8 @@ class Records:
         Raises:
             TamperedError: If it was changed from outside.
         """
+        if not isinstance(document.value, bytes):  # A damaged file may have anything there.
+            raise TamperedError(document.key, "document")
         mac, data = document.value[:_MAC_SIZE], document.value[_MAC_SIZE:]
         if not hmac.compare_digest(self._mac("document", (*document[:1], *document[2:], data)), mac):
             raise TamperedError(document.key, "document")
@@ -286,16 +298,20 @@ def packed(fields: Iterable[bytes | int | str | None]) -> bytes:
     """
     Write fields one after another so that different fields never give equal bytes.
     """
-    parts = []
-    for field in fields:
-        if field is None:
-            parts.append(b"~")
-        elif isinstance(field, int):
-            parts.append(b"%d;" % field)
-        elif isinstance(field, str):
-            data = field.encode()
-            parts.append(b'%d"%b' % (len(data), data))
-        else:
-            parts.append(b"%d:%b" % (len(field), field))
+    return b"".join([_PACKED[type(field)](field) for field in fields])
 
-    return b"".join(parts)
+
+def _packed_text(text: str) -> bytes:
+    data = text.encode()
+
+    return b'%d"%b' % (len(data), data)
+
+
+_PACKED: Final[Mapping[type, Callable[[Any], bytes]]] = {
+    type(None): lambda _: b"~",
+    bool: lambda truth: b"%d;" % truth,
+    float: lambda _: b"?",  # Nothing that is written has one, but a damaged file may.
+    int: lambda number: b"%d;" % number,
+    bytes: lambda data: b"%d:%b" % (len(data), data),
+    str: _packed_text,
+}

@@ -69,8 +69,12 @@ class Credit:
         Make an amount from millionths; the largest signed 64-bit integer means Unlimited.
 
         Raises:
-            AmountError: If *micros* does not fit into 64 bits.
+            AmountTypeError: If *micros* is not a whole number.
+
+            AmountError: If it does not fit into 64 bits.
         """
+        if type(micros) is not int:
+            raise AmountTypeError(type(micros).__name__)
         if not -_LIMIT <= micros <= _UNLIMITED_MICROS:
             raise AmountError("too_large")
         self = cls.__new__(cls)

@@ -80,7 +80,8 @@ class MemoryStore:
         with self._open():
             if not self._cards:
                 return None
-            nearest = min(self._id_by_index, key=lambda other: (other < index, other))
+            following = (other for other in self._id_by_index if other >= index)
+            nearest = min(following, default=min(self._id_by_index))
 
             return self._cards[self._id_by_index[nearest]]
 

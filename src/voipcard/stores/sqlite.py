@@ -9,10 +9,13 @@ import os
 import sqlite3 as codes
 import tempfile
 import threading
+import time
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+import attrs
 
 from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.errors import (
@@ -96,8 +99,10 @@ class SQLiteStore:
     A store in one SQLite file with the permissions 0600, safe to be used by many threads and processes at once.
 
     Commits are on the disk when they return. Where the linked SQLite is free of the WAL-reset bug the journal is a
-    write-ahead log, so that readers never wait; elsewhere it is a rollback journal. A store must not be carried over a
-    fork: open it again in the child. The file must be on a local disk.
+    write-ahead log, so that readers never wait; elsewhere it is a rollback journal.
+
+    A store must not be carried over a fork: open it again in the child. The file must be on a local disk. With the extra
+    `sqlite`, do not open it with Python's own `sqlite3` in the same process: two libraries break each other's locks.
 
     Args:
         path: The file. It is made if it does not exist; its folder is not.
@@ -334,8 +339,12 @@ class SQLiteStore:
         for card, _ in changes.replace:
             taken = connection.execute('SELECT 1 FROM cards WHERE "index" = ? AND id <> ?', (card.index, card.id))
             indexes |= {card.index for _ in taken}
+        # The entries of a removed card stay, and with them its id.
+        buried = connection.execute(
+            "SELECT id FROM scratch.cards WHERE EXISTS (SELECT 1 FROM main.entries WHERE card = id)"
+        )
         found = DuplicateError(
-            ids=frozenset(_taken(connection, "cards", "id")),
+            ids=frozenset([*_taken(connection, "cards", "id"), *(card for (card,) in buried)]),
             indexes=frozenset(indexes),
             serials=frozenset(_taken(connection, "cards", "serial")),
             operations=frozenset(_taken(connection, "entries", "operation")),
@@ -376,12 +385,34 @@ class SQLiteStore:
 
     def _connect_to_write(self) -> sqlite3.Connection:
         connection = self._connect()
-        [(journal,)] = connection.execute(f"PRAGMA journal_mode = {self.journal}").fetchall()
-        if journal != self.journal:
+        deadline = time.monotonic() + self._timeout
+        try:
+            while not self._has_journal(connection):
+                if time.monotonic() > deadline:
+                    raise StoreBusyError(f"others keep {self.path.name} from getting a journal that is safe here")
+                time.sleep(0.01)
+        except BaseException:
             connection.close()
-            raise StoreError(f"the journal of {self.path.name} is {journal} and could not be made {self.journal}")
+            raise
 
         return connection
+
+    def _has_journal(self, connection: sqlite3.Connection) -> bool:
+        """
+        Try to give the file its journal. That takes a moment in which no other connection is open, also none of ours.
+        """
+        with self._pool_lock:
+            while self._readers:
+                self._readers.pop().close()
+        try:
+            [(journal,)] = connection.execute(f"PRAGMA journal_mode = {self.journal}").fetchall()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in {codes.SQLITE_BUSY, codes.SQLITE_LOCKED}:
+                raise
+            return False
+
+        # With this synchronous setting a rollback journal is always safe, only slower.
+        return journal in {self.journal, "delete"}
 
     @contextmanager
     def _translated(self) -> Generator[None]:
@@ -431,6 +462,7 @@ class SQLiteStore:
                 if bulk is None:
                     self._writer = connection
                 connection.execute(self._begin)
+                self._refuse_unsafe_journal(connection)
                 try:
                     yield connection
                     self._end(connection)
@@ -440,13 +472,25 @@ class SQLiteStore:
             finally:
                 self._write_lock.release()
 
+    def _refuse_unsafe_journal(self, connection: sqlite3.Connection) -> None:
+        # Another process, whose SQLite may use WAL, can have changed the journal since this one connected.
+        if self.journal == "delete":
+            [(journal,)] = connection.execute("PRAGMA journal_mode").fetchall()
+            if journal != self.journal:
+                connection.execute("ROLLBACK")
+                self._writer = None
+                connection.close()
+                raise StoreBusyError(f"the journal of {self.path.name} was changed to one that is not safe here")
+
     def _end(self, connection: sqlite3.Connection) -> None:
         try:
             connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
             if connection.in_transaction:
                 raise
-            raise StoreError("the disk failed while a change was made durable", maybe_applied=True) from error
+            # A full disk is noticed before the change is in place; after any other failure nobody knows.
+            is_full = error.sqlite_errorcode & 0xFF == codes.SQLITE_FULL
+            raise attrs.evolve(_translation(error, self.path), maybe_applied=not is_full) from error
 
     @contextmanager
     def _scratch(self) -> Generator[sqlite3.Connection]:

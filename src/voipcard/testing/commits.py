@@ -181,6 +181,13 @@ class CommitContract(Proofs):
             assert {cards[2][0].serial} == refusal.serials
             assert {samples.operation(5)} == refusal.operations
 
+    @proves("law 2")
+    def test_law_2_cards_that_move_to_one_index_are_named(self) -> None:
+        """
+        Where a commit gives two cards the same new index, as a change of keys could, the index is named.
+        """
+        with self.opened() as store:
+            store.commit(Changes(new=samples.new(1, 2)))
             moved = [samples.recharged(samples.card(number))[0]._replace(index=b"same") for number in (1, 2)]
 
             assert {b"same"} == refused(store, Changes(replace=[(card, 1) for card in moved]), DuplicateError).indexes

@@ -184,8 +184,8 @@ class StoreContract(ReadContract, CommitContract):
         )
         first = entry._replace(
             amount=MAX, credit_left=MAX, held_left=MAX - 1, order_number=TEXT, operation=every[-16:], actor=TEXT,
-            prefix="40", created_at=1_700_000_000_999_999, sealed_rest=every, started_at=1, seconds=2, charged_seconds=60,
-            rate=MAX - 1, tariff=TEXT,
+            prefix="40", created_at=1_700_000_000_999_999, sealed_rest=every, started_at=1, seconds=2,
+            charged_seconds=60, rate=MAX - 1, tariff=TEXT,
         )  # fmt: skip
         second = samples.entry(smallest)._replace(
             amount=-(MAX - 1), credit_left=0, started_at=0, seconds=0, charged_seconds=0, rate=0, created_at=-1
