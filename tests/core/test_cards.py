@@ -185,7 +185,7 @@ def test_separators_make_no_other_code(code: str, separators: list[str], random:
 @example("\u2028")
 def test_any_line_of_text_is_kept_or_refused(text: str) -> None:
     """
-    Texts of people may have 255 characters of Unicode, control characters and surrogates excepted, and stay as they are.
+    Texts of people may have 255 characters of Unicode, except control characters and surrogates, and stay as they are.
     """
     is_line = len(text) <= 255 and all(unicodedata.category(char) not in {"Cc", "Cs"} for char in text)
     kept = attempt(lambda: checked_text("label", text))
@@ -211,6 +211,7 @@ def test_a_leading_plus_marks_a_caller_id(text: str, caller_id: bool) -> None:  
     if isinstance(new, InvalidCodeError):
         assert ("caller_id" if expected else "code") == new.name
     else:
+        assert isinstance(new, NewCard)
         assert (expected, "caller_id" if expected else "code") == (new.caller_id, new.kind)
         assert (canonical_caller_id if expected else canonical_code)(text) == new.code
         assert new == attrs.evolve(new) == NewCard(new.code, caller_id=new.caller_id)

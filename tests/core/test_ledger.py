@@ -5,8 +5,9 @@ The ledger: what happens to credit follows VoipNow's rules, nothing goes below z
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import attrs
 import pytest
@@ -15,7 +16,9 @@ from hypothesis import strategies as st
 
 from voipcard.core.credit import UNLIMITED, Credit
 from voipcard.core.ledger import Balance, LedgerEntry, fold, opened, recharged, transferred
-from voipcard.errors import AmountError, InsufficientCreditError, UnlimitedCreditError
+from voipcard.errors import AmountError, InsufficientCreditError, UnlimitedCreditError, VoipcardError
+
+T = TypeVar("T")
 
 LIMIT: Final = 2**63 - 2
 SERIALS: Final = ("K7QX-000001", "K7QX-000002")
@@ -38,14 +41,25 @@ class Change(NamedTuple):
 @st.composite
 def balances(draw: st.DrawFn, credits: st.SearchStrategy[Credit] = credits_or_unlimited) -> Balance:  # noqa: A002
     """
-    Make balances as cards have them: a card with unlimited credit was given unlimited credit, and a hold was covered when
-    it began.
+    Make balances as cards have them.
+
+    A card with unlimited credit was given unlimited credit, and a hold was covered when it began.
     """
     credit = draw(credits)
     held = draw(st.integers(0, min(credit.micros, LIMIT)))
     total = credit if credit.is_unlimited else Credit.from_micros(draw(amounts))
 
     return Balance(credit, total, Credit.from_micros(held), draw(st.integers(0, 5)))
+
+
+def attempt(make: Callable[[], T]) -> T | VoipcardError:
+    """
+    Give what is made, or why it is refused.
+    """
+    try:
+        return make()
+    except VoipcardError as error:
+        return error
 
 
 def size(credit: Credit) -> float:
@@ -79,21 +93,23 @@ def test_what_is_held_is_not_available(balance: Balance, held: Credit) -> None:
 @given(balances(), changes)
 def test_a_recharge_follows_the_rules(balance: Balance, amount: Credit) -> None:
     """
-    Credit and total credit change by the amount. Unlimited plus something is Unlimited, and Unlimited less something is
-    nothing. What is held stays held, and the recharge is counted.
+    Credit and total credit change by the amount, what is held stays held, and the recharge is counted.
+
+    Unlimited plus something is Unlimited, and Unlimited less something is nothing.
     """
     before, total, change = size(balance.credit), size(balance.total_credit), size(amount)
     made_limited = before == math.inf and change < 0
     credit, total = (0, 0) if made_limited else (before + change, total + change)
-    try:
-        after = recharged(balance, amount, serial=SERIALS[0])
-    except AmountError as error:
-        assert error.reason == ("zero" if not change else "too_large")
+    after = attempt(lambda: recharged(balance, amount, serial=SERIALS[0]))
+
+    if isinstance(after, AmountError):
+        assert after.reason == ("too_large" if change else "zero")
         assert not change or max(credit, total) > LIMIT or total < -LIMIT
-    except InsufficientCreditError as error:
+    elif isinstance(after, InsufficientCreditError):
         assert -change > size(balance.available)
-        assert (SERIALS[0], str(balance.available), str(-amount)) == attrs.astuple(error)
+        assert (SERIALS[0], str(balance.available), str(-amount)) == attrs.astuple(after)
     else:
+        assert isinstance(after, Balance)
         assert (credit, total) == (size(after.credit), size(after.total_credit))
         assert (balance.held, balance.recharge_count + 1) == (after.held, after.recharge_count)
         assert change
@@ -149,17 +165,18 @@ def test_a_transfer_conserves_credit(source: Balance, target: Balance, amount: C
     """
     What one card loses the other gains, in credit and in total credit; or nothing is transferred, and it is said why.
     """
-    try:
-        after = transferred(source, target, amount, serials=SERIALS)
-    except AmountError as error:
-        assert (error.reason == "not_positive") == (amount <= Credit(0))
+    after = attempt(lambda: transferred(source, target, amount, serials=SERIALS))
+
+    if isinstance(after, AmountError):
+        assert (after.reason == "not_positive") == (amount <= Credit(0))
         assert amount <= Credit(0) or max(size(target.credit), size(target.total_credit)) + size(amount) > LIMIT
-    except UnlimitedCreditError as error:
-        assert amount.is_unlimited or (source if error.serial == SERIALS[0] else target).credit.is_unlimited
-    except InsufficientCreditError as error:
+    elif isinstance(after, UnlimitedCreditError):
+        assert amount.is_unlimited or (source if after.serial == SERIALS[0] else target).credit.is_unlimited
+    elif isinstance(after, InsufficientCreditError):
         assert amount > source.available
-        assert (SERIALS[0], str(source.available), str(amount)) == attrs.astuple(error)
+        assert (SERIALS[0], str(source.available), str(amount)) == attrs.astuple(after)
     else:
+        assert isinstance(after, tuple)
         for total in ("credit", "total_credit"):
             was, now = ([getattr(balance, total).micros for balance in pair] for pair in ((source, target), after))
             assert [was[0] - amount.micros, was[1] + amount.micros] == now
@@ -191,8 +208,9 @@ def test_a_transfer_that_the_target_cannot_hold_is_refused() -> None:
 @given(credits_or_unlimited, st.lists(st.tuples(st.sampled_from(["recharge", "transfer"]), changes), max_size=12))
 def test_the_history_gives_the_balance(initial: Credit, wanted: list[tuple[str, Credit]]) -> None:
     """
-    Whatever is done to a card, its entries give its balance again. Nothing on the way is below zero, and while the credit
-    never was unlimited the total is the sum of all amounts.
+    Whatever is done to a card, its entries give its balance again.
+
+    Nothing on the way is below zero. Where the credit never was unlimited, it is the sum of all amounts.
     """
     balance = opened(initial)
     history = [Change("initial", initial.micros)]

@@ -33,6 +33,14 @@ class Silent(tzinfo):
         Say nothing.
         """
 
+    dst = utcoffset
+
+    def tzname(self, _: datetime | None) -> str:
+        """
+        Say a name, which says nothing.
+        """
+        return "nowhere"
+
 
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_moments_come_back_equal(moment: datetime) -> None:

@@ -92,15 +92,18 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     beside = path.with_name(f".voipcard-{secrets.token_hex(8)}.tmp")
     with write_refusals(path):
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    stream = os.fdopen(descriptor, "wb")
     try:
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-            with write_refusals(path):
-                stream.flush()
-                os.fsync(descriptor)
+        yield stream
         with write_refusals(path):
+            stream.flush()
+            os.fsync(descriptor)
+            stream.close()
             beside.replace(path)
     except BaseException:
+        # What could not be written is still waiting, and is refused again: that is not to hide what was raised first.
+        with contextlib.suppress(OSError):
+            stream.close()
         beside.unlink(missing_ok=True)
         raise
     with write_refusals(path):

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import io
 import re
 import warnings
 import zipfile
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Container, Generator, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count, islice
@@ -23,11 +24,19 @@ from voipcard.sheets.rows import Cell, Table
 if TYPE_CHECKING:
     from openpyxl.cell import Cell as WrittenCell
     from openpyxl.workbook import Workbook
+    from openpyxl.worksheet.worksheet import Worksheet
 
 __all__ = ["FoundCell", "Unusable", "Writer", "read"]
 
 MAX_ROWS: Final = 1_048_576
 """How many rows a sheet can have in Excel, the header included."""
+
+MAX_SHEET_SIZE: Final = 1024**3
+"""
+How much XML a sheet that is written may have, in bytes.
+
+`zipfile` packs up to 2 GiB that it does not know beforehand, and more only as ZIP64, which not every Excel opens.
+"""
 
 MAX_COLUMNS: Final = 64
 """How many columns a sheet may have that is read."""
@@ -39,6 +48,7 @@ MAX_RATIO: Final = 100
 
 _MEBIBYTE: Final = 1024**2
 _CHUNK: Final = 1000
+_BLOCK: Final = 65_536
 
 _MAX_CELL_LENGTH: Final = 32_767
 _MAX_DIGITS: Final = 15
@@ -88,28 +98,33 @@ class Writer:
     """
     Writes one table as a workbook, on as many sheets as it needs.
 
-    The rows wait in the system's folder for temporary files, readable by their owner only, until the workbook is
-    finished or discarded.
-
     Args:
         stream: Where to.
 
         table: What the columns are.
 
         rows_per_sheet: How many rows a sheet may have, the header included.
+
+        bytes_per_sheet: How much XML a sheet may have before the next one is begun.
     """
 
-    def __init__(self, stream: BinaryIO, table: Table, *, rows_per_sheet: int = MAX_ROWS) -> None:
+    def __init__(
+        self,
+        stream: BinaryIO,
+        table: Table,
+        *,
+        rows_per_sheet: int = MAX_ROWS,
+        bytes_per_sheet: int = MAX_SHEET_SIZE,
+    ) -> None:
         import openpyxl
 
-        self._stream = stream
         self._table = table
         self._rows_per_sheet = rows_per_sheet
+        self._bytes_per_sheet = bytes_per_sheet
+        self._archive = zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED)
         self._book: Workbook = openpyxl.Workbook(write_only=True)
         self._book.properties.creator = "voipcard"
-        self._sheet: Any = None
-        self._rows = 0
-        self._cells: dict[tuple[int, str], WrittenCell] = {}
+        self._sheet: _Sheet | None = None
 
     def append(self, rows: Iterable[Sequence[Cell]]) -> None:
         """
@@ -120,45 +135,99 @@ class Writer:
         """
         kinds = [column.kind for column in self._table.columns]
         for row in rows:
-            if self._sheet is None or self._rows == self._rows_per_sheet:
-                self._begin_sheet()
-            self._append(kinds, row)
+            sheet = self._sheet
+            if sheet is None or sheet.rows == self._rows_per_sheet or sheet.size >= self._bytes_per_sheet:
+                sheet = self._next_sheet()
+            sheet.append(kinds, row)
 
     def finish(self) -> None:
         """
         Put the workbook together.
         """
-        if self._sheet is None:
-            self._begin_sheet()
-        self._book.save(self._stream)
+        from openpyxl.writer.excel import ExcelWriter
+
+        class OtherParts(ExcelWriter):
+            def write_worksheet(self, ws: Worksheet) -> None:
+                # It is in the archive already.
+                self.manifest.append(ws)
+
+        sheet = self._sheet or self._next_sheet()
+        sheet.close()
+        OtherParts(self._book, self._archive).save()
 
     def discard(self) -> None:
         """
-        Remove what was written so far, clear text included. openpyxl would keep it until the process ends.
+        Let go of the stream, whatever has become of it.
         """
-        sheets: list[Any] = self._book.worksheets
-        for sheet in sheets:
+        # What is left open would be closed, and would write, whenever Python comes to it.
+        if self._sheet is not None:
             with contextlib.suppress(Exception):
-                sheet.close()
-            with contextlib.suppress(OSError, ValueError, AttributeError):
-                sheet._writer.cleanup()  # noqa: SLF001 - there is no public name for it
+                self._sheet.close()
+        with contextlib.suppress(Exception):
+            self._archive.close()
 
-    def _begin_sheet(self) -> None:
+    def _next_sheet(self) -> _Sheet:
+        # Of an archive only one part at a time can be written.
+        if self._sheet is not None:
+            self._sheet.close()
+        self._sheet = _Sheet(self._book, self._archive, self._table)
+
+        return self._sheet
+
+
+class _Sheet:
+    """
+    One sheet while it is written, the header first.
+
+    Its XML goes straight into the archive. openpyxl by itself would keep it in a temporary file until the workbook is
+    saved, codes and PINs in clear text, and a process that is killed would leave that file behind.
+
+    Attributes:
+        rows: How many it has, the header included.
+        size: How many bytes of XML are in the archive.
+    """
+
+    def __init__(self, book: Workbook, archive: zipfile.ZipFile, table: Table) -> None:
         from openpyxl.utils import get_column_letter
+        from openpyxl.worksheet._writer import WorksheetWriter
 
-        more = len(self._book.worksheets)
-        self._sheet = self._book.create_sheet(f"{self._table.title} {more + 1}" if more else self._table.title)
+        number = len(book.worksheets) + 1
+        self.rows = 0
+        self.size = 0
+        self._cells: dict[tuple[int, str], WrittenCell] = {}
+        self._part = archive.open(f"xl/worksheets/sheet{number}.xml", "w")
+        self._xml = io.BytesIO()
+        self._sheet: Any = book.create_sheet(f"{table.title} {number}" if number > 1 else table.title)
         self._sheet.freeze_panes = "A2"
-        self._rows = 0
-        self._cells = {}
-        for position, column in enumerate(self._table.columns, 1):
+        for position, column in enumerate(table.columns, 1):
             self._sheet.column_dimensions[get_column_letter(position)].width = column.width
-        self._append(["header"] * len(self._table.columns), [column.header for column in self._table.columns])
+        # There is no public name for it. openpyxl does the same before the first row, but with a temporary file.
+        self._sheet._writer = WorksheetWriter(self._sheet, out=self._xml)  # noqa: SLF001
+        self._sheet._writer.write_top()  # noqa: SLF001
+        self.append(["header"] * len(table.columns), [column.header for column in table.columns])
 
-    def _append(self, kinds: Sequence[str], row: Sequence[Cell]) -> None:
+    def append(self, kinds: Sequence[str], row: Sequence[Cell]) -> None:
+        """
+        Write one row.
+        """
         values = map(_value, row)
         self._sheet.append([self._cell(*what) for what in zip(count(), kinds, values, strict=False)])
-        self._rows += 1
+        self.rows += 1
+        if self._xml.tell() >= _BLOCK:
+            self._store()
+
+    def close(self) -> None:
+        """
+        Write what comes after the rows.
+        """
+        with self._part:
+            self._sheet.close()
+            self._store()
+
+    def _store(self) -> None:
+        self.size += self._part.write(self._xml.getvalue())
+        self._xml.seek(0)
+        self._xml.truncate()
 
     def _cell(self, position: int, kind: str, value: str | Decimal | datetime | int | None) -> WrittenCell | None:
         """
@@ -221,7 +290,8 @@ def _understood() -> Iterator[None]:
     """
     Say as a `SheetError` that openpyxl, zipfile or the XML parser did not understand the file, and silence warnings.
 
-    What they raise depends on where the file is broken, and may quote a cell: a code or a PIN.
+    What they raise depends on where the file is broken, and may quote a cell: a code or a PIN. Warnings are silenced
+    for quiet only, because another thread may let them through: those that are left quote no cell.
     """
     try:
         with warnings.catch_warnings(action="ignore"):
@@ -249,9 +319,11 @@ def read(stream: BinaryIO) -> Generator[list[FoundCell]]:
 
     with _understood():
         _check_archive(stream)
-        book = openpyxl.load_workbook(stream, read_only=True, keep_links=False)
+        book: Any = openpyxl.load_workbook(stream, read_only=True, keep_links=False)
+        # A date that cannot be one, which may be a code, is quoted in a warning. So openpyxl gets no date to convert.
+        dates, book._date_formats = book._date_formats, ()  # noqa: SLF001 - there is no public name for it
     with contextlib.closing(book):
-        sheets = [_found_rows(sheet) for sheet in book.worksheets]
+        sheets = [_found_rows(sheet, dates) for sheet in book.worksheets]
         if not sheets:
             raise SheetError("not_a_workbook", "the workbook has no sheet")
         yield from sheets[0]
@@ -273,7 +345,7 @@ def _check_archive(stream: BinaryIO) -> None:
     stream.seek(0)
 
 
-def _found_rows(sheet: Any) -> Iterator[list[FoundCell]]:  # noqa: ANN401 - openpyxl has no type for it
+def _found_rows(sheet: Any, dates: Container[int]) -> Iterator[list[FoundCell]]:  # noqa: ANN401 - openpyxl has no type for it
     """
     Read the rows of one sheet in chunks, so that warnings are silenced a few times only.
     """
@@ -288,7 +360,7 @@ def _found_rows(sheet: Any) -> Iterator[list[FoundCell]]:  # noqa: ANN401 - open
         with _understood():
             for row in islice(rows, _CHUNK):
                 # For all rows that a sheet leaves out openpyxl gives the same one: there can be a million.
-                cells = [] if row is blank else _trimmed([_found(cell) for cell in row])
+                cells = [] if row is blank else _trimmed([_found(cell, dates) for cell in row])
                 blank = blank if cells else row
                 chunk.append(cells)
         if not chunk:
@@ -315,7 +387,7 @@ def _trimmed(row: list[FoundCell]) -> list[FoundCell]:
     return row
 
 
-def _found(cell: Any) -> FoundCell:  # noqa: ANN401 - openpyxl has several types for it
+def _found(cell: Any, dates: Container[int]) -> FoundCell:  # noqa: ANN401 - openpyxl has several types for it
     value = cell.value
     if value is None:
         return ""
@@ -323,7 +395,7 @@ def _found(cell: Any) -> FoundCell:  # noqa: ANN401 - openpyxl has several types
         return Unusable.FORMULA
     if cell.data_type == "s":
         return _unescaped(value)
-    if cell.data_type == "n":
+    if cell.data_type == "n" and cell._style_id not in dates:  # noqa: SLF001 - there is no public name for it
         return Decimal(str(value))
 
     return Unusable.DAMAGED

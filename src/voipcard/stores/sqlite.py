@@ -101,8 +101,9 @@ class SQLiteStore:
     Commits are on the disk when they return. Where the linked SQLite is free of the WAL-reset bug the journal is a
     write-ahead log, so that readers never wait; elsewhere it is a rollback journal.
 
-    A store must not be carried over a fork: open it again in the child. The file must be on a local disk. With the extra
-    `sqlite`, do not open it with Python's own `sqlite3` in the same process: two libraries break each other's locks.
+    A store must not be carried over a fork: open it again in the child. The file must be on a local disk. With the
+    extra `sqlite`, do not open it with Python's own `sqlite3` in the same process as well: two libraries break each
+    other's locks.
 
     Args:
         path: The file. It is made if it does not exist; its folder is not.
@@ -385,17 +386,20 @@ class SQLiteStore:
 
     def _connect_to_write(self) -> sqlite3.Connection:
         connection = self._connect()
-        deadline = time.monotonic() + self._timeout
         try:
-            while not self._has_journal(connection):
-                if time.monotonic() > deadline:
-                    raise StoreBusyError(f"others keep {self.path.name} from getting a journal that is safe here")
-                time.sleep(0.01)
+            self._set_journal(connection)
         except BaseException:
             connection.close()
             raise
 
         return connection
+
+    def _set_journal(self, connection: sqlite3.Connection) -> None:
+        deadline = time.monotonic() + self._timeout
+        while not self._has_journal(connection):
+            if time.monotonic() > deadline:
+                raise StoreBusyError(f"others keep {self.path.name} from getting a journal that is safe here")
+            time.sleep(0.01)
 
     def _has_journal(self, connection: sqlite3.Connection) -> bool:
         """
