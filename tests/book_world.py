@@ -140,6 +140,7 @@ class Recording(MemoryStore):
         """
         Commit and remember.
         """
+        changes = attrs.evolve(changes, new=list(changes.new))
         super().commit(changes)
         self.commits.append(changes)
 

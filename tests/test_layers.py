@@ -66,8 +66,8 @@ LIBRARIES: Final[dict[str, set[str]]] = {
     "openpyxl": {"sheets"},
     "hypothesis": {"testing"},
     "pytest": {"testing"},
-    "pysqlite3": {"stores.sqlite"},
-    "sqlite3": {"stores.sqlite"},
+    "pysqlite3": {"stores.sqlite_file"},
+    "sqlite3": {"stores.sqlite_file"},
 }
 """Where each library may be imported. `sqlite3` comes with Python, but only one module is to know it."""
 
@@ -347,7 +347,7 @@ ALLOWED: Final = [
     ("core/codes.py", "import attrs\nfrom voipcard.core import check_digits\nfrom voipcard.errors import AmountError"),
     ("core/query.py", "from voipcard.core.cards import Kind"),
     ("stores/memory.py", "from voipcard.stores.contract import Store"),
-    ("stores/sqlite.py", "try:\n    from pysqlite3 import dbapi2\nexcept ImportError:\n    import sqlite3"),
+    ("stores/sqlite_file.py", "try:\n    from pysqlite3 import dbapi2\nexcept ImportError:\n    import sqlite3"),
     ("records.py", "from voipcard.stores import contract"),
     ("extension.py", "def export():\n    from voipcard import sheets"),
     ("extension.py", "if TYPE_CHECKING:\n    from voipcard.sheets.upload import Upload"),
@@ -390,7 +390,9 @@ FORBIDDEN: Final = [
     pytest.param("book.py", "from voipcard import sheets", "sheets", id="sheets at once"),
     pytest.param("book.py", "class Book:\n    from voipcard import sheets", "sheets", id="sheets at once, in a class"),
     pytest.param("book.py", "def f():\n    import openpyxl", "openpyxl", id="only sheets know openpyxl"),
-    pytest.param("transact.py", "def f():\n    from voipcard import sheets", "sheets", id="lazy is for the extension alone"),
+    pytest.param(
+        "transact.py", "def f():\n    from voipcard import sheets", "sheets", id="lazy is for one module"
+    ),
     pytest.param("sheets/csv.py", "from voipcard.book import CardBook", "book", id="sheets know no book"),
     pytest.param("book.py", "import pytest", "pytest", id="only the kit knows pytest"),
     pytest.param(

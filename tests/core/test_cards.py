@@ -26,6 +26,7 @@ from voipcard.core.cards import (
     canonical_code,
     canonical_pin,
     checked_text,
+    part_of_code,
 )
 from voipcard.core.credit import UNLIMITED, Credit
 from voipcard.errors import (
@@ -103,6 +104,7 @@ def card(credit: Credit, held: Credit) -> CardCode:
 @example("- .")
 @example("(+40)")
 @example("é")
+@example("7" * 256)
 def test_any_text_is_a_code_or_refused(text: str) -> None:
     """
     A dialed code is what is left without spaces, dashes and dots.
@@ -127,6 +129,7 @@ def test_any_text_is_a_code_or_refused(text: str) -> None:
 @example("++4")
 @example("4+0")
 @example("٤٠")
+@example("4" * 256)
 def test_any_text_is_a_number_or_refused(text: str) -> None:
     """
     A caller's number is what is left without one plus, spaces, dashes, dots and parentheses: 1 to 255 ASCII digits.
@@ -176,6 +179,18 @@ def test_separators_make_no_other_code(code: str, separators: list[str], random:
     grouped = "".join(characters)
 
     assert code == canonical_code(grouped) == canonical_caller_id(grouped) == canonical_caller_id(f"+{grouped}")
+
+
+@given(digits, st.integers(0, 255), st.integers(0, 255), st.sampled_from(["", " ", "-", "."]))
+def test_a_part_of_a_code_is_written_as_in_the_whole(code: str, start: int, end: int, separator: str) -> None:
+    """
+    What people type of a code is found in the code, with its separators or without; the same for the plus of a number.
+    """
+    part = code[start:end]
+
+    assert part == part_of_code(separator.join(part)) == part_of_code(f"{separator}{part}{separator}")
+    assert part == part_of_code(f" +({part})")
+    assert part in canonical_code(code)
 
 
 @given(st.text(max_size=300))

@@ -377,7 +377,7 @@ class KeepsStatementsOpen(SQLiteStore):
     """
 
     def cards(self, query: CardQuery) -> Sequence[CardRecord]:
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             self._rest = connection.execute("SELECT id FROM cards")
             self._rest.fetchone()
 
@@ -544,7 +544,9 @@ class DefersBegin(SQLiteStore):
     Takes the write lock when it has read already: then others may have been faster, and it is refused at once.
     """
 
-    _begin = "BEGIN"
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self._file.begin = "BEGIN"
 
 
 class KeepsEverythingInMemory(SQLiteStore):

@@ -6,16 +6,9 @@ from __future__ import annotations
 
 import itertools
 import os
-import sqlite3 as codes
-import tempfile
-import threading
-import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
-
-import attrs
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.errors import (
@@ -24,12 +17,7 @@ from voipcard.errors import (
     NotABookError,
     SchemaError,
     StaleError,
-    StoreBusyError,
-    StoreClosedError,
     StoreError,
-    StoreFullError,
-    StoreReadOnlyError,
-    storage_error,
 )
 from voipcard.stores.contract import (
     AuditRecord,
@@ -41,6 +29,7 @@ from voipcard.stores.contract import (
     Grouping,
     Total,
 )
+from voipcard.stores.sqlite_file import Journal, SQLiteFile, sqlite3, wal_is_safe
 from voipcard.stores.statements import (
     AUDIT,
     CARD,
@@ -63,17 +52,8 @@ from voipcard.stores.statements import (
 )
 from voipcard.stores.totals import totaled
 
-if TYPE_CHECKING:
-    import sqlite3
-else:
-    try:
-        import pysqlite3 as sqlite3  # The extra `sqlite`: newer than what most Pythons are linked with.
-    except ImportError:
-        import sqlite3
-
 __all__ = ["Journal", "SQLiteStore", "wal_is_safe"]
 
-Journal: TypeAlias = Literal["wal", "delete"]
 NewCard: TypeAlias = tuple[CardRecord, EntryRecord]
 
 APPLICATION_ID: Final = 0x766F6970
@@ -83,15 +63,6 @@ SCHEMA_VERSION: Final = 1
 
 BULK: Final = 2000
 """From how many new cards on a commit is prepared in a scratch file, outside of the write lock."""
-
-
-def wal_is_safe(version: tuple[int, int, int]) -> bool:
-    """
-    Tell whether this SQLite keeps commits in WAL mode when several connections write and checkpoint at once.
-
-    Releases before 3.51.3 can lose them ("WAL-reset bug"); the fix was also published as 3.50.7 and 3.44.6.
-    """
-    return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51, 0) or (3, 44, 6) <= version < (3, 45, 0)
 
 
 class SQLiteStore:
@@ -122,22 +93,8 @@ class SQLiteStore:
         StoreError: If WAL is asked for and not safe here, or the file cannot be opened.
     """
 
-    _begin = "BEGIN IMMEDIATE"  # A deferred transaction that reads first is refused when it wants to write.
-
     def __init__(self, path: str | os.PathLike[str], *, journal: Journal | None = None, timeout: float = 30.0) -> None:
-        safe = wal_is_safe(sqlite3.sqlite_version_info)
-        if journal == "wal" and not safe:
-            raise StoreError(f"SQLite {sqlite3.sqlite_version} can lose commits in WAL mode: install voipcard[sqlite]")
-        self.path: Final = Path(path).absolute()
-        self.journal: Final[Journal] = journal or ("wal" if safe else "delete")
-        self._timeout: Final = timeout
-        self._process: Final = os.getpid()
-        self._write_lock: Final = threading.Lock()
-        self._pool_lock: Final = threading.Lock()
-        self._readers: list[sqlite3.Connection] = []
-        self._writer: sqlite3.Connection | None = None
-        self._closed = False
-        _create_file(self.path)
+        self._file: Final = SQLiteFile(path, journal, timeout)
         try:
             self._check_or_create()
         except BaseException:
@@ -178,7 +135,7 @@ class SQLiteStore:
             ("cards", "serial", serials),
             ("entries", "operation", operations),
         )
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             for table, column, values in wanted:
                 iterator = iter(values)
                 while chunk := list(itertools.islice(iterator, 500)):
@@ -218,7 +175,7 @@ class SQLiteStore:
         # A dictionary over a streamed scan: SQLite would sort all the rows to group them.
         columns = ", ".join("created_at" if name == "period" else name for name in by)
         sql, parameters = filtered(f"SELECT {columns or 'NULL'}, amount FROM entries", entry_conditions(query))
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             return totaled(connection.execute(sql, parameters), by, periods)
 
     def document(self, key: str) -> Document | None:
@@ -245,7 +202,7 @@ class SQLiteStore:
         """
         Read counters.
         """
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             return {key: _counter(connection, key) for key in keys}
 
     def audit(self, *, after: bytes = b"", limit: int = 1000) -> Sequence[AuditRecord]:
@@ -273,31 +230,25 @@ class SQLiteStore:
         """
         Give back everything that is held.
         """
-        if self._process == os.getpid():
-            with self._write_lock, self._pool_lock:
-                self._closed = True
-                for connection in [*self._readers, *([self._writer] if self._writer else [])]:
-                    connection.close()
-                self._readers.clear()
-                self._writer = None
+        self._file.close()
 
     def _commit(self, changes: Changes, new: Sequence[NewCard]) -> None:
         try:
-            with self._writing() as connection:
+            with self._file.writing() as connection:
                 self._replace(connection, changes)
                 connection.executemany(INSERT_CARD, (card for card, _ in new))
                 connection.executemany(INSERT_ENTRY, (entry for _, entry in new))
                 self._finish(connection, changes)
         except sqlite3.IntegrityError as error:
-            with self._scratch() as connection:
+            with self._file.scratch() as connection:
                 _fill_scratch(connection, [*new, *((None, entry) for entry in changes.entries)])
                 raise self._refusal(connection, changes) from error
 
     def _commit_bulk(self, changes: Changes, new: Iterator[NewCard]) -> None:
-        with self._scratch() as connection:
+        with self._file.scratch() as connection:
             _fill_scratch(connection, new)
             try:
-                with self._writing(connection):
+                with self._file.writing(connection):
                     self._replace(connection, changes)
                     connection.execute(f"INSERT INTO cards ({CARD}) SELECT {CARD} FROM scratch.cards")
                     connection.execute(f"INSERT INTO entries ({ENTRY}) SELECT {ENTRY} FROM scratch.entries")
@@ -307,13 +258,14 @@ class SQLiteStore:
                 raise self._refusal(connection, changes) from error
 
     def _replace(self, connection: sqlite3.Connection, changes: Changes) -> None:
+        required = {key for key, expected in changes.require if _version(connection, key) != expected}
         cards = {card.id for card, expected in changes.replace if not _replaced(connection, card, expected)}
         cards |= {card for card, expected in changes.remove if not _removed(connection, card, expected)}
         documents = {
             document.key for document, expected in changes.documents if not _put(connection, document, expected)
-        } | {key for key, expected in changes.require if _version(connection, key) != expected}
-        if cards or documents:
-            raise StaleError(cards=frozenset(cards), documents=frozenset(documents))
+        }
+        if cards or documents or required:
+            raise StaleError(cards=frozenset(cards), documents=frozenset(documents | required))
 
     def _finish(self, connection: sqlite3.Connection, changes: Changes) -> None:
         connection.executemany(INSERT_ENTRY, changes.entries)
@@ -336,18 +288,15 @@ class SQLiteStore:
         }
         if stale or documents:
             return StaleError(cards=frozenset(stale), documents=frozenset(documents))
-        indexes = set(_taken(connection, "cards", "index"))
-        for card, _ in changes.replace:
-            taken = connection.execute('SELECT 1 FROM cards WHERE "index" = ? AND id <> ?', (card.index, card.id))
-            indexes |= {card.index for _ in taken}
+        replaced = [card for card, _ in changes.replace]
         # The entries of a removed card stay, and with them its id.
         buried = connection.execute(
             "SELECT id FROM scratch.cards WHERE EXISTS (SELECT 1 FROM main.entries WHERE card = id)"
         )
         found = DuplicateError(
             ids=frozenset([*_taken(connection, "cards", "id"), *(card for (card,) in buried)]),
-            indexes=frozenset(indexes),
-            serials=frozenset(_taken(connection, "cards", "serial")),
+            indexes=frozenset([*_taken(connection, "cards", "index"), *_moved(connection, "index", replaced)]),
+            serials=frozenset([*_taken(connection, "cards", "serial"), *_moved(connection, "serial", replaced)]),
             operations=frozenset(_taken(connection, "entries", "operation")),
         )
 
@@ -357,11 +306,11 @@ class SQLiteStore:
     # Connections
 
     def _check_or_create(self) -> None:
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             application, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
             [(tables,)] = connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
         if application == 0 and version == 0 and tables == 0:
-            with self._writing() as connection:
+            with self._file.writing() as connection:
                 # Another process may have been first.
                 if _pragma(connection, "application_id") == 0:
                     for statement in SCHEMA.split(";\n"):
@@ -369,158 +318,12 @@ class SQLiteStore:
                     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         elif application != APPLICATION_ID:
-            raise NotABookError(f"{self.path.name} is not a card book")
+            raise NotABookError(f"{self._file.path.name} is not a card book")
         elif version > SCHEMA_VERSION:
             raise SchemaError(found=version, known=SCHEMA_VERSION)
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False, cached_statements=256
-        )
-        connection.execute("PRAGMA trusted_schema = OFF")
-        connection.execute("PRAGMA cell_size_check = ON")
-        # In WAL mode EXTRA is FULL; with a rollback journal FULL can lose the last commit when the power fails.
-        connection.execute("PRAGMA synchronous = EXTRA")
-
-        return connection
-
-    def _connect_to_write(self) -> sqlite3.Connection:
-        connection = self._connect()
-        try:
-            self._set_journal(connection)
-        except BaseException:
-            connection.close()
-            raise
-
-        return connection
-
-    def _set_journal(self, connection: sqlite3.Connection) -> None:
-        deadline = time.monotonic() + self._timeout
-        while not self._has_journal(connection):
-            if time.monotonic() > deadline:
-                raise StoreBusyError(f"others keep {self.path.name} from getting a journal that is safe here")
-            time.sleep(0.01)
-
-    def _has_journal(self, connection: sqlite3.Connection) -> bool:
-        """
-        Try to give the file its journal. That takes a moment in which no other connection is open, also none of ours.
-        """
-        with self._pool_lock:
-            while self._readers:
-                self._readers.pop().close()
-        try:
-            [(journal,)] = connection.execute(f"PRAGMA journal_mode = {self.journal}").fetchall()
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF not in {codes.SQLITE_BUSY, codes.SQLITE_LOCKED}:
-                raise
-            return False
-
-        # With this synchronous setting a rollback journal is always safe, only slower.
-        return journal in {self.journal, "delete"}
-
-    @contextmanager
-    def _translated(self) -> Generator[None]:
-        """
-        Let only voipcard errors out, and refuse a store that is closed or comes from another process.
-        """
-        if self._process != os.getpid():
-            raise StoreClosedError("the store was opened by another process: open it again after a fork")
-        if self._closed:
-            raise StoreClosedError("the store is closed")
-        try:
-            yield
-        except sqlite3.IntegrityError as error:
-            if str(error).startswith("UNIQUE "):
-                raise  # The commit finds out what it collided with.
-            raise _translation(error, self.path) from error
-        except OSError as error:
-            raise storage_error(error, self.path.name) from error
-        except (sqlite3.Error, OverflowError, UnicodeError) as error:
-            raise _translation(error, self.path) from error
-
-    @contextmanager
-    def _reading(self) -> Generator[sqlite3.Connection]:
-        with self._translated():
-            with self._pool_lock:
-                connection = self._readers.pop() if self._readers else None
-            connection = connection or self._connect()
-            try:
-                yield connection
-            finally:
-                with self._pool_lock:
-                    if self._closed:
-                        connection.close()
-                    else:
-                        self._readers.append(connection)
-
-    @contextmanager
-    def _writing(self, bulk: sqlite3.Connection | None = None) -> Generator[sqlite3.Connection]:
-        """
-        Hold the write lock of the process and of the file; commit at the end, roll back where anything raised.
-        """
-        with self._translated():
-            if not self._write_lock.acquire(timeout=self._timeout):
-                raise StoreBusyError("other threads kept the store locked for too long")
-            try:
-                connection = bulk or self._writer or self._connect_to_write()
-                if bulk is None:
-                    self._writer = connection
-                connection.execute(self._begin)
-                self._refuse_unsafe_journal(connection)
-                try:
-                    yield connection
-                    self._end(connection)
-                finally:
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
-            finally:
-                self._write_lock.release()
-
-    def _refuse_unsafe_journal(self, connection: sqlite3.Connection) -> None:
-        # Another process, whose SQLite may use WAL, can have changed the journal since this one connected.
-        if self.journal == "delete":
-            [(journal,)] = connection.execute("PRAGMA journal_mode").fetchall()
-            if journal != self.journal:
-                connection.execute("ROLLBACK")
-                self._writer = None
-                connection.close()
-                raise StoreBusyError(f"the journal of {self.path.name} was changed to one that is not safe here")
-
-    def _end(self, connection: sqlite3.Connection) -> None:
-        try:
-            connection.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            if connection.in_transaction:
-                raise
-            # A full disk is noticed before the change is in place; after any other failure nobody knows.
-            is_full = error.sqlite_errorcode & 0xFF == codes.SQLITE_FULL
-            raise attrs.evolve(_translation(error, self.path), maybe_applied=not is_full) from error
-
-    @contextmanager
-    def _scratch(self) -> Generator[sqlite3.Connection]:
-        """
-        Give a connection with an empty, private scratch file attached that has no name any more.
-        """
-        with self._translated():
-            connection = self._connect_to_write()
-            try:
-                handle, name = tempfile.mkstemp(prefix=f".{self.path.name}-", dir=self.path.parent)
-                os.close(handle)
-                try:
-                    connection.execute("ATTACH DATABASE ? AS scratch", [name])
-                    connection.execute("PRAGMA scratch.journal_mode = OFF")
-                    connection.execute("PRAGMA scratch.synchronous = OFF")
-                    connection.execute("PRAGMA main.cache_size = -65536")
-                    connection.execute(f"CREATE TABLE scratch.cards AS SELECT {CARD} FROM main.cards LIMIT 0")
-                    connection.execute(f"CREATE TABLE scratch.entries AS SELECT {ENTRY} FROM main.entries LIMIT 0")
-                finally:
-                    Path(name).unlink()
-                yield connection
-            finally:
-                connection.close()
-
     def _read(self, sql: str, parameters: Sequence[Parameter]) -> list[tuple[Any, ...]]:
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             return connection.execute(sql, parameters).fetchall()
 
     def _page(self, select: str, conditions: list[Condition], query: CardQuery | EntryQuery) -> list[tuple[Any, ...]]:
@@ -599,6 +402,8 @@ def _move(connection: sqlite3.Connection, change: CounterChange) -> int | None:
 
 def _fill_scratch(connection: sqlite3.Connection, new: Iterable[tuple[CardRecord | None, EntryRecord]]) -> None:
     rows = iter(new)
+    connection.execute(f"CREATE TABLE IF NOT EXISTS scratch.cards AS SELECT {CARD} FROM main.cards LIMIT 0")
+    connection.execute(f"CREATE TABLE IF NOT EXISTS scratch.entries AS SELECT {ENTRY} FROM main.entries LIMIT 0")
     connection.execute("BEGIN")
     while chunk := list(itertools.islice(rows, BULK)):
         connection.executemany(INSERT_CARD.replace("cards", "scratch.cards", 1), (c for c, _ in chunk if c))
@@ -619,26 +424,16 @@ def _taken(connection: sqlite3.Connection, table: str, column: str) -> Iterator[
     return (value for (value,) in rows)
 
 
-def _create_file(path: Path) -> None:
-    try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    except FileExistsError:
-        if not path.is_file():
-            raise NotABookError(f"{path.name} is not a file") from None
-    except OSError as error:
-        raise storage_error(error, path.name) from error
-
-
-def _translation(error: Exception, path: Path) -> StoreError:
-    # The primary code only: pysqlite3 does not know the extended ones.
-    match getattr(error, "sqlite_errorcode", 0) & 0xFF:
-        case codes.SQLITE_BUSY | codes.SQLITE_LOCKED:
-            return StoreBusyError(f"others kept {path.name} locked for too long")
-        case codes.SQLITE_FULL | codes.SQLITE_IOERR:
-            return StoreFullError(f"the disk under {path.name} is full or fails")
-        case codes.SQLITE_READONLY | codes.SQLITE_CANTOPEN | codes.SQLITE_PERM:
-            return StoreReadOnlyError(f"{path.name} or its folder cannot be written")
-        case codes.SQLITE_NOTADB | codes.SQLITE_CORRUPT:
-            return NotABookError(f"{path.name} is not a card book, or is damaged")
-
-    return StoreError(f"{path.name} cannot do this: {type(error).__name__}")
+def _moved(connection: sqlite3.Connection, column: str, replaced: Sequence[CardRecord]) -> Iterator[Any]:
+    """
+    Give the values that a replaced card would share with a stored, a new or another replaced card.
+    """
+    counts = Counter(getattr(card, column) for card in replaced)
+    sql = (
+        f'SELECT 1 FROM main.cards WHERE "{column}" = ?1 AND id <> ?2'
+        f' UNION SELECT 1 FROM scratch.cards WHERE "{column}" = ?1'
+    )
+    for card in replaced:
+        value = getattr(card, column)
+        if counts[value] > 1 or connection.execute(sql, (value, card.id)).fetchone():
+            yield value

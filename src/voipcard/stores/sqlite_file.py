@@ -1,0 +1,266 @@
+"""
+One SQLite file: its connections, who may write, in which journal, and what SQLite's errors mean.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3 as codes
+import tempfile
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+import attrs
+
+from voipcard.errors import (
+    NotABookError,
+    StoreBusyError,
+    StoreClosedError,
+    StoreError,
+    StoreFullError,
+    StoreReadOnlyError,
+    storage_error,
+)
+
+if TYPE_CHECKING:
+    import sqlite3
+else:
+    try:
+        import pysqlite3 as sqlite3  # The extra `sqlite`: newer than what most Pythons are linked with.
+    except ImportError:
+        import sqlite3
+
+__all__ = ["Journal", "SQLiteFile", "sqlite3", "wal_is_safe"]
+
+Journal: TypeAlias = Literal["wal", "delete"]
+
+
+def wal_is_safe(version: tuple[int, int, int]) -> bool:
+    """
+    Tell whether this SQLite keeps commits in WAL mode when several connections write and checkpoint at once.
+
+    Releases before 3.51.3 can lose them ("WAL-reset bug"); the fix was also published as 3.50.7 and 3.44.6.
+    """
+    return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51, 0) or (3, 44, 6) <= version < (3, 45, 0)
+
+
+class SQLiteFile:
+    """
+    A file that many threads and processes read and write. Any number of threads read, one writes.
+
+    Args:
+        path: The file. It is made, with the permissions 0600, if it does not exist.
+
+        journal: `wal` or `delete`; None for the better one that is safe here.
+
+        timeout: For how many seconds a call waits for others.
+    """
+
+    begin = "BEGIN IMMEDIATE"  # A deferred transaction that reads first is refused when it wants to write.
+
+    def __init__(self, path: str | os.PathLike[str], journal: Journal | None, timeout: float) -> None:
+        safe = wal_is_safe(sqlite3.sqlite_version_info)
+        if journal == "wal" and not safe:
+            raise StoreError(f"SQLite {sqlite3.sqlite_version} can lose commits in WAL mode: install voipcard[sqlite]")
+        self.path: Final = Path(path).absolute()
+        self.journal: Final[Journal] = journal or ("wal" if safe else "delete")
+        self._timeout: Final = timeout
+        self._process: Final = os.getpid()
+        self._write_lock: Final = threading.Lock()
+        self._pool_lock: Final = threading.Lock()
+        self._readers: list[sqlite3.Connection] = []
+        self._writer: sqlite3.Connection | None = None
+        self._closed = False
+        _create_file(self.path)
+
+    def close(self) -> None:
+        """
+        Close all connections, unless they came here by a fork: closing them would break the locks of the parent.
+        """
+        if self._process == os.getpid():
+            with self._write_lock, self._pool_lock:
+                self._closed = True
+                for connection in [*self._readers, *([self._writer] if self._writer else [])]:
+                    connection.close()
+                self._readers.clear()
+                self._writer = None
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA cell_size_check = ON")
+        # In WAL mode EXTRA is FULL; with a rollback journal FULL can lose the last commit when the power fails.
+        connection.execute("PRAGMA synchronous = EXTRA")
+
+        return connection
+
+    def _connect_to_write(self) -> sqlite3.Connection:
+        connection = self._connect()
+        try:
+            self._set_journal(connection)
+        except BaseException:
+            connection.close()
+            raise
+
+        return connection
+
+    def _set_journal(self, connection: sqlite3.Connection) -> None:
+        deadline = time.monotonic() + self._timeout
+        while not self._has_journal(connection):
+            if time.monotonic() > deadline:
+                raise StoreBusyError(f"others keep {self.path.name} from getting a journal that is safe here")
+            time.sleep(0.01)
+
+    def _has_journal(self, connection: sqlite3.Connection) -> bool:
+        """
+        Try to give the file its journal. That takes a moment in which no other connection is open, also none of ours.
+        """
+        with self._pool_lock:
+            while self._readers:
+                self._readers.pop().close()
+        try:
+            [(journal,)] = connection.execute(f"PRAGMA journal_mode = {self.journal}").fetchall()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in {codes.SQLITE_BUSY, codes.SQLITE_LOCKED}:
+                raise
+            return False
+
+        # With this synchronous setting a rollback journal is always safe, only slower.
+        return journal in {self.journal, "delete"}
+
+    @contextmanager
+    def _translated(self) -> Generator[None]:
+        """
+        Let only voipcard errors out, and refuse a store that is closed or comes from another process.
+        """
+        if self._process != os.getpid():
+            raise StoreClosedError("the store was opened by another process: open it again after a fork")
+        if self._closed:
+            raise StoreClosedError("the store is closed")
+        try:
+            yield
+        except sqlite3.IntegrityError as error:
+            if str(error).startswith("UNIQUE "):
+                raise  # The commit finds out what it collided with.
+            raise _translation(error, self.path) from error
+        except OSError as error:
+            raise storage_error(error, self.path.name) from error
+        except (sqlite3.Error, OverflowError, UnicodeError) as error:
+            raise _translation(error, self.path) from error
+
+    @contextmanager
+    def reading(self) -> Generator[sqlite3.Connection]:
+        """
+        Lend a connection to read with.
+        """
+        with self._translated():
+            with self._pool_lock:
+                connection = self._readers.pop() if self._readers else None
+            connection = connection or self._connect()
+            try:
+                yield connection
+            finally:
+                with self._pool_lock:
+                    if self._closed:
+                        connection.close()
+                    else:
+                        self._readers.append(connection)
+
+    @contextmanager
+    def writing(self, bulk: sqlite3.Connection | None = None) -> Generator[sqlite3.Connection]:
+        """
+        Hold the write lock of the process and of the file; commit at the end, roll back where anything raised.
+        """
+        with self._translated():
+            if not self._write_lock.acquire(timeout=self._timeout):
+                raise StoreBusyError("other threads kept the store locked for too long")
+            try:
+                connection = bulk or self._writer or self._connect_to_write()
+                if bulk is None:
+                    self._writer = connection
+                connection.execute(self.begin)
+                self._refuse_unsafe_journal(connection)
+                try:
+                    yield connection
+                    self._end(connection)
+                finally:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+            finally:
+                self._write_lock.release()
+
+    def _refuse_unsafe_journal(self, connection: sqlite3.Connection) -> None:
+        # Another process, whose SQLite may use WAL, can have changed the journal since this one connected.
+        if self.journal == "delete":
+            [(journal,)] = connection.execute("PRAGMA journal_mode").fetchall()
+            if journal != self.journal:
+                connection.execute("ROLLBACK")
+                self._writer = None
+                connection.close()
+                raise StoreBusyError(f"the journal of {self.path.name} was changed to one that is not safe here")
+
+    def _end(self, connection: sqlite3.Connection) -> None:
+        try:
+            connection.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            if connection.in_transaction:
+                raise
+            # A full disk is noticed before the change is in place; after any other failure nobody knows.
+            is_full = error.sqlite_errorcode & 0xFF == codes.SQLITE_FULL
+            raise attrs.evolve(_translation(error, self.path), maybe_applied=not is_full) from error
+
+    @contextmanager
+    def scratch(self) -> Generator[sqlite3.Connection]:
+        """
+        Give a connection of its own with an empty, private file attached as `scratch`, which has no name any more.
+
+        A temporary table would do the same, but some builds of SQLite keep those in memory.
+        """
+        with self._translated():
+            connection = self._connect_to_write()
+            try:
+                handle, name = tempfile.mkstemp(prefix=f".{self.path.name}-", dir=self.path.parent)
+                os.close(handle)
+                try:
+                    connection.execute("ATTACH DATABASE ? AS scratch", [name])
+                    connection.execute("PRAGMA scratch.journal_mode = OFF")
+                    connection.execute("PRAGMA scratch.synchronous = OFF")
+                    connection.execute("PRAGMA main.cache_size = -65536")
+                    # The file is made with its first table.
+                    connection.execute("CREATE TABLE scratch.made (x)")
+                finally:
+                    Path(name).unlink()
+                yield connection
+            finally:
+                connection.close()
+
+
+def _create_file(path: Path) -> None:
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        if not path.is_file():
+            raise NotABookError(f"{path.name} is not a file") from None
+    except OSError as error:
+        raise storage_error(error, path.name) from error
+
+
+def _translation(error: Exception, path: Path) -> StoreError:
+    # The primary code only: pysqlite3 does not know the extended ones.
+    match getattr(error, "sqlite_errorcode", 0) & 0xFF:
+        case codes.SQLITE_BUSY | codes.SQLITE_LOCKED:
+            return StoreBusyError(f"others kept {path.name} locked for too long")
+        case codes.SQLITE_FULL | codes.SQLITE_IOERR:
+            return StoreFullError(f"the disk under {path.name} is full or fails")
+        case codes.SQLITE_READONLY | codes.SQLITE_CANTOPEN | codes.SQLITE_PERM:
+            return StoreReadOnlyError(f"{path.name} or its folder cannot be written")
+        case codes.SQLITE_NOTADB | codes.SQLITE_CORRUPT:
+            return NotABookError(f"{path.name} is not a card book, or is damaged")
+
+    return StoreError(f"{path.name} cannot do this: {type(error).__name__}")
