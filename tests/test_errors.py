@@ -9,7 +9,7 @@ import inspect
 import pickle
 import re
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, get_args, get_type_hints
 
 import attrs
@@ -45,11 +45,13 @@ SAMPLES: Final[Mapping[str, object]] = {
 }
 
 
-def fields(kind: type) -> tuple[attrs.Attribute[Any], ...]:
+def fields(kind: type) -> Sequence[Any]:
     """
     Give the fields of a class.
     """
-    return attrs.fields(kind)
+    found: Sequence[Any] = attrs.fields(kind)
+
+    return found
 
 
 def example(kind: type[VoipcardError]) -> VoipcardError:

@@ -8,7 +8,12 @@ import contextlib
 import errno
 import io
 import os
+import re
+import resource
+import signal
 import stat
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +27,7 @@ from voipcard.core.cards import Batch, CardCode, Handout
 from voipcard.core.ledger import LedgerEntry
 from voipcard.errors import InvalidValueError, SheetError
 from voipcard.sheets import csv, files, xlsx
+from voipcard.sheets.rows import CARDS, HANDOUTS
 
 SUFFIXES: Final = [".csv", ".xlsx"]
 
@@ -66,6 +72,26 @@ def leftovers(folder: Path) -> list[str]:
     Name all that is in a folder.
     """
     return sorted(path.name for path in folder.iterdir())
+
+
+def is_partial(path: Path) -> bool:
+    """
+    Tell whether a file is one that is being written, and only its owner can read it.
+    """
+    return bool(re.fullmatch(r"\.voipcard-[0-9a-f]{16}\.tmp", path.name)) and stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@contextlib.contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """
+    Let no file become larger, as if the disk were full.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.fixture(autouse=True)
@@ -213,6 +239,87 @@ def test_a_search_that_fails_leaves_the_old_file(
     assert leftovers(temporary) == []
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_clear_text_is_written_to_one_place(tmp_path: Path, temporary: Path, handout: Handout, suffix: str) -> None:
+    """
+    While values come in there is one new file: the one beside the target, which only its owner can read.
+    """
+    seen = []
+
+    def watching() -> Iterator[Handout]:
+        for number in range(5500):
+            if number > 1000:
+                seen.append(([is_partial(path) for path in tmp_path.iterdir()], leftovers(temporary)))
+            yield handout
+
+    sheets.write(tmp_path / f"handout{suffix}", watching())
+
+    assert seen == [([True], [])] * 4499
+    assert leftovers(tmp_path) == [f"handout{suffix}"]
+    assert leftovers(temporary) == []
+
+
+def test_further_sheets_need_no_other_place(temporary: Path, handout: Handout) -> None:
+    """
+    However many sheets there are, none has a temporary file, finished or not, where openpyxl alone has one for each.
+    """
+    writer = xlsx.Writer(io.BytesIO(), HANDOUTS, rows_per_sheet=2)
+    writer.append(HANDOUTS.rows([handout] * 5))
+
+    assert leftovers(temporary) == []
+
+    writer.discard()
+
+    assert leftovers(temporary) == []
+
+    book = openpyxl.Workbook(write_only=True)
+    book.create_sheet().append([handout.serial])
+
+    assert len(leftovers(temporary)) == 1
+
+    book.save(io.BytesIO())
+
+
+KILLED: Final = """
+import sys
+
+from voipcard import sheets
+from voipcard.core.cards import Handout
+from voipcard.core.credit import Credit
+
+
+def values():
+    for number in range(5500):
+        yield Handout(f"K7QX-{number:06}", "0003*215", "code", f"{number:013}", "0482", Credit("12.50"), "PO-117")
+    print("late", flush=True)
+    sys.stdin.read()
+
+
+sheets.write(sys.argv[1], values())
+"""
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_process_that_is_killed_leaves_the_partial_file_only(tmp_path: Path, temporary: Path, suffix: str) -> None:
+    """
+    After a SIGKILL in the middle the target is not there, and the only clear text is in the file beside it.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tmp_path / f"handout{suffix}")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment | {"TMPDIR": str(temporary)},
+    ) as process:
+        late = process.stdout.readline() if process.stdout else b""
+        process.kill()
+
+    assert late == b"late\n"
+    assert process.returncode == -signal.SIGKILL
+    assert leftovers(temporary) == []
+    assert [is_partial(path) and path.stat().st_size > 0 for path in tmp_path.iterdir()] == [True]
+
+
 def test_an_error_of_the_values_is_not_taken_for_one_of_the_file(tmp_path: Path, handout: Handout) -> None:
     """
     An `OSError` that the values raise says nothing about the file, and is not translated.
@@ -312,13 +419,29 @@ def test_what_the_system_refuses_while_writing_is_said(tmp_path: Path, error: OS
     assert caught.value.__cause__ is error
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("share", [0, 0.2, 0.8, 1])
+def test_a_disk_may_be_full_at_any_time(tmp_path: Path, handout: Handout, suffix: str, share: float) -> None:
+    """
+    Wherever the file breaks off, down to its last byte, that is said, the old file is kept and nothing else is left.
+    """
+    path = tmp_path / f"handout{suffix}"
+    values = [handout] * 20_000
+    sheets.write(path, values)
+    before = path.stat()
+    with pytest.raises(SheetError) as caught, room_for(int(before.st_size * share) - (share == 1)):
+        sheets.write(path, values)
+
+    assert caught.value.reason == "full"
+    assert path.stat() == before
+    assert leftovers(tmp_path) == [path.name]
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
 def test_a_full_disk_breaks_nothing_but_the_write() -> None:
     """
     A writer whose stream takes no more can still be let go of.
     """
-    from voipcard.sheets.rows import CARDS
-
     with Path("/dev/full").open("wb", buffering=0) as stream, contextlib.suppress(OSError):
         writer = csv.Writer(stream, CARDS)
         writer.append([])

@@ -225,6 +225,30 @@ def test_a_full_sheet_is_followed_by_another() -> None:
         "Things 2": ["Column 0", "2", "3"],
         "Things 3": ["Column 0", "4"],
     }
+    assert [sheet.freeze_panes for sheet in book.worksheets] == ["A2"] * 3
+    assert [sheet.column_dimensions["A"].width for sheet in book.worksheets] == [10] * 3
+    assert [sheet["A2"].number_format for sheet in book.worksheets] == ["@"] * 3
+
+
+def test_a_sheet_with_much_text_is_followed_by_another() -> None:
+    """
+    A sheet ends before its XML is too long for an ordinary archive, which all readers of workbooks know.
+    """
+    stream = io.BytesIO()
+    writer = xlsx.Writer(stream, table("text"), bytes_per_sheet=200_000)
+    writer.append((f"{number:030000}",) for number in range(20))
+    writer.finish()
+    book = openpyxl.load_workbook(stream)
+    with zipfile.ZipFile(stream) as archive:
+        parts = archive.infolist()
+
+    assert [cell for sheet in book.worksheets for [cell] in sheet.values if cell != "Column 0"] == [
+        f"{number:030000}" for number in range(20)
+    ]
+    assert len(book.worksheets) == 3
+    assert all(part.file_size < 300_000 for part in parts)
+    # 45 would be ZIP64.
+    assert {part.extract_version for part in parts} == {20}
 
 
 @pytest.mark.parametrize("text, reason", [("x" * 32_768, "too_long"), ("\ud800", "not_text")])
@@ -266,14 +290,21 @@ def test_only_the_first_sheet_may_have_rows() -> None:
     assert caught.value.reason == "sheets"
 
 
-def test_a_date_out_of_range_is_marked_without_a_word() -> None:
+def test_a_date_out_of_range_is_marked_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Openpyxl would warn about such a cell and quote it, which may be a code.
+    Openpyxl would warn about such a cell and quote it, which may be a code. It is not even brought to try.
     """
+    said: list[str] = []
+    monkeypatch.setattr("openpyxl.worksheet._reader.warn", said.append)
     book = workbook([7_700_183_422_157])
     book.worksheets[0]["A1"].number_format = "yyyy-mm-dd"
 
     assert found(saved(book)) == [[Unusable.DAMAGED]]
+    assert said == []
+
+    openpyxl.load_workbook(io.BytesIO(saved(book)))
+
+    assert "7700183422157" in said[0]
 
 
 SHEET: Final = "xl/worksheets/sheet1.xml"

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import attrs
 
@@ -90,6 +90,9 @@ def _moment(value: datetime | int | None) -> int | None:
 
 
 def _kinds(value: Iterable[str] | None) -> frozenset[str] | None:
+    if isinstance(value, str):
+        raise InvalidValueError("kinds", "has to be a set of kinds, not one kind")
+
     return None if value is None else frozenset(value)
 
 
@@ -102,10 +105,10 @@ def _credit(value: Amount | None) -> Credit | None:
     return None if value is None else Credit(value)
 
 
-def _one_of(*words: str) -> Callable[[object, attrs.Attribute[str], str], None]:
-    def check(_: object, attribute: attrs.Attribute[str], value: str) -> None:
+def _one_of(*words: str | None) -> Callable[[object, attrs.Attribute[Any], str | None], None]:
+    def check(_: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
         if value not in words:
-            raise InvalidValueError(attribute.name, f"has to be one of {', '.join(words)}")
+            raise InvalidValueError(attribute.name, f"has to be one of {', '.join(filter(None, words))}")
 
     return check
 
@@ -151,7 +154,7 @@ class CardQuery:
     batch: str | None = attrs.field(default=None, validator=_writable)
     serial: str | None = attrs.field(default=None, validator=_writable)
     index: bytes | None = None
-    kind: Kind | None = None
+    kind: Kind | None = attrs.field(default=None, validator=_one_of(None, "code", "caller_id"))
     enabled: bool | None = None
     credit_at_least: Credit | None = attrs.field(default=None, converter=_credit)
     credit_below: Credit | None = attrs.field(default=None, converter=_credit)
@@ -192,13 +195,9 @@ class CardQuery:
         """
         Tell where *card* stands in the order. Positions compare as the cards do, and no two cards share one.
         """
-        match self.order:
-            case "created":
-                return (card.created_at, card.id)
-            case "serial":
-                return (card.serial, card.id)
-            case "credit":
-                return (card.credit, card.id)
+        values: dict[str, int | str] = {"created": card.created_at, "serial": card.serial, "credit": card.credit}
+
+        return (values[self.order], card.id)
 
 
 @attrs.frozen(kw_only=True)
@@ -263,11 +262,10 @@ class EntryQuery:
         """
         Tell where *entry* stands in the order. Positions compare as the entries do, and no two entries share one.
         """
-        match self.order:
-            case "sequence":
-                return (entry.card, entry.sequence)
-            case "time":
-                return (entry.created_at, entry.card, entry.sequence)
+        if self.order == "sequence":
+            return (entry.card, entry.sequence)
+
+        return (entry.created_at, entry.card, entry.sequence)
 
 
 def _within(value: int, at_least: int | None, below: int | None) -> bool:

@@ -49,6 +49,7 @@ MAX_RATIO: Final = 100
 _MEBIBYTE: Final = 1024**2
 _CHUNK: Final = 1000
 _BLOCK: Final = 65_536
+"""How many bytes of XML wait in memory until they are packed."""
 
 _MAX_CELL_LENGTH: Final = 32_767
 _MAX_DIGITS: Final = 15
@@ -345,7 +346,7 @@ def _check_archive(stream: BinaryIO) -> None:
     stream.seek(0)
 
 
-def _found_rows(sheet: Any, dates: Container[int]) -> Iterator[list[FoundCell]]:  # noqa: ANN401 - openpyxl has no type for it
+def _found_rows(sheet: Any, dates: Container[int]) -> Iterator[list[FoundCell]]:  # noqa: ANN401 - has no type
     """
     Read the rows of one sheet in chunks, so that warnings are silenced a few times only.
     """
