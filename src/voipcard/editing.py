@@ -5,7 +5,6 @@ Changing cards other than their credit: code and PIN, enabled or not, removed, r
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from typing import Any, Protocol, TypeAlias
 
@@ -20,7 +19,6 @@ from voipcard.errors import (
     DuplicateError,
     InvalidValueError,
     StoreError,
-    UnknownCardError,
     WeakPinError,
 )
 from voipcard.issuing import CARDS
@@ -175,7 +173,7 @@ def remove_unused(
     """
     if older_than < timedelta(0):
         raise InvalidValueError("older_than", "cannot be negative")
-    made_before = engine.now() - older_than // timedelta(microseconds=1)
+    made_before = max(0, engine.now() - older_than // timedelta(microseconds=1))
     query = CardQuery(used=False, created_before=made_before + 1)
 
     return remove(
@@ -251,9 +249,8 @@ class _Targets:
         elif isinstance(cards, CardCode | str):
             self._serials = [_serial(cards)]
         else:
-            # The order of a set differs from process to process, and what was interrupted goes on where it stopped.
-            given = sorted(map(_serial, cards)) if isinstance(cards, AbstractSet) else map(_serial, cards)
-            self._serials = list(dict.fromkeys(given))
+            # The same cards in another order are the same request, and what was interrupted goes on where it stopped.
+            self._serials = sorted({_serial(card) for card in cards})
 
     @property
     def is_long(self) -> bool:
@@ -294,7 +291,7 @@ class _Targets:
             start = after if isinstance(after, int) else 0
             end = start + CHUNK
             if start == 0:
-                self._refuse_unknown()
+                self.engine.refuse_unknown(self._serials)
             page = [self.engine.card(self.extension, serial) for serial in self._serials[start:end]]
             following: int | Position | None = end if end < len(self._serials) else None
         else:
@@ -304,12 +301,6 @@ class _Targets:
             following = self._query.position(page[-1]) if len(page) == CHUNK else None
 
         return [record for record in page if self._concerns(record)], following
-
-    def _refuse_unknown(self) -> None:
-        known = self.engine.store.known(serials=filter(str.isascii, self._serials))
-        for serial in self._serials:
-            if serial not in known:
-                raise UnknownCardError(serial)
 
     def records(self) -> Iterable[CardRecord]:
         """

@@ -898,17 +898,17 @@ class Extension:
         query = query or CardQuery(**filters)
         if query.extension not in (None, self.number):
             raise InvalidValueError("extension", "of the query has to be this one")
-        query = attrs.evolve(query, extension=self.number, serial=query.serial if serial is None else serial)
+        query = attrs.evolve(query, extension=self.number)
+        if serial is not None:
+            # Where two serials are asked for no card has both; none has the empty one.
+            query = attrs.evolve(query, serial=serial if query.serial in (None, serial) else "")
         if query.now is None:
             query = attrs.evolve(query, now=self._engine.now())
         if code is not None or caller_id is not None:
             index = searching.exact_index(self._engine, self.number, code=code, caller_id=caller_id)
             query = attrs.evolve(query, index=index)
 
-        if is_caller_id(prefix):
-            query = attrs.evolve(query, kind="caller_id")
-
-        return Search(query, part_of_code(prefix), part_of_code(contains))
+        return Search(query, part_of_code(prefix), part_of_code(contains), only_caller_ids=is_caller_id(prefix))
 
 
 def _rows_exist(upload: Upload, error: CardExistsError) -> UploadError:

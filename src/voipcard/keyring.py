@@ -132,6 +132,9 @@ class KeyFile(_LocalKey):
         """
         Make the file with a new key and the permissions 0600, on the disk when this returns; keep one that is there.
 
+        The file system has to know hard links. If the process dies in between, a hidden file may stay beside it: it can
+        hold the key, so treat it like the key.
+
         Raises:
             StoreError: If the file cannot be made in its folder.
         """

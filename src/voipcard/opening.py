@@ -14,7 +14,7 @@ from voipcard.book import CardBook
 from voipcard.core.drawing import RandomSource
 from voipcard.core.license import License
 from voipcard.core.policy import Policy
-from voipcard.errors import CurrencyError, InvalidValueError, KeyMissingError, StaleError, TamperedError
+from voipcard.errors import CurrencyError, InvalidValueError, KeyMissingError, StaleError, TamperedError, storage_error
 from voipcard.keyring import KeyFile, KeyProvider, Keyring
 from voipcard.records import Records
 from voipcard.stores.contract import Changes, Document, Store
@@ -123,7 +123,11 @@ def _place(
     if "\0" in os.fsdecode(place):
         raise InvalidValueError("place", "cannot have a NUL character")
     path = Path(place)
-    if not path.exists() or (path.is_file() and path.stat().st_size == 0):
+    try:
+        is_new = not path.exists() or (path.is_file() and path.stat().st_size == 0)
+    except OSError as error:
+        raise storage_error(error, path.name) from error
+    if is_new:
         if currency is None:
             raise CurrencyError("", "")
         key = key or _new_key(path)

@@ -32,10 +32,12 @@ def recharge_many(
     """
     Recharge cards, at most 1,000 in a commit. See `Extension.recharge_many`.
     """
-    checked_text("order_number", order_number)
+    order_number = checked_text("order_number", order_number)
     # Every amount is parsed before the first commit.
     asked = [(_serial(card), Credit(amount)) for card, amount in amounts]
     content = [extension, order_number, engine.records.digest([[serial, str(amount)] for serial, amount in asked])]
+    if len(asked) > CHUNK and operation is None:
+        engine.refuse_unknown(serial for serial, _ in asked)
     entries: list[LedgerEntry] = []
     for part, chunk in enumerate(_chunks(asked)):
         # One audit entry a call: with the first chunk, or where order numbers were done before, the first that is not.
@@ -66,7 +68,7 @@ def transfer(
     """
     Move credit from one card to another. See `Extension.transfer`.
     """
-    checked_text("order_number", order_number)
+    order_number = checked_text("order_number", order_number)
     moved = Credit(amount)
     serials = (_serial(source), _serial(target))
     if serials[0] == serials[1]:

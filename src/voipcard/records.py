@@ -72,7 +72,7 @@ class Records:
         Raises:
             TamperedError: If somebody did.
         """
-        if not hmac.compare_digest(self._mac("card", record[:-1]), record.mac):
+        if not _same(self._mac("card", record[:-1]), record.mac):
             raise TamperedError(record.serial, "record")
 
         return record
@@ -158,7 +158,7 @@ class Records:
         """
         Tell whether the entry is as it was written, after the entry with this MAC.
         """
-        return hmac.compare_digest(self._mac("entry", (chain, *entry[:-1])), entry.mac)
+        return _same(self._mac("entry", (chain, *entry[:-1])), entry.mac)
 
     def entry(self, record: EntryRecord, *, replayed: bool = False) -> LedgerEntry:
         """
@@ -261,7 +261,7 @@ class Records:
         if not isinstance(document.value, bytes):  # A damaged file may have anything there.
             raise TamperedError(document.key, "document")
         mac, data = document.value[:_MAC_SIZE], document.value[_MAC_SIZE:]
-        if not hmac.compare_digest(self._mac("document", (*document[:1], *document[2:], data)), mac):
+        if not _same(self._mac("document", (*document[:1], *document[2:], data)), mac):
             raise TamperedError(document.key, "document")
 
         return json.loads(data)
@@ -276,7 +276,7 @@ class Records:
         """
         Tell whether the audit entry is as it was written.
         """
-        return hmac.compare_digest(self._mac("audit", record[:-1]), record.mac)
+        return _same(self._mac("audit", record[:-1]), record.mac)
 
     def operation(self, *parts: str | bytes) -> bytes:
         """
@@ -292,6 +292,13 @@ class Records:
 
     def _mac(self, part: str, fields: Iterable[bytes | int | str | None]) -> bytes:
         return self.keyring.mac(part, packed(fields))
+
+
+def _same(mac: bytes, stored: object) -> bool:
+    """
+    Compare MACs in constant time; a damaged file may have anything in the place of one.
+    """
+    return isinstance(stored, bytes) and hmac.compare_digest(mac, stored)
 
 
 def packed(fields: Iterable[bytes | int | str | None]) -> bytes:

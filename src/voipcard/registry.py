@@ -70,10 +70,10 @@ def checked_number(number: str) -> str:
     Raises:
         InvalidValueError: If it is something else.
     """
-    if not _NUMBER.fullmatch(number):
+    if not isinstance(number, str) or not _NUMBER.fullmatch(number):
         raise InvalidValueError("extension", "has to be 1 to 64 printable ASCII characters without spaces")
 
-    return number
+    return str(number)
 
 
 def facts_of(engine: Engine, number: str) -> ExtensionFacts:

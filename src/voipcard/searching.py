@@ -80,11 +80,13 @@ class Search:
         query: What the store looks for.
         code_prefix: How the code or CallerID begins, in canonical form; empty for any.
         code_contains: What it contains; empty for any.
+        only_caller_ids: Whether the beginning was written with a `+`, so that no dialed code is meant.
     """
 
     query: CardQuery
     code_prefix: str = ""
     code_contains: str = ""
+    only_caller_ids: bool = False
 
     def records(self, engine: Engine) -> Iterator[CardRecord]:
         """
@@ -125,11 +127,13 @@ class Search:
 
     @property
     def _looks_inside(self) -> bool:
-        return bool(self.code_prefix or self.code_contains)
+        return bool(self.code_prefix or self.code_contains or self.only_caller_ids)
 
     def _is_hidden(self, engine: Engine, record: CardRecord) -> bool:
         if not self._looks_inside:
             return False
+        if self.only_caller_ids and record.kind != "caller_id":
+            return True
         code = engine.records.code(record)
 
         return not (code.startswith(self.code_prefix) and self.code_contains in code)
@@ -157,7 +161,7 @@ class Search:
     def _cursor_mac(self, engine: Engine, data: bytes) -> bytes:
         # The moment that "expired" is about may move on from page to page.
         same = attrs.evolve(self.query, after=None, limit=1, now=None)
-        subject = json.dumps([attrs.astuple(same), self.code_prefix, self.code_contains], default=str)
+        subject = json.dumps([attrs.astuple(same), *attrs.astuple(self)[1:]], default=str)
 
         return engine.records.operation("cursor", subject, data)
 

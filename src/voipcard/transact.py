@@ -260,6 +260,19 @@ class Engine:
 
         return self.records.checked(record)
 
+    def refuse_unknown(self, serials: Iterable[str]) -> None:
+        """
+        Refuse serials that no card has, before long work.
+
+        Raises:
+            UnknownCardError: For the first of them.
+        """
+        asked = list(serials)
+        known = self.store.known(serials=filter(str.isascii, asked))
+        for serial in asked:
+            if serial not in known:
+                raise UnknownCardError(serial)
+
     # License
 
     def license(self) -> tuple[License, int]:

@@ -180,10 +180,10 @@ class _Visit:
 
     def _card(self, record: CardRecord) -> None:
         self.seen["cards"] += 1
-        self._numbers.add(record.extension)
         with _noting(self.findings):
             records = self.engine.records
             records.checked(record)
+            self._numbers.add(record.extension)
             records.pin(record)
             index = records.index(self._extension(record.extension).id, cast("Kind", record.kind), records.code(record))
             if index != record.index:

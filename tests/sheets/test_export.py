@@ -426,7 +426,7 @@ def test_a_disk_may_be_full_at_any_time(tmp_path: Path, handout: Handout, suffix
     Wherever the file breaks off, down to its last byte, that is said, the old file is kept and nothing else is left.
     """
     path = tmp_path / f"handout{suffix}"
-    values = [handout] * 20_000
+    values = [handout] * 3000
     sheets.write(path, values)
     before = path.stat()
     with pytest.raises(SheetError) as caught, room_for(int(before.st_size * share) - (share == 1)):

@@ -123,12 +123,14 @@ def checked_text(name: str, text: str) -> str:
     Raises:
         InvalidValueError: If it is longer than 255 characters or has control characters or lone surrogates.
     """
+    if not isinstance(text, str):
+        raise InvalidValueError(name, "has to be a text")
     if len(text) > MAX_TEXT_LENGTH:
         raise InvalidValueError(name, f"has more than {MAX_TEXT_LENGTH} characters")
     if _CONTROL.search(text):
         raise InvalidValueError(name, "has control characters")
 
-    return text
+    return str(text)  # A subclass, such as a data frame's or a template's text, stays outside.
 
 
 class Secret:
