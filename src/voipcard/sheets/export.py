@@ -44,8 +44,9 @@ def write(
 
     Hand-outs show codes and PINs in clear text; cards are written as lists show them, masked. The file is written
     beside its place, readable by its owner only, and put there when it is complete: a crash leaves the old file, or
-    none. Whoever opens the file in Excel should be given `.xlsx`, where codes stay text: from a CSV file Excel drops
-    leading zeros and all digits after the fifteenth.
+    none. Clear text is written nowhere else; a process that is killed leaves it beside the place, in a file named
+    `.voipcard-*.tmp`. Whoever opens the file in Excel should be given `.xlsx`, where codes stay text: from a CSV file
+    Excel drops leading zeros and all digits after the fifteenth.
 
     Args:
         path: Where to. Ends in `.csv` or `.xlsx`, which decides the format. An existing file is replaced.

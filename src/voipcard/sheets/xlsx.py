@@ -35,7 +35,9 @@ MAX_SHEET_SIZE: Final = 1024**3
 """
 How much XML a sheet that is written may have, in bytes.
 
-`zipfile` packs up to 2 GiB that it does not know beforehand, and more only as ZIP64, which not every Excel opens.
+`zipfile` packs up to 2 GiB that it does not know beforehand, and more only as ZIP64, which Excel may want to repair.
+
+Source: issue 656 of XlsxWriter.
 """
 
 MAX_COLUMNS: Final = 64

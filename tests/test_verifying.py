@@ -1,0 +1,618 @@
+"""
+Going over a book: a sound one is found sound whoever is working in it, and nothing that is edited by hand goes unnoticed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import pytest
+
+from tests.book_world import (
+    EXTENSION,
+    OTHER,
+    Clock,
+    book_on,
+    everything,
+    file_book,
+    findings_of,
+    in_threads,
+    new_book,
+    on_disk,
+    outcome,
+    sound,
+)
+from voipcard import UNLIMITED, CardBook, CardQuery, Finding, License, NewCard, Verification
+from voipcard.errors import TamperedError
+from voipcard.stores import AuditRecord, CardRecord, Document, EntryRecord, MemoryStore
+
+Edit = Callable[[sqlite3.Connection, "World"], object]
+
+
+@attrs.frozen
+class World:
+    """
+    A book with a past, in a file.
+
+    Attributes:
+        path: The file.
+        rich: The serial of a card that was recharged three times; it has a PIN.
+        second: The serial of another one, with a transfer behind it; it has a PIN, too.
+        caller: The serial of a CallerID with Unlimited credit.
+        gone: The serial of a card that was removed after a recharge.
+        batch: The batch of all of them.
+    """
+
+    path: Path
+    rich: str
+    second: str
+    caller: str
+    gone: str
+    batch: str
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """
+    Make the book once.
+    """
+    path = tmp_path_factory.mktemp("verify") / "cards.db"
+    with file_book(path, license=License(100)).acting_as("alice") as book:
+        extension = book.extension(EXTENSION)
+        batch = extension.add(
+            [
+                NewCard("7700", "8068", 10, "PO-1"),
+                NewCard("7701", "8093", 20),
+                NewCard("+40722", "", UNLIMITED),
+                NewCard("7703", "", 5),
+            ],
+            labels=["vip"],
+            operation="add",
+        )
+        rich, second, caller, gone = (handout.serial for handout in batch)
+        for amount in (5, -3, 7):
+            extension.recharge(rich, amount, order_number=f"PO{amount}")
+        extension.transfer(second, rich, amount=4)
+        extension.recharge(gone, 1)
+        extension.remove(gone)
+        book.extension(OTHER).remove(book.extension(OTHER).generate(2)[0].serial)
+        book.extension("0005*1").remove([card.serial for card in book.extension("0005*1").generate(2)])
+        book.label_extension(EXTENSION, "Main")
+        assert () == sound(book)
+
+    return World(path, rich, second, caller, gone, batch.id)
+
+
+@pytest.fixture
+def world(prepared: World, tmp_path: Path) -> World:
+    """
+    Give a copy of it to edit.
+    """
+    return attrs.evolve(prepared, path=Path(shutil.copy(prepared.path, tmp_path / "cards.db")))
+
+
+def edited(world: World, edit: Edit) -> None:
+    """
+    Edit the file as somebody with a database tool would; the edit has to change something.
+    """
+    with closing(sqlite3.connect(world.path)) as connection, connection:
+        connection.row_factory = sqlite3.Row
+        before = list(connection.iterdump())
+        edit(connection, world)
+
+        assert before != list(connection.iterdump())
+
+
+def another(value: object) -> object:
+    """
+    Give a value of the same type that is a different one.
+    """
+    match value:
+        case bytes():
+            return value[:-1] + bytes([value[-1] ^ 1]) if value else b"\1"
+        case int():
+            return value ^ 2**40
+        case str():
+            return value + "x"
+        case _:
+            return 1
+
+
+def sql(statement: str) -> Edit:
+    """
+    Make an edit of one statement, which may name the cards as `:rich` and so on.
+    """
+
+    def edit(connection: sqlite3.Connection, world: World) -> None:
+        names = {name: value for name, value in attrs.asdict(world).items() if f":{name}" in statement}
+        connection.execute(statement, names)
+
+    return edit
+
+
+def damaged(where: str) -> Edit:
+    """
+    Make an edit that changes the last byte of documents.
+    """
+
+    def edit(connection: sqlite3.Connection, _: World) -> None:
+        for row in connection.execute(f"SELECT * FROM documents WHERE {where}").fetchall():  # noqa: S608 - fixed texts
+            connection.execute("UPDATE documents SET value = ? WHERE key = ?", [another(row["value"]), row["key"]])
+
+    return edit
+
+
+def swapped(table: str, column: str, first: str, second: str) -> Edit:
+    """
+    Make an edit that exchanges one column of two rows, which may be unique.
+    """
+
+    def edit(connection: sqlite3.Connection, world: World) -> None:
+        names = {name: value for name, value in attrs.asdict(world).items() if name != "path"}
+        rows = [
+            connection.execute(f"SELECT * FROM {table} WHERE {where}", names).fetchone()  # noqa: S608 - fixed texts
+            for where in (first, second)
+        ]
+        connection.execute(f"DELETE FROM {table} WHERE {first} OR {second}", names)  # noqa: S608
+        for row, other in (rows, rows[::-1]):
+            changed = {**dict(row), column: other[column]}
+            insert(connection, table, changed)
+
+    return edit
+
+
+def insert(connection: sqlite3.Connection, table: str, row: dict[str, Any]) -> None:
+    """
+    Add a row.
+    """
+    columns, marks = ", ".join(f'"{name}"' for name in row), ", ".join("?" * len(row))
+    connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", list(row.values()))  # noqa: S608
+
+
+def copied(connection: sqlite3.Connection, world: World) -> None:
+    """
+    Copy a card that is worth something.
+    """
+    row = dict(connection.execute("SELECT * FROM cards WHERE serial = ?", [world.rich]).fetchone())
+    insert(connection, "cards", {**row, "id": bytes(16), "serial": "COPY-000001", "index": bytes(16)})
+
+
+def copied_history(connection: sqlite3.Connection, world: World) -> None:
+    """
+    Append the last recharge of a card once more.
+    """
+    rows = connection.execute("SELECT * FROM entries WHERE serial = ? ORDER BY sequence", [world.rich]).fetchall()
+    insert(connection, "entries", {**dict(rows[-1]), "sequence": len(rows) + 1, "operation": None})
+
+
+def rolled_back(connection: sqlite3.Connection, world: World) -> None:
+    """
+    Cut the last entry of a card and set the card's columns to what they were before.
+    """
+    rows = connection.execute("SELECT * FROM entries WHERE serial = ? ORDER BY sequence", [world.second]).fetchall()
+    connection.execute("DELETE FROM entries WHERE serial = ? AND sequence = ?", [world.second, len(rows)])
+    connection.execute(
+        "UPDATE cards SET credit = ?, total_credit = ?, sequence = ?, chain = ?, version = version - 1 WHERE serial = ?",
+        [rows[-2]["credit_left"], rows[-2]["credit_left"], len(rows) - 1, rows[-2]["mac"], world.second],
+    )
+
+
+LAST: Final = "(SELECT max(sequence) FROM entries WHERE serial = :rich)"
+
+EDITS: Final[dict[str, tuple[Edit, str, set[str]]]] = {
+    "credit": (sql("UPDATE cards SET credit = credit + 1 WHERE serial = :rich"), "rich", {"record", "balance"}),
+    "credit and version": (
+        sql("UPDATE cards SET credit = 99000000, total_credit = 99000000, version = version + 1 WHERE serial = :second"),
+        "second",
+        {"record", "balance"},
+    ),
+    "Unlimited": (
+        sql("UPDATE cards SET credit = 9223372036854775807 WHERE serial = :rich"),
+        "rich",
+        {"record", "balance"},
+    ),
+    "entry amount": (
+        sql("UPDATE entries SET amount = amount + 1 WHERE serial = :rich AND sequence = 2"),
+        "rich",
+        {"history"},
+    ),
+    "entry left": (
+        sql("UPDATE entries SET credit_left = 0 WHERE serial = :rich AND sequence = 2"),
+        "rich",
+        {"history"},
+    ),
+    "first entry deleted": (sql("DELETE FROM entries WHERE serial = :rich AND sequence = 1"), "rich", {"history"}),
+    "entry deleted": (sql("DELETE FROM entries WHERE serial = :rich AND sequence = 3"), "rich", {"history"}),
+    "last entry cut": (sql(f"DELETE FROM entries WHERE serial = :rich AND sequence = {LAST}"), "rich", {"history"}),
+    "all entries deleted": (sql("DELETE FROM entries WHERE serial = :rich"), "rich", {"history"}),
+    "entries swapped": (
+        swapped("entries", "sequence", "serial = :rich AND sequence = 2", "serial = :rich AND sequence = 3"),
+        "rich",
+        {"history"},
+    ),
+    "entry repeated": (copied_history, "rich", {"history"}),
+    "rolled back": (rolled_back, "second", {"record"}),
+    "entry of a removed card": (
+        sql("UPDATE entries SET amount = amount + 1 WHERE serial = :gone AND sequence = 2"),
+        "gone",
+        {"history"},
+    ),
+    "last entry of a removed card": (
+        sql("DELETE FROM entries WHERE serial = :gone AND sequence = 2"),
+        "gone",
+        {"history"},
+    ),
+    "history of a removed card": (sql("DELETE FROM entries WHERE serial = :gone"), "gone", {"history"}),
+    "card deleted": (sql("DELETE FROM cards WHERE serial = :rich"), "rich", {"record"}),
+    "card copied": (copied, "COPY-000001", {"record", "history"}),
+    "index swapped": (swapped("cards", "index", "serial = :rich", "serial = :second"), "rich", {"record"}),
+    "code swapped": (swapped("cards", "sealed_code", "serial = :rich", "serial = :second"), "second", {"record"}),
+    "PIN swapped": (swapped("cards", "sealed_pin", "serial = :rich", "serial = :second"), "second", {"record"}),
+    "PIN removed": (sql("UPDATE cards SET pin_mac = x'', sealed_pin = x'' WHERE serial = :rich"), "rich", {"record"}),
+    "enabled": (sql("UPDATE cards SET enabled = 0 WHERE serial = :rich"), "rich", {"record"}),
+    "serials swapped": (swapped("cards", "serial", "serial = :rich", "serial = :second"), "rich", {"record"}),
+    "counter of all": (sql("UPDATE counters SET value = value - 1 WHERE key = 'active'"), "active", {"counter"}),
+    "counter deleted": (sql("DELETE FROM counters WHERE key = 'active'"), "active", {"counter"}),
+    "counter of an extension": (
+        sql(f"UPDATE counters SET value = 0 WHERE key = 'active/{EXTENSION}'"),
+        f"active/{EXTENSION}",
+        {"counter"},
+    ),
+    "counter of cards": (
+        sql(f"UPDATE counters SET value = 7 WHERE key = 'cards/{OTHER}'"),
+        f"cards/{OTHER}",
+        {"counter"},
+    ),
+    "counter of an empty extension": (
+        sql("UPDATE counters SET value = 1 WHERE key = 'active/0005*1'"),
+        "active/0005*1",
+        {"counter"},
+    ),
+    "extension deleted": (
+        sql(f"DELETE FROM documents WHERE key = 'extension/{EXTENSION}'"),
+        "rich",
+        {"index"},
+    ),
+    "extension's id": (
+        swapped("documents", "value", f"key = 'extension/{EXTENSION}'", f"key = 'extension/{OTHER}'"),
+        f"extension/{OTHER}",
+        {"document"},
+    ),
+    "license": (
+        damaged("key = 'license'"),
+        "license",
+        {"document"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit_by_hand_is_found(name: str, world: World) -> None:
+    """
+    Whatever is edited in the file, verification names what was edited and how it is wrong, and raises nothing.
+    """
+    edit, subject, parts = EDITS[name]
+    subject = getattr(world, subject, subject)
+    edited(world, edit)
+    with file_book(world.path) as book:
+        report = book.verify()
+
+        assert not report.ok
+        assert parts <= {finding.part for finding in report.findings if finding.subject == subject}
+        assert (report.cards, report.documents) != (0, 0)
+
+
+KEYS: Final = {"cards": "rowid", "entries": "mac", "audit": "id", "documents": "key"}
+"""What tells the rows of a table apart while one column is edited."""
+
+COLUMNS: Final = [
+    *(("cards", "serial = :rich", column) for column in CardRecord._fields),
+    *(("cards", "serial = :caller", column) for column in CardRecord._fields),
+    *(("entries", "serial = :rich AND sequence = 2", column) for column in EntryRecord._fields),
+    *(("entries", "serial = :gone AND sequence = 1", column) for column in EntryRecord._fields),
+    *(("audit", "verb = 'transfer'", column) for column in AuditRecord._fields),
+    *(
+        ("documents", f"key LIKE '{key}%'", column)
+        for key in ("batch", "extension/", "license", "operation", "tombstone")
+        for column in Document._fields
+    ),
+]
+
+
+def test_no_column_can_be_edited_unnoticed(world: World) -> None:
+    """
+    Every column of every kind of row is covered: changing any single one of them is found, and putting it back makes the
+    book sound again.
+    """
+    unnoticed = []
+    with closing(sqlite3.connect(world.path, isolation_level=None)) as connection, file_book(world.path) as book:
+        for table, where, column in COLUMNS:
+            key = KEYS[table]
+            names = {name: value for name, value in attrs.asdict(world).items() if f":{name}" in where}
+            select = f'SELECT {key}, "{column}" FROM {table} WHERE {where} ORDER BY 1 LIMIT 1'  # noqa: S608 - fixed texts
+            row, value = connection.execute(select, names).fetchone()
+            update = f'UPDATE {table} SET "{column}" = ? WHERE {key} = ?'  # noqa: S608
+            # What was empty gets a value: bytes where bytes belong, else a number.
+            connection.execute(update, [b"?" if column == "operation" and value is None else another(value), row])
+            if not findings_of(book):
+                unnoticed.append((table, where, column))
+            connection.execute(update, [value, another(row) if column == key else row])
+
+        assert [] == unnoticed
+        assert () == sound(book)
+
+
+def test_a_removed_key_ring_or_book_document_is_not_a_crash(world: World) -> None:
+    """
+    A book without the document that says its currency is refused as tampered with, when it is opened.
+    """
+    edited(world, damaged("key = 'book'"))
+
+    assert (TamperedError, "book", "document") == outcome(lambda: file_book(world.path))
+    edited(world, sql("DELETE FROM documents WHERE key = 'book'"))
+    assert (TamperedError, "book", "document") == outcome(lambda: file_book(world.path))
+
+
+def test_an_edited_credit_is_refused_at_once(world: World) -> None:
+    """
+    A card whose credit was edited can neither be shown nor changed; the others can.
+    """
+    edited(world, sql("UPDATE cards SET credit = 99000000, version = version + 1 WHERE serial = :rich"))
+    with file_book(world.path).acting_as("alice") as book:
+        extension = book.extension(EXTENSION)
+        calls: list[Callable[[], object]] = [
+            lambda: extension[world.rich],
+            lambda: extension.find(code="7700"),
+            lambda: extension.get(serial=world.rich),
+            lambda: world.rich in extension,
+            lambda: list(extension.search()),
+            lambda: list(extension.search(code_prefix="7700")),
+            lambda: extension.page(),
+            lambda: extension.recharge(world.rich, 1),
+            lambda: extension.recharge(world.rich, 5, order_number="PO5"),
+            lambda: extension.recharge_many([(world.second, 1), (world.rich, 1)]),
+            lambda: extension.transfer(world.rich, world.second, amount=1),
+            lambda: extension.transfer(world.second, world.rich, amount=1),
+            lambda: extension.history(world.rich),
+            lambda: extension.edit(world.rich, pin=""),
+            lambda: extension.enable(world.rich),
+            lambda: extension.disable(CardQuery()),
+            lambda: extension.remove(world.rich),
+            lambda: extension.reveal(world.rich),
+            lambda: extension.generate(1, operation="x") and extension.add("7799") and list(extension),
+        ]
+        answers = [outcome(call) for call in calls]
+
+        assert [(TamperedError, world.rich, "record")] * len(calls) == answers
+        assert extension.recharge(world.second, 1).credit_left == extension[world.second].credit
+
+
+def test_what_else_was_edited_is_refused_when_it_is_used(world: World) -> None:
+    """
+    An edited extension, license, operation or audit entry is an error for whoever needs it.
+    """
+    edited(world, damaged(f"key = 'license' OR key LIKE 'operation/%' OR key = 'extension/{OTHER}'"))
+    edited(world, sql("UPDATE audit SET actor = 'mallory' WHERE verb = 'transfer'"))
+    with file_book(world.path) as book:
+        extension = book.extension(EXTENSION)
+        answers: list[Any] = [
+            outcome(call)
+            for call in (
+                lambda: book.license,
+                lambda: book.quota,
+                lambda: extension.generate(1),
+                lambda: extension.add(["7700"], operation="add"),
+                lambda: book.extension(OTHER).label,
+                lambda: book.extensions(),
+                lambda: list(book.audit_trail()),
+            )
+        ]
+
+        assert [TamperedError] * len(answers) == [answer[0] for answer in answers]
+        assert ["license"] * 3 == [answer[1] for answer in answers[:3]]
+        assert [f"extension/{OTHER}"] * 2 == [answer[1] for answer in answers[4:6]]
+
+
+def test_codes_are_not_given_out_again_from_an_edited_history(world: World) -> None:
+    """
+    Where the first entry of a card is missing, a replay says so.
+    """
+    edited(world, sql("DELETE FROM entries WHERE serial = :rich AND sequence = 1"))
+    cards = [NewCard("7700", "8068", 10, "PO-1"), NewCard("7701", "8093", 20)]
+    cards += [NewCard("+40722", "", UNLIMITED), NewCard("7703", "", 5)]
+    with file_book(world.path) as book:
+        answer = outcome(lambda: book.extension(EXTENSION).add(cards, labels=["vip"], operation="add"))
+
+        assert (TamperedError, world.rich, "history") == answer
+
+
+def test_an_owner_of_the_keys_cannot_mix_cards_up_either() -> None:
+    """
+    A record that is signed but whose index, seal or balance is another card's is found by its part.
+    """
+    book = new_book()
+    extension = book.extension(EXTENSION)
+    first, second, third = (handout.serial for handout in extension.add(["7700", "7701", "7702"], pin="8068"))
+    engine = book._engine  # noqa: SLF001 - what only whoever has the keys can do
+    records = [engine.card(EXTENSION, serial) for serial in (first, second, third)]
+    forged = [
+        records[0]._replace(index=bytes(16)),
+        records[1]._replace(sealed_pin=records[0].sealed_pin),
+        records[2]._replace(credit=1),
+    ]
+    changes = [(engine.records.signed(record._replace(version=2)), 1) for record in forged]
+    engine.store.commit(attrs.evolve(engine.activating(EXTENSION, 0), replace=changes))
+
+    assert {(first, "index"), (second, "PIN"), (third, "balance")} == findings_of(book)
+
+
+# Sound books
+
+
+def test_a_report_tells_what_was_gone_over(world: World) -> None:
+    """
+    Cards, entries (those of removed cards too), documents and audit entries are counted; nothing is written, and progress
+    is told.
+    """
+    told: list[tuple[int, int | None]] = []
+    before = on_disk(world.path)
+    with file_book(world.path) as book:
+        report = book.verify(progress=lambda done, total: told.append((done, total)))
+        trail = len(list(book.audit_trail()))
+
+    assert Verification(4, 5 + 2 + 1 + 2 + 2 + 2, report.documents, trail, ()) == report
+    assert report.ok
+    assert [(4, 4)] == told
+    # 3 batches, 3 extensions, 4 tombstones, the book, its license and an operation.
+    assert 13 == report.documents
+    assert before[""] == on_disk(world.path)[""]
+
+
+def test_an_empty_book_is_sound() -> None:
+    """
+    Where there is nothing but a currency, nothing is wrong.
+    """
+    assert Verification(0, 0, 1, 0, ()) == new_book().verify()
+
+
+def test_a_long_book_is_gone_over_page_by_page() -> None:
+    """
+    Every card, every entry and every document counts once, however many pages they are.
+    """
+    book = new_book()
+    extension = book.extension(EXTENSION)
+    made = [handout.serial for handout in extension.generate(2100)]
+    extension.recharge_many([(made[0], 1)] * 1100)
+    extension.remove(made[1:1101])
+    told: list[int] = []
+    report = book.verify(progress=lambda done, _: told.append(done))
+
+    assert (1000, 2100 + 1100, 1100 + 3, ()) == (report.cards, report.entries, report.documents, report.findings)
+    assert [1000] == told
+
+
+def test_a_finding_is_told_once() -> None:
+    """
+    What is found twice is one finding.
+    """
+    assert (("A", "record"), Finding("A", "record")) == (
+        attrs.astuple(Finding("A", "record")),
+        Finding(subject="A", part="record"),
+    )
+    assert not Verification(1, 1, 1, 1, (Finding("A", "record"),)).ok
+
+
+class Interrupted(MemoryStore):
+    """
+    A store in which others do something before the reads of somebody who goes over it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meddlers: dict[str, Iterator[Callable[[], object]]] = {}
+
+    def _others_first(self, name: str) -> None:
+        meddle = next(self.meddlers.get(name, iter(())), None)
+        if meddle:
+            meddle()
+
+    def entries(self, query: Any) -> Sequence[EntryRecord]:  # noqa: ANN401 - a query
+        """
+        Let others go first.
+        """
+        self._others_first("history" if query.card else "entries")
+
+        return super().entries(query)
+
+    def count(self, query: Any) -> int:  # noqa: ANN401 - a query
+        """
+        Let others go first.
+        """
+        self._others_first("count")
+
+        return super().count(query)
+
+
+def interrupted() -> tuple[CardBook, CardBook, Interrupted]:
+    """
+    Give a book, another handle on it, and the store between them.
+    """
+    store = Interrupted()
+
+    return book_on(store), book_on(store.another()), store
+
+
+def test_cards_may_be_removed_while_a_book_is_gone_over() -> None:
+    """
+    A card that goes away between two reads is no finding, whichever reads they are.
+    """
+    book, other, store = interrupted()
+    made = [handout.serial for handout in book.extension(EXTENSION).generate(5)]
+    waiting = iter(made)
+    remove: list[Callable[[], object]] = [lambda: other.extension(EXTENSION).remove(next(waiting))] * 2
+    store.meddlers = {"entries": iter(remove[:1]), "history": iter(remove), "count": iter(remove)}
+
+    assert () == sound(book)
+    assert [] == [serial for serial in waiting]
+    assert () == sound(book)
+
+
+def test_cards_may_be_recharged_while_a_book_is_gone_over() -> None:
+    """
+    A card that changes between the read of its record and that of its history is read again.
+    """
+    book, other, store = interrupted()
+    made = [handout.serial for handout in book.extension(EXTENSION).generate(3)]
+    rounds = itertools.chain.from_iterable([serial] * 2 for serial in sorted(made))
+    recharge: list[Callable[[], object]] = [lambda: other.extension(EXTENSION).recharge(next(rounds), 1)] * 6
+    store.meddlers = {"history": iter(recharge)}
+
+    assert () == sound(book)
+    assert [] == list(rounds)
+
+
+def test_cards_may_be_made_while_a_book_is_gone_over() -> None:
+    """
+    A card that comes between two reads of a counter and the cards it counts is no finding.
+    """
+    book, other, store = interrupted()
+    book.extension(EXTENSION).generate(3)
+    make: list[Callable[[], object]] = [lambda: other.extension(EXTENSION).generate(1)] * 3
+    store.meddlers = {"count": iter(make)}
+
+    assert () == sound(book)
+
+
+def test_a_busy_file_is_sound(tmp_path: Path) -> None:
+    """
+    While threads recharge, make, disable and remove cards, verification finds nothing, again and again.
+    """
+    path = tmp_path / "cards.db"
+    clock = Clock()
+    with file_book(path, clock=clock) as book:
+        extension = book.extension(EXTENSION)
+        made = [handout.serial for handout in extension.generate(10)]
+
+        def work(number: int) -> int:
+            with file_book(path, clock=clock) as own:
+                extension = own.extension(EXTENSION)
+                if number == 0:
+                    return sum(len(own.verify().findings) for _ in range(8))
+                for turn in range(12):
+                    extension.recharge(made[(number + turn) % 5], 1)
+                    extension.disable(made[turn % 10])
+                    extension.enable(made[turn % 10])
+                    extension.remove(extension.generate(1)[0].serial)
+
+            return 0
+
+        assert [0, 0, 0] == in_threads(work, 3)
+        assert () == sound(book)
+        assert 10 == len(everything(book)["cards"])  # type: ignore[arg-type]
