@@ -124,7 +124,7 @@ def _place(
         raise InvalidValueError("place", "cannot have a NUL character")
     path = Path(place)
     try:
-        is_new = not path.exists() or (path.is_file() and path.stat().st_size == 0)
+        is_new = not os.path.lexists(path) or (path.is_file() and path.stat().st_size == 0)
     except OSError as error:
         raise storage_error(error, path.name) from error
     if is_new:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
 
 from voipcard.core.cards import CardCode, Handout, Kind
@@ -314,11 +314,22 @@ def _packed_text(text: str) -> bytes:
     return b'%d"%b' % (len(data), data)
 
 
-_PACKED: Final[Mapping[type, Callable[[Any], bytes]]] = {
-    type(None): lambda _: b"~",
-    bool: lambda truth: b"%d;" % truth,
-    float: lambda _: b"?",  # Nothing that is written has one, but a damaged file may.
-    int: lambda number: b"%d;" % number,
-    bytes: lambda data: b"%d:%b" % (len(data), data),
-    str: _packed_text,
-}
+class _Packers(dict[type, Callable[[Any], bytes]]):
+    """
+    How a field of each type is written; a subclass is written like the type it is one of.
+    """
+
+    def __missing__(self, kind: type) -> Callable[[Any], bytes]:
+        return next(packer for known, packer in self.items() if issubclass(kind, known))
+
+
+_PACKED: Final = _Packers(
+    {
+        type(None): lambda _: b"~",
+        bool: lambda truth: b"%d;" % truth,
+        int: lambda number: b"%d;" % number,
+        bytes: lambda data: b"%d:%b" % (len(data), data),
+        str: _packed_text,
+        float: lambda _: b"?",  # Nothing that is written has one, but a damaged file may.
+    }
+)

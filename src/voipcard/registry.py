@@ -18,7 +18,9 @@ from voipcard.transact import Decision, Engine
 
 __all__ = ["ExtensionFacts", "change", "checked_number", "facts_of", "known_extensions"]
 
-_PREFIX: Final = "extension/"
+EXTENSION: Final = "extension/"
+"""Begins the keys of the documents that keep extensions."""
+
 _NUMBER: Final = re.compile(r"[!-~]{1,64}", re.ASCII)
 
 
@@ -54,7 +56,7 @@ class ExtensionFacts:
             "created_at": self.created_at,
         }
 
-        return engine.records.document(_PREFIX + self.number, value, version=self.version + 1)
+        return engine.records.document(EXTENSION + self.number, value, version=self.version + 1)
 
     def creation(self, engine: Engine) -> list[tuple[Document, int]]:
         """
@@ -80,7 +82,7 @@ def facts_of(engine: Engine, number: str) -> ExtensionFacts:
     """
     Give what the book knows about an extension; the facts of a new one if it knows nothing.
     """
-    value, version = engine.value(_PREFIX + number)
+    value, version = engine.value(EXTENSION + number)
     if value is None:
         return ExtensionFacts(number, os.urandom(16), label="", enabled=True, created_at=engine.now(), version=0)
 
@@ -91,8 +93,8 @@ def known_extensions(engine: Engine) -> Iterator[ExtensionFacts]:
     """
     Give all extensions that the book knows, in the order of their numbers.
     """
-    for document, value in engine.values(_PREFIX):
-        yield _facts(document.key.removeprefix(_PREFIX), value, document.version)
+    for document, value in engine.values(EXTENSION):
+        yield _facts(document.key.removeprefix(EXTENSION), value, document.version)
 
 
 def change(

@@ -19,7 +19,7 @@ from voipcard.editing import TOMBSTONE
 from voipcard.errors import TamperedError
 from voipcard.issuing import CARDS
 from voipcard.records import NO_CHAIN
-from voipcard.registry import ExtensionFacts, facts_of, known_extensions
+from voipcard.registry import EXTENSION, ExtensionFacts, facts_of
 from voipcard.searching import entry_records
 from voipcard.stores.contract import CardRecord, Document, EntryRecord
 from voipcard.transact import ACTIVE, Engine, Progress
@@ -166,7 +166,8 @@ class _Visit:
         """
         Count again what the counters say.
         """
-        for number in self._numbers | {facts.number for facts in known_extensions(self.engine)}:
+        known = {document.key.removeprefix(EXTENSION) for document in _documents(self.engine, EXTENSION)}
+        for number in self._numbers | known:
             self._counter(f"{CARDS}/{number}", CardQuery(extension=number))
             self._counter(f"{ACTIVE}/{number}", CardQuery(extension=number, enabled=True))
         self._counter(ACTIVE, CardQuery(enabled=True))

@@ -307,8 +307,11 @@ class SQLiteStore:
 
     def _check_or_create(self) -> None:
         with self._file.reading() as connection:
+            # In one transaction: another process may be making the book.
+            connection.execute("BEGIN")
             application, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
             [(tables,)] = connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+            connection.execute("COMMIT")
         if application == 0 and version == 0 and tables == 0:
             with self._file.writing() as connection:
                 # Another process may have been first.

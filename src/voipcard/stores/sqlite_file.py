@@ -93,10 +93,14 @@ class SQLiteFile:
         connection = sqlite3.connect(
             self.path, timeout=self._timeout, isolation_level=None, check_same_thread=False, cached_statements=256
         )
-        connection.execute("PRAGMA trusted_schema = OFF")
-        connection.execute("PRAGMA cell_size_check = ON")
-        # In WAL mode EXTRA is FULL; with a rollback journal FULL can lose the last commit when the power fails.
-        connection.execute("PRAGMA synchronous = EXTRA")
+        try:
+            connection.execute("PRAGMA trusted_schema = OFF")
+            connection.execute("PRAGMA cell_size_check = ON")
+            # In WAL mode EXTRA is FULL; with a rollback journal FULL can lose the last commit when the power fails.
+            connection.execute("PRAGMA synchronous = EXTRA")
+        except BaseException:
+            connection.close()
+            raise
 
         return connection
 
@@ -149,8 +153,6 @@ class SQLiteFile:
             if str(error).startswith("UNIQUE "):
                 raise  # The commit finds out what it collided with.
             raise _translation(error, self.path) from error
-        except OSError as error:
-            raise storage_error(error, self.path.name) from error
         except (sqlite3.Error, OverflowError, UnicodeError) as error:
             raise _translation(error, self.path) from error
 
@@ -225,8 +227,7 @@ class SQLiteFile:
         with self._translated():
             connection = self._connect_to_write()
             try:
-                handle, name = tempfile.mkstemp(prefix=f".{self.path.name}-", dir=self.path.parent)
-                os.close(handle)
+                name = self._make_scratch_file()
                 try:
                     connection.execute("ATTACH DATABASE ? AS scratch", [name])
                     connection.execute("PRAGMA scratch.journal_mode = OFF")
@@ -240,13 +241,23 @@ class SQLiteFile:
             finally:
                 connection.close()
 
+    def _make_scratch_file(self) -> str:
+        try:
+            handle, name = tempfile.mkstemp(prefix=f".{self.path.name}-", dir=self.path.parent)
+        except OSError as error:
+            raise storage_error(error, self.path.name) from error
+        os.close(handle)
+
+        return name
+
 
 def _create_file(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     except FileExistsError:
-        if not path.is_file():
-            raise NotABookError(f"{path.name} is not a file") from None
+        # SQLite takes a file of one byte for an empty one, and would write over it.
+        if not path.is_file() or path.stat().st_size == 1:
+            raise NotABookError(f"{path.name} is not a card book") from None
     except OSError as error:
         raise storage_error(error, path.name) from error
 
