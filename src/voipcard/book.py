@@ -204,7 +204,7 @@ class CardBook:
 
             return Decision(Changes(documents=[(document, version)], audit=audit), None)
 
-        engine.once("install_license", operation, value, decide=decide, replay=lambda _: None)
+        engine.once("install_license", operation, lambda: value, decide=decide, replay=lambda _: None)
 
         return self.quota
 

@@ -90,7 +90,7 @@ def edit(
     return engine.once(
         "edit",
         operation,
-        [extension, serial, code, caller_id, pin],
+        lambda: [extension, serial, code, caller_id, pin],
         decide=decide,
         replay=lambda _: engine.records.card(engine.card(extension, serial)),
     )
@@ -210,6 +210,7 @@ def _refuse_weak(engine: Engine, card: NewCard, *, is_new: bool) -> None:
 def _tombstone(record: CardRecord) -> tuple[str, dict[str, Any]]:
     kept = {
         "serial": record.serial,
+        "batch": record.batch,
         "extension": record.extension,
         "sequence": record.sequence,
         "chain": record.chain.hex(),
@@ -358,7 +359,7 @@ def _in_chunks(
         memo = engine.once(
             verb,
             operation,
-            [targets.extension, targets.content],
+            lambda: [targets.extension, targets.content],
             decide=decide,
             replay=lambda memo: memo,
             part=len(answers),

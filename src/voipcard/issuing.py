@@ -40,7 +40,9 @@ __all__ = ["add", "generate"]
 CARDS: Final = "cards"
 """The counter of all cards of an extension: `cards/<number>`."""
 
-_BATCH: Final = "batch/"
+BATCH: Final = "batch/"
+"""Begins the keys of the documents that tell how large each batch was."""
+
 _BATCH_LENGTH: Final = 4
 _SERIAL_DIGITS: Final = 6
 
@@ -148,12 +150,12 @@ def generate(
 
         return _issued(engine, facts, rows(facts, refusal), common, verb="generate", refusal=refusal, progress=progress)
 
-    content = [extension, count, attrs.astuple(code_format), pin_format.length, str(initial), order_number]
+    asked = [extension, count, attrs.astuple(code_format), pin_format.length, str(initial), order_number]
 
     return engine.once(
         "generate",
         operation,
-        [*content, attrs.astuple(common)],
+        lambda: [*asked, attrs.astuple(common)],
         decide=decide,
         replay=lambda memo: _replayed(engine, extension, memo, dry_run=dry_run),
         dry_run=dry_run,
@@ -189,12 +191,14 @@ def add(
             engine, facts, _Rows.of(cards), common, verb="add", refusal=refusal, warnings=warnings, progress=progress
         )
 
-    content = [[card.kind, card.code, card.pin, str(card.credit), card.order_number] for card in cards]
-
     return engine.once(
         "add",
         operation,
-        [extension, content, attrs.astuple(common)],
+        lambda: [
+            extension,
+            [[card.kind, card.code, card.pin, str(card.credit), card.order_number] for card in cards],
+            attrs.astuple(common),
+        ],
         decide=decide,
         replay=lambda memo: _replayed(engine, extension, memo, warnings, dry_run=dry_run),
         dry_run=dry_run,
@@ -212,10 +216,14 @@ def _refuse_unfit(cards: Sequence[NewCard], code_format: CodeFormat | None, *, a
             check_pin(card.pin, card.code, allow_weak=allow_weak_pins)
         except (InvalidCodeError, WeakPinError) as error:
             raise type(error)(error.name, error.reason, row if len(cards) > 1 else 0) from None
+    if repeated := _repeated(cards):
+        raise CardExistsError(repeated)
+
+
+def _repeated(cards: Sequence[NewCard]) -> tuple[int, ...]:
     counts = Counter((card.kind, card.code) for card in cards)
-    if len(counts) < len(cards):
-        repeated = (row for row, card in enumerate(cards, 1) if counts[card.kind, card.code] > 1)
-        raise CardExistsError(tuple(repeated))
+
+    return tuple(row for row, card in enumerate(cards, 1) if counts[card.kind, card.code] > 1)
 
 
 def _refuse_known(engine: Engine, facts: ExtensionFacts, cards: Sequence[NewCard]) -> None:
@@ -260,7 +268,7 @@ def _issued(
     handouts = _Handouts(facts.number, batch, rows)
     sealing = _Sealing(engine, facts, handouts, common, progress)
     document = engine.records.document(
-        f"{_BATCH}{batch}", {"extension": facts.number, "size": len(rows), "created_at": sealing.now}, version=1
+        f"{BATCH}{batch}", {"extension": facts.number, "size": len(rows), "created_at": sealing.now}, version=1
     )
     active = engine.activating(facts.number, len(rows) * common.enabled)
     orders = sorted(set(rows.order_numbers))
@@ -305,7 +313,7 @@ def _is_crowded(refusal: StoreError | None) -> bool:
     """
     Tell whether the batch id was taken: then a longer one is free.
     """
-    return isinstance(refusal, StaleError) and any(key.startswith(_BATCH) for key in refusal.documents)
+    return isinstance(refusal, StaleError) and any(key.startswith(BATCH) for key in refusal.documents)
 
 
 class _Handouts(Secret, Sequence[Handout]):
@@ -373,11 +381,16 @@ class _Sealing:
         self._progress: Final = progress or (lambda _done, _total: None)
 
     def __iter__(self) -> Iterator[tuple[CardRecord, EntryRecord]]:
+        count = len(self._handouts)
+        for number, pair in enumerate(self._pairs(), 1):
+            if number % 1000 == 0 or number == count:
+                self._progress(number, count)
+            yield pair
+
+    def _pairs(self) -> Iterator[tuple[CardRecord, EntryRecord]]:
         rows = self._handouts.rows
         columns = zip(rows.kinds, rows.codes, rows.pins, rows.credits, rows.order_numbers, strict=True)
         for number, (kind, code, pin, credit, order_number) in enumerate(columns, 1):
-            if number % 1000 == 0 or number == len(rows):
-                self._progress(number, len(rows))
             yield self._sealed(number, kind, code, pin, credit=credit, order_number=order_number)
 
     def _sealed(

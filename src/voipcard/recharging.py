@@ -46,7 +46,12 @@ def recharge_many(
             engine, extension, chunk, order_number, by_order=operation is None, audited=len(asked) if is_first else 0
         )
         done: list[LedgerEntry] = engine.once(
-            "recharge", operation, content, decide=decide, replay=lambda memo: _replayed(engine, memo), part=part
+            "recharge",
+            operation,
+            lambda: content,
+            decide=decide,
+            replay=lambda memo: _replayed(engine, memo),
+            part=part,
         )
         entries += done
         if progress:
@@ -88,7 +93,7 @@ def transfer(
 
     content = [extension, serials, str(moved), order_number]
     taken, given = engine.once(
-        "transfer", operation, content, decide=decide, replay=lambda memo: _replayed(engine, memo)
+        "transfer", operation, lambda: content, decide=decide, replay=lambda memo: _replayed(engine, memo)
     )
 
     return taken, given

@@ -121,7 +121,9 @@ def change(
 
         return Decision(changes, attrs.evolve(after, version=before.version + 1))
 
-    return engine.once(verb, operation, [number, asked], decide=decide, replay=lambda _: facts_of(engine, number))
+    return engine.once(
+        verb, operation, lambda: [number, asked], decide=decide, replay=lambda _: facts_of(engine, number)
+    )
 
 
 def _facts(number: str, value: dict[str, Any], version: int) -> ExtensionFacts:

@@ -159,7 +159,7 @@ class Engine:
         self,
         verb: str,
         operation: str | None,
-        content: object,
+        content: Callable[[], object],
         *,
         decide: Callable[[StoreError | None], Decision[T]],
         replay: Callable[[Any], T],
@@ -174,7 +174,9 @@ class Engine:
 
             operation: Its name; None to do it every time.
 
-            content: What is asked for. The same operation with another content is refused.
+            content:
+                Gives what is asked for; the same operation with another content is refused. It may hold secrets, so it
+                is made only where it is needed, and only its digest is kept.
 
             decide: As for `run`.
 
@@ -192,7 +194,7 @@ class Engine:
         if not checked_text("operation", operation):
             raise InvalidValueError("operation", "has no characters")
         key = "operation/" + self.records.operation("operation", operation, str(part)).hex()
-        digest = self.records.digest([verb, content])
+        digest = self.records.digest([verb, content()])
 
         def decide_once(refusal: StoreError | None) -> Decision[T]:
             if document := self.store.document(key):

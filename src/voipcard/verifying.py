@@ -7,7 +7,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, cast
 
 import attrs
@@ -17,12 +17,12 @@ from voipcard.core.ledger import fold
 from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.editing import TOMBSTONE
 from voipcard.errors import TamperedError
-from voipcard.issuing import CARDS
+from voipcard.issuing import BATCH, CARDS
 from voipcard.records import NO_CHAIN
 from voipcard.registry import EXTENSION, ExtensionFacts, facts_of
 from voipcard.searching import entry_records
 from voipcard.stores.contract import CardRecord, Document, EntryRecord
-from voipcard.transact import ACTIVE, Engine, Progress
+from voipcard.transact import ACTIVE, LICENSE, Engine, Progress
 
 __all__ = ["Finding", "Verification", "verify"]
 
@@ -81,6 +81,7 @@ def verify(engine: Engine, progress: Progress | None = None) -> Verification:
     visit.documents()
     visit.cards()
     visit.removed()
+    visit.batches()
     visit.audit()
     visit.counters()
 
@@ -105,6 +106,7 @@ class _Visit:
         self._progress = progress
         self._numbers: set[str] = set()
         self._facts: dict[str, ExtensionFacts] = {}
+        self._batches: set[str] = set()
 
     def documents(self) -> None:
         """
@@ -142,6 +144,8 @@ class _Visit:
             entries = list(group)
             tombstone = tombstones.pop(card, None)
             if tombstone is not None:
+                if self.engine.store.find(id=card) is not None:
+                    self.findings.append(Finding(tombstone["serial"], "record"))
                 self.seen["entries"] += len(entries)
                 is_whole = self._is_whole(entries, tombstone["sequence"], bytes.fromhex(tombstone["chain"]))
                 if not is_whole or fold(entries).credit.micros != tombstone["credit"]:
@@ -150,17 +154,40 @@ class _Visit:
                 self.findings.append(Finding(entries[0].serial, "record"))
         self.findings += [Finding(tombstone["serial"], "history") for tombstone in tombstones.values()]
 
+    def batches(self) -> None:
+        """
+        Check that each batch has as many cards as were made in it, the removed ones included.
+        """
+        sizes = {}
+        for document in _documents(self.engine, BATCH):
+            with _noting(self.findings):
+                sizes[document.key.removeprefix(BATCH)] = self.engine.records.value(document)["size"]
+        made = self._made()
+        for batch in sorted(self._batches | sizes.keys()):
+            # Others may remove cards meanwhile.
+            if made[batch] != sizes.get(batch) and self._made(batch)[batch] != sizes.get(batch):
+                self.findings.append(Finding(f"{BATCH}{batch}", "document"))
+
     def audit(self) -> None:
         """
-        Check every entry of the audit trail.
+        Check every entry of the audit trail, and that nothing it tells of was taken back or deleted.
         """
         after = b""
+        told: Counter[str] = Counter()
         while page := self.engine.store.audit(after=after):
             for record in page:
                 self.seen["audit"] += 1
                 with _noting(self.findings):
                     self.engine.audit_entry(record)
+                if record.verb == "install_license":
+                    told[LICENSE] += 1
+                elif record.verb.endswith("_extension"):
+                    told[f"{EXTENSION}{record.extension}"] += 1
             after = page[-1].id
+        for key, changes in told.items():
+            document = self.engine.store.document(key)
+            if document is None or document.version < changes:
+                self.findings.append(Finding(key, "document"))
 
     def counters(self) -> None:
         """
@@ -171,6 +198,19 @@ class _Visit:
             self._counter(f"{CARDS}/{number}", CardQuery(extension=number))
             self._counter(f"{ACTIVE}/{number}", CardQuery(extension=number, enabled=True))
         self._counter(ACTIVE, CardQuery(enabled=True))
+
+    def _made(self, batch: str | None = None) -> Counter[str]:
+        """
+        Count the cards and tombstones of each batch, or of one.
+        """
+        made: Counter[str] = Counter()
+        for document in _documents(self.engine, TOMBSTONE):
+            with suppress(TamperedError):  # It is among the findings already.
+                made[self.engine.records.value(document)["batch"]] += 1
+        for name in self._batches if batch is None else [batch]:
+            made[name] += self.engine.store.count(CardQuery(batch=name))
+
+        return made
 
     def _counter(self, key: str, query: CardQuery) -> None:
         # Others may change cards between the two readings.
@@ -185,6 +225,7 @@ class _Visit:
             records = self.engine.records
             records.checked(record)
             self._numbers.add(record.extension)
+            self._batches.add(record.batch)
             records.pin(record)
             index = records.index(self._extension(record.extension).id, cast("Kind", record.kind), records.code(record))
             if index != record.index:

@@ -13,6 +13,8 @@ __all__ = ["from_micros", "to_micros"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_FIRST: Final = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
 def to_micros(moment: datetime) -> int:
@@ -20,12 +22,15 @@ def to_micros(moment: datetime) -> int:
     Count the microseconds since 1970.
 
     Raises:
-        InvalidValueError: If *moment* does not say which time zone it is in.
+        InvalidValueError: If *moment* does not say which time zone it is in, or is in no year from 1 to 9999 of UTC.
     """
     if moment.utcoffset() is None:
         raise InvalidValueError("moment", "has to be an aware datetime, such as datetime.now(UTC)")
+    micros = (moment - _EPOCH) // _MICROSECOND
+    if not _FIRST <= micros <= _LAST:
+        raise InvalidValueError("moment", "has to be in a year from 1 to 9999, in UTC")
 
-    return (moment - _EPOCH) // _MICROSECOND
+    return micros
 
 
 def from_micros(micros: int) -> datetime:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, BinaryIO, Final
 
 from voipcard.errors import InvalidValueError, SheetError
-from voipcard.sheets.files import MAX_FIELD_LENGTH
+from voipcard.sheets.files import MAX_FIELD_LENGTH, forgetting
 from voipcard.sheets.rows import Cell, CellKind, Table
 
 __all__ = ["ANNOUNCEMENT", "Writer", "read"]
@@ -80,11 +80,12 @@ class Writer:
         Raises:
             SheetError: If a text cannot be written as UTF-8 or has a NUL character.
         """
-        try:
-            self._begin()
-            self._writer.writerows(self._encoded(rows))
-        except UnicodeEncodeError:
-            raise SheetError("not_text", "a text with half a character cannot be written") from None
+        with forgetting():
+            try:
+                self._begin()
+                self._writer.writerows(self._encoded(rows))
+            except UnicodeEncodeError:
+                raise SheetError("not_text", "a text with half a character cannot be written") from None
 
     def finish(self) -> None:
         """
@@ -131,23 +132,23 @@ def read(stream: BinaryIO, *, separator: str = ",") -> Generator[list[str]]:
             that is too long.
     """
     number = 0
-    try:
-        with io.TextIOWrapper(stream, "utf-8-sig", newline="") as text:
-            reader = csv.reader(_without_nul(text), delimiter=_checked(separator), strict=True)
-            announced = False
-            for number, row in enumerate(reader, 1):
-                if number == 1:
-                    announced = row[-1:] == [ANNOUNCEMENT]
-                if max(map(len, row), default=0) > MAX_FIELD_LENGTH:
-                    raise _too_long(number)
-                yield [_unguarded(field) for field in row[:-1]] if announced else row
-    except csv.Error as error:
-        if "field limit" in str(error):
-            raise _too_long(number + 1) from None
-        raise SheetError("quotes", f"after row {number} a quote is not closed, or closed too early") from None
-    except UnicodeDecodeError:
-        # The original holds what was to be decoded: codes and PINs.
-        raise SheetError("encoding", f"after row {number} the file is not UTF-8: save it as 'CSV UTF-8'") from None
+    with forgetting():
+        try:
+            with io.TextIOWrapper(stream, "utf-8-sig", newline="") as text:
+                reader = csv.reader(_without_nul(text), delimiter=_checked(separator), strict=True)
+                announced = False
+                for number, row in enumerate(reader, 1):
+                    if number == 1:
+                        announced = row[-1:] == [ANNOUNCEMENT]
+                    if max(map(len, row), default=0) > MAX_FIELD_LENGTH:
+                        raise _too_long(number)
+                    yield [_unguarded(field) for field in row[:-1]] if announced else row
+        except csv.Error as error:
+            if "field limit" in str(error):
+                raise _too_long(number + 1) from None
+            raise SheetError("quotes", f"after row {number} a quote is not closed, or closed too early") from None
+        except UnicodeDecodeError:
+            raise SheetError("encoding", f"after row {number} the file is not UTF-8: save it as 'CSV UTF-8'") from None
 
 
 def _too_long(number: int) -> SheetError:

@@ -15,7 +15,7 @@ from typing import BinaryIO, Final
 
 from voipcard.errors import SheetError
 
-__all__ = ["MAX_FIELD_LENGTH", "read_refusals", "reading", "replacing", "write_refusals"]
+__all__ = ["MAX_FIELD_LENGTH", "forgetting", "read_refusals", "reading", "replacing", "write_refusals"]
 
 MAX_FILE_SIZE: Final = 512 * 1024 * 1024
 """512 MiB: ten times what a million rows of an upload need."""
@@ -24,6 +24,18 @@ MAX_FIELD_LENGTH: Final = 4096
 """Characters. The longest field that is of use has 255, and separators between them."""
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextlib.contextmanager
+def forgetting() -> Iterator[None]:
+    """
+    Let no error out that remembers what it was raised for: decoders and parsers keep what they read, codes and PINs.
+    """
+    try:
+        yield
+    except SheetError as error:
+        error.__context__ = None
+        raise
 
 
 @contextlib.contextmanager

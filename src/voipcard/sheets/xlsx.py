@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
 from voipcard.core.credit import Credit
 from voipcard.errors import SheetError, VoipcardError
-from voipcard.sheets.files import MAX_FIELD_LENGTH
+from voipcard.sheets.files import MAX_FIELD_LENGTH, forgetting
 from voipcard.sheets.rows import Cell, Table
 
 if TYPE_CHECKING:
@@ -296,13 +296,14 @@ def _understood() -> Iterator[None]:
     What they raise depends on where the file is broken, and may quote a cell: a code or a PIN. Warnings are silenced
     for quiet only, because another thread may let them through: those that are left quote no cell.
     """
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            yield
-    except VoipcardError:
-        raise
-    except Exception:  # noqa: BLE001 - there is no telling what they raise
-        raise SheetError("not_a_workbook", "the file is not an Excel workbook, or is damaged") from None
+    with forgetting():
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                yield
+        except VoipcardError:
+            raise
+        except Exception:  # noqa: BLE001 - there is no telling what they raise
+            raise SheetError("not_a_workbook", "the file is not an Excel workbook, or is damaged") from None
 
 
 def read(stream: BinaryIO) -> Generator[list[FoundCell]]:

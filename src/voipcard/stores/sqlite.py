@@ -38,7 +38,7 @@ from voipcard.stores.statements import (
     INSERT_CARD,
     INSERT_ENTRY,
     ORDERS,
-    SCHEMA,
+    STATEMENTS,
     UPDATE_CARD,
     UPDATE_LASTING,
     Condition,
@@ -310,13 +310,15 @@ class SQLiteStore:
             # In one transaction: another process may be making the book.
             connection.execute("BEGIN")
             application, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
-            [(tables,)] = connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+            found = {
+                sql for (sql,) in connection.execute("SELECT sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'")
+            }
             connection.execute("COMMIT")
-        if application == 0 and version == 0 and tables == 0:
+        if application == 0 and version == 0 and not found:
             with self._file.writing() as connection:
                 # Another process may have been first.
                 if _pragma(connection, "application_id") == 0:
-                    for statement in SCHEMA.split(";\n"):
+                    for statement in STATEMENTS:
                         connection.execute(statement)
                     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -324,6 +326,10 @@ class SQLiteStore:
             raise NotABookError(f"{self._file.path.name} is not a card book")
         elif version > SCHEMA_VERSION:
             raise SchemaError(found=version, known=SCHEMA_VERSION)
+        elif found != set(STATEMENTS):
+            raise NotABookError(
+                f"the tables of {self._file.path.name} were changed: an index is missing, or a trigger there"
+            )
 
     def _read(self, sql: str, parameters: Sequence[Parameter]) -> list[tuple[Any, ...]]:
         with self._file.reading() as connection:

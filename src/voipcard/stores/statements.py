@@ -16,7 +16,7 @@ Parameter: TypeAlias = bytes | int | str | None
 Condition: TypeAlias = tuple[str, Sequence[Any]]
 """A part of a WHERE clause and its parameters."""
 
-SCHEMA: Final = """
+_SCHEMA: Final = """
 CREATE TABLE cards (
     id BLOB NOT NULL UNIQUE, serial TEXT NOT NULL UNIQUE, extension TEXT NOT NULL, batch TEXT NOT NULL,
     kind TEXT NOT NULL, "index" BLOB NOT NULL UNIQUE, sealed_code BLOB NOT NULL, pin_mac BLOB NOT NULL,
@@ -48,6 +48,9 @@ CREATE TABLE audit (
     detail TEXT NOT NULL, mac BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
+
+STATEMENTS: Final = tuple(statement.strip() for statement in _SCHEMA.split(";\n") if statement.strip())
+"""What makes the tables; SQLite keeps each of them as it was written."""
 
 
 def _columns(record: type[CardRecord | EntryRecord | AuditRecord]) -> str:
