@@ -53,11 +53,8 @@ class Careless(SQLiteStore):
         Make every precondition fit, and give others the time to come between.
         """
         time.sleep(0.01)
-        replaced = [(card, found.version if (found := self.find(id=card.id)) else 0) for card, _ in changes.replace]
-        replace = [(card._replace(version=version + 1), version) for card, version in replaced]
-        entries = [
-            entry._replace(operation=None, sequence=time.monotonic_ns()) for entry in changes.entries
-        ]
+        replace = [(card, found.version if (found := self.find(id=card.id)) else 0) for card, _ in changes.replace]
+        entries = [entry._replace(operation=None, sequence=time.monotonic_ns()) for entry in changes.entries]
         counters = [change._replace(ceiling=None) for change in changes.counters]
         documents = [
             (document, found.version if (found := self.document(document.key)) else 0)

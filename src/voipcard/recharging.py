@@ -13,7 +13,7 @@ from voipcard.core.cards import CardCode, checked_text
 from voipcard.core.credit import Amount, Credit
 from voipcard.core.ledger import Balance, EntryKind, LedgerEntry, recharged, transferred
 from voipcard.core.query import EntryQuery
-from voipcard.errors import InvalidValueError, OperationConflictError, StoreError
+from voipcard.errors import InvalidValueError, OperationConflictError, StoreError, TamperedError
 from voipcard.stores.contract import AuditRecord, CardRecord, Changes, EntryRecord
 from voipcard.transact import CHUNK, Decision, Engine, Progress
 
@@ -222,7 +222,10 @@ class _Desk:
         """
         Answer with the entry that the order number made before.
         """
-        entry = self.keys.get(key) or self._engine.store.entries(EntryQuery(operation=key))[0]
+        done = [self.keys[key]] if key in self.keys else self._engine.store.entries(EntryQuery(operation=key))
+        if not done:
+            raise TamperedError(serial, "history")
+        [entry] = done
         if entry.amount != amount.micros or entry.kind != "recharge":
             raise OperationConflictError("recharge", serial)
         self.answers.append(self._engine.records.entry(entry, replayed=True))

@@ -44,11 +44,12 @@ from voipcard.stores.statements import (
     Condition,
     Parameter,
     card_conditions,
-    card_of,
     changing,
     entry_conditions,
     filtered,
     lasting,
+    read_card,
+    read_row,
 )
 from voipcard.stores.totals import totaled
 
@@ -112,7 +113,7 @@ class SQLiteStore:
         column, value = next((c, v) for c, v in (("id", id), ("serial", serial), ("index", index)) if v is not None)
         rows = self._read(f'SELECT {CARD} FROM cards WHERE "{column}" = ?', [value])
 
-        return card_of(rows[0]) if rows else None
+        return read_card(rows[0]) if rows else None
 
     def nearest(self, index: bytes) -> CardRecord | None:
         """
@@ -121,7 +122,7 @@ class SQLiteStore:
         select = f'SELECT {CARD} FROM cards WHERE "index" >= ? ORDER BY "index" LIMIT 1'
         rows = self._read(select, [index]) or self._read(select, [b""])
 
-        return card_of(rows[0]) if rows else None
+        return read_card(rows[0]) if rows else None
 
     def known(
         self, *, indexes: Iterable[bytes] = (), serials: Iterable[str] = (), operations: Iterable[bytes] = ()
@@ -149,7 +150,7 @@ class SQLiteStore:
         """
         Give one page of cards.
         """
-        return [card_of(row) for row in self._page(f"SELECT {CARD} FROM cards", card_conditions(query), query)]
+        return [read_card(row) for row in self._page(f"SELECT {CARD} FROM cards", card_conditions(query), query)]
 
     def count(self, query: CardQuery) -> int:
         """
@@ -166,7 +167,7 @@ class SQLiteStore:
         """
         select = f"SELECT {ENTRY} FROM entries"
 
-        return [EntryRecord._make(row) for row in self._page(select, entry_conditions(query), query)]
+        return [read_row(EntryRecord, row) for row in self._page(select, entry_conditions(query), query)]
 
     def totals(self, query: EntryQuery, by: Sequence[Grouping] = (), *, periods: Sequence[int] = ()) -> Sequence[Total]:
         """
@@ -184,7 +185,7 @@ class SQLiteStore:
         """
         rows = self._read("SELECT key, value, version, expires_at FROM documents WHERE key = ?", [key])
 
-        return Document._make(rows[0]) if rows else None
+        return read_row(Document, rows[0]) if rows else None
 
     def documents(self, prefix: str, *, after: str = "", limit: int = 1000) -> Sequence[Document]:
         """
@@ -196,7 +197,7 @@ class SQLiteStore:
             [prefix, f"{prefix}\x7f", after, limit],
         )
 
-        return [Document._make(row) for row in rows]
+        return [read_row(Document, row) for row in rows]
 
     def counters(self, keys: Iterable[str]) -> Mapping[str, int]:
         """
@@ -211,7 +212,7 @@ class SQLiteStore:
         """
         rows = self._read(f"SELECT {AUDIT} FROM audit WHERE id > ? ORDER BY id LIMIT ?", [after, limit])
 
-        return [AuditRecord._make(row) for row in rows]
+        return [read_row(AuditRecord, row) for row in rows]
 
     # Writing
 
@@ -241,12 +242,12 @@ class SQLiteStore:
                 self._finish(connection, changes)
         except sqlite3.IntegrityError as error:
             with self._file.scratch() as connection:
-                _fill_scratch(connection, [*new, *((None, entry) for entry in changes.entries)])
+                self._fill_scratch(connection, [*new, *((None, entry) for entry in changes.entries)])
                 raise self._refusal(connection, changes) from error
 
     def _commit_bulk(self, changes: Changes, new: Iterator[NewCard]) -> None:
         with self._file.scratch() as connection:
-            _fill_scratch(connection, new)
+            self._fill_scratch(connection, new)
             try:
                 with self._file.writing(connection):
                     self._replace(connection, changes)
@@ -254,8 +255,21 @@ class SQLiteStore:
                     connection.execute(f"INSERT INTO entries ({ENTRY}) SELECT {ENTRY} FROM scratch.entries")
                     self._finish(connection, changes)
             except sqlite3.IntegrityError as error:
-                _fill_scratch(connection, ((None, entry) for entry in changes.entries))
+                self._fill_scratch(connection, ((None, entry) for entry in changes.entries))
                 raise self._refusal(connection, changes) from error
+
+    def _fill_scratch(
+        self, connection: sqlite3.Connection, new: Iterable[tuple[CardRecord | None, EntryRecord]]
+    ) -> None:
+        rows = iter(new)
+        connection.execute(f"CREATE TABLE IF NOT EXISTS scratch.cards AS SELECT {CARD} FROM main.cards LIMIT 0")
+        connection.execute(f"CREATE TABLE IF NOT EXISTS scratch.entries AS SELECT {ENTRY} FROM main.entries LIMIT 0")
+        connection.execute("BEGIN")
+        while chunk := list(itertools.islice(rows, BULK)):
+            with self._file.binding():
+                connection.executemany(INSERT_CARD.replace("cards", "scratch.cards", 1), (c for c, _ in chunk if c))
+                connection.executemany(INSERT_ENTRY.replace("entries", "scratch.entries", 1), (e for _, e in chunk))
+        connection.execute("COMMIT")
 
     def _replace(self, connection: sqlite3.Connection, changes: Changes) -> None:
         required = {key for key, expected in changes.require if _version(connection, key) != expected}
@@ -356,7 +370,12 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
 def _one(connection: sqlite3.Connection, sql: str, key: Parameter) -> int:
     row = connection.execute(sql, (key,)).fetchone()
 
-    return int(row[0]) if row else 0
+    if row is None:
+        return 0
+    if type(row[0]) is not int:
+        raise NotABookError("a number is damaged")
+
+    return row[0]
 
 
 def _card_version(connection: sqlite3.Connection, card: bytes) -> int:
@@ -407,17 +426,6 @@ def _move(connection: sqlite3.Connection, change: CounterChange) -> int | None:
     connection.execute("INSERT OR REPLACE INTO counters (key, value) VALUES (?, ?)", (change.key, moved))
 
     return None
-
-
-def _fill_scratch(connection: sqlite3.Connection, new: Iterable[tuple[CardRecord | None, EntryRecord]]) -> None:
-    rows = iter(new)
-    connection.execute(f"CREATE TABLE IF NOT EXISTS scratch.cards AS SELECT {CARD} FROM main.cards LIMIT 0")
-    connection.execute(f"CREATE TABLE IF NOT EXISTS scratch.entries AS SELECT {ENTRY} FROM main.entries LIMIT 0")
-    connection.execute("BEGIN")
-    while chunk := list(itertools.islice(rows, BULK)):
-        connection.executemany(INSERT_CARD.replace("cards", "scratch.cards", 1), (c for c, _ in chunk if c))
-        connection.executemany(INSERT_ENTRY.replace("entries", "scratch.entries", 1), (e for _, e in chunk))
-    connection.execute("COMMIT")
 
 
 def _taken(connection: sqlite3.Connection, table: str, column: str) -> Iterator[Any]:

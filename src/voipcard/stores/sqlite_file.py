@@ -139,9 +139,19 @@ class SQLiteFile:
         return journal in {self.journal, "delete"}
 
     @contextmanager
+    def binding(self) -> Generator[None]:
+        """
+        Say as a `StoreError` that SQLite cannot take a value.
+        """
+        try:
+            yield
+        except (OverflowError, UnicodeError) as error:
+            raise _translation(error, self.path) from error
+
+    @contextmanager
     def _translated(self) -> Generator[None]:
         """
-        Let only voipcard errors out, and refuse a store that is closed or comes from another process.
+        Let no error of SQLite out, and refuse a store that is closed or comes from another process.
         """
         if self._process != os.getpid():
             raise StoreClosedError("the store was opened by another process: open it again after a fork")
@@ -153,7 +163,7 @@ class SQLiteFile:
             if str(error).startswith("UNIQUE "):
                 raise  # The commit finds out what it collided with.
             raise _translation(error, self.path) from error
-        except (sqlite3.Error, OverflowError, UnicodeError) as error:
+        except sqlite3.Error as error:
             raise _translation(error, self.path) from error
 
     @contextmanager
@@ -161,7 +171,7 @@ class SQLiteFile:
         """
         Lend a connection to read with.
         """
-        with self._translated():
+        with self._translated(), self.binding():
             with self._pool_lock:
                 connection = self._readers.pop() if self._readers else None
             connection = connection or self._connect()
@@ -179,7 +189,7 @@ class SQLiteFile:
         """
         Hold the write lock of the process and of the file; commit at the end, roll back where anything raised.
         """
-        with self._translated():
+        with self._translated(), self.binding():
             if not self._write_lock.acquire(timeout=self._timeout):
                 raise StoreBusyError("other threads kept the store locked for too long")
             try:

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar, get_args, get_type_hints
 
 from voipcard.core.credit import UNLIMITED, Credit
 from voipcard.core.query import CardQuery, EntryQuery
-from voipcard.stores.contract import AuditRecord, CardRecord, EntryRecord
+from voipcard.errors import NotABookError
+from voipcard.stores.contract import AuditRecord, CardRecord, Document, EntryRecord
 
+Row = TypeVar("Row", AuditRecord, CardRecord, Document, EntryRecord)
 Parameter: TypeAlias = bytes | int | str | None
 Condition: TypeAlias = tuple[str, Sequence[Any]]
 """A part of a WHERE clause and its parameters."""
@@ -91,14 +93,43 @@ ORDERS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-def card_of(row: Sequence[Any]) -> CardRecord:
+def read_row(record: type[Row], row: tuple[Any, ...]) -> Row:
     """
-    Make a record of a row: SQLite has no booleans.
-    """
-    values = list(row)
-    values[_ENABLED] = values[_ENABLED] == 1
+    Make a record of a row.
 
-    return CardRecord._make(values)
+    Raises:
+        NotABookError: If a column has a value of another type than its table allows: the file is damaged.
+    """
+    shape = (record, *map(type, row))
+    if shape not in _seen:
+        if not _fits(record, shape[1:]):
+            raise NotABookError(f"a row of {record.__name__} is damaged")
+        _seen.add(shape)
+
+    return record._make(row)
+
+
+def read_card(row: tuple[Any, ...]) -> CardRecord:
+    """
+    Make a card of a row: SQLite has no booleans.
+
+    Raises:
+        NotABookError: If the file is damaged.
+    """
+    card = read_row(CardRecord, row)
+
+    return card._replace(enabled=bool(card.enabled))
+
+
+_seen: Final[set[tuple[type, ...]]] = set()
+"""The rows that were found to fit, as the types of their columns: a few for each kind of record."""
+
+
+def _fits(record: type[Row], types: tuple[type, ...]) -> bool:
+    hints: list[Any] = list(get_type_hints(record).values())
+    allowed = [{int if hint is bool else hint, *get_args(hint)} for hint in hints]
+
+    return all(kind in kinds for kind, kinds in zip(types, allowed, strict=True))
 
 
 def card_conditions(query: CardQuery) -> list[Condition]:
