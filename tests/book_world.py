@@ -1,6 +1,7 @@
 """
-What the tests of the shell stand on: a clock that stands still, seeded chance, stores that let others come between, and
-processes that can be killed.
+Give the tests of the shell a clock that stands still, seeded chance, and others who come between.
+
+Others are stores that let somebody else act first, threads, and processes that can be killed.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from typing import Any, ClassVar, Final, TypeVar
 import attrs
 
 from voipcard import CardBook, Extension, License, Policy, VoipcardError, open_book
-from voipcard.core.codes import RandomSource
+from voipcard.core.drawing import RandomSource
+from voipcard.core.query import CardQuery
 from voipcard.stores import CardRecord, Changes, MemoryStore, SQLiteStore, Store
+from voipcard.transact import Engine
 from voipcard.verifying import Finding
 
 T = TypeVar("T")
@@ -97,7 +100,7 @@ def book_on(
     clock: Callable[[], datetime] | None = None,
     source: RandomSource = os.urandom,
     policy: Policy | None = None,
-    license: License | None = None,  # noqa: A002 - what `open_book` calls it
+    license: License | None = None,
 ) -> CardBook:
     """
     Open the book in a store.
@@ -127,6 +130,13 @@ def file_book(path: Path, **settings: Any) -> CardBook:  # noqa: ANN401 - those 
     return book_on(SQLiteStore(path), **settings)
 
 
+def engine_of(part: CardBook | Extension) -> Engine:
+    """
+    Give what is behind a book or an extension: its store, its keys and its clock.
+    """
+    return part._engine  # noqa: SLF001 - some laws are about what only the owner of the keys can do
+
+
 class Recording(MemoryStore):
     """
     A store that remembers what was committed.
@@ -148,9 +158,7 @@ class Recording(MemoryStore):
         """
         Tell how many cards each commit touched.
         """
-        return [
-            len(list(changes.new)) + len(changes.replace) + len(changes.remove) for changes in self.commits
-        ]
+        return [len(list(changes.new)) + len(changes.replace) + len(changes.remove) for changes in self.commits]
 
 
 class Meddled(MemoryStore):
@@ -177,7 +185,7 @@ class Counted(MemoryStore):
 
     given = 0
 
-    def cards(self, query: Any) -> Sequence[CardRecord]:  # noqa: ANN401 - a query
+    def cards(self, query: CardQuery) -> Sequence[CardRecord]:
         """
         Give cards and count them.
         """
@@ -194,7 +202,7 @@ def outcome(call: Callable[[], T]) -> T | tuple[object, ...]:
     try:
         return call()
     except VoipcardError as error:
-        return (type(error), *attrs.astuple(error))
+        return (type(error), *attrs.astuple(error))  # type: ignore[arg-type]
 
 
 def on_disk(path: Path) -> dict[str, bytes]:
@@ -234,7 +242,7 @@ def findings_of(book: CardBook) -> set[tuple[str, str]]:
     """
     Tell what verification finds.
     """
-    return {attrs.astuple(finding) for finding in book.verify().findings}  # type: ignore[misc]
+    return {attrs.astuple(finding) for finding in book.verify().findings}
 
 
 def sound(book: CardBook) -> tuple[Finding, ...]:
@@ -311,7 +319,7 @@ def killed(work: Callable[..., object], *arguments: object) -> None:
     process.start()
     process.join(PATIENCE)
 
-    assert -signal.SIGKILL == process.exitcode
+    assert process.exitcode == -signal.SIGKILL
 
 
 def _run(line: Connection, work: Callable[..., object], arguments: tuple[object, ...]) -> None:

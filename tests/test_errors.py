@@ -254,7 +254,7 @@ def test_what_cannot_be_named_is_not_named() -> None:
     """
     A card that was asked for by its code is not named, because only the code could name it.
     """
-    assert str(errors.UnknownCardError("")) == "there is no card with this code"
+    assert str(errors.UnknownCardError("")) == "there is no such card"
     assert str(errors.UnknownCardError("K7QX-000042")) == "there is no card K7QX-000042"
     assert "on card" not in str(errors.OperationConflictError("add"))
     assert "on card K7QX-000042" in str(errors.OperationConflictError("recharge", "K7QX-000042"))

@@ -53,7 +53,7 @@ class Careless(SQLiteStore):
         Make every precondition fit, and give others the time to come between.
         """
         time.sleep(0.01)
-        replace = [(card, found.version if (found := self.find(id=card.id)) else 0) for card, _ in changes.replace]
+        replace = [(card, known.version if (known := self.find(id=card.id)) else 0) for card, _ in changes.replace]
         entries = [entry._replace(operation=None, sequence=time.monotonic_ns()) for entry in changes.entries]
         counters = [change._replace(ceiling=None) for change in changes.counters]
         documents = [
@@ -163,10 +163,10 @@ def check_one_order(together: Together, store: type[SQLiteStore], path: Path) ->
         answers = together(recharge_once, store, path, handout.serial)
         history = [entry.order_number for entry in extension.history(handout.serial)]
 
-        assert 10 == sum(not replayed for answer in answers for replayed, _ in answer)
+        assert sum(not replayed for answer in answers for replayed, _ in answer) == 10
         assert ["", *(f"PO-{number}" for number in range(10))] == sorted(history)
         assert Credit(60) == extension[handout.serial].credit
-        assert () == sound(book)
+        assert sound(book) == ()
 
 
 def check_own_orders(together: Together, store: type[SQLiteStore], path: Path) -> None:
@@ -178,10 +178,10 @@ def check_own_orders(together: Together, store: type[SQLiteStore], path: Path) -
         [handout] = extension.generate(1)
         answers = together(recharge_apart, store, path, handout.serial)
 
-        assert [10] * TIMES == answers
+        assert answers == [10] * TIMES
         assert Credit(10 * TIMES) == extension[handout.serial].credit
-        assert 10 * TIMES == extension[handout.serial].recharge_count
-        assert () == sound(book)
+        assert extension[handout.serial].recharge_count == 10 * TIMES
+        assert sound(book) == ()
 
 
 def check_quota(together: Together, store: type[SQLiteStore], path: Path) -> None:
@@ -193,15 +193,15 @@ def check_quota(together: Together, store: type[SQLiteStore], path: Path) -> Non
         made = [handout.serial for handout in extension.generate(5 * TIMES, enabled=False)]
         answers = together(fill_up, store, path, made)
 
-        assert 13 == sum(answers)
+        assert sum(answers) == 13
         assert Quota(13, 13) == book.quota
-        assert 13 == extension.count(enabled=True)
-        assert () == sound(book)
+        assert extension.count(enabled=True) == 13
+        assert sound(book) == ()
 
 
 def test_the_same_order_is_credited_once_whoever_asks(together: Together, tmp_path: Path) -> None:
     """
-    However many threads or processes recharge one card for the same orders at once, each order is credited exactly once.
+    However many threads or processes recharge one card for the same orders at once, each is credited exactly once.
     """
     check_one_order(together, SQLiteStore, tmp_path / "cards.db")
 
@@ -225,7 +225,7 @@ def test_a_store_that_looks_at_nothing_is_found_out(check: Callable[..., None], 
     """
     The three laws above fail on a store without preconditions: what they prove is not luck.
     """
-    with pytest.raises(AssertionError, match="^assert "):
+    with pytest.raises(AssertionError, match=r"^assert "):
         check(threads, Careless, tmp_path / "cards.db")
 
 
@@ -238,9 +238,9 @@ def test_credit_that_is_moved_around_is_conserved(together: Together, tmp_path: 
         made = [handout.serial for handout in extension.generate(2, credit=100)]
         answers = together(transfer_back_and_forth, SQLiteStore, tmp_path / "cards.db", made)
 
-        assert [8] * TIMES == answers
+        assert answers == [8] * TIMES
         assert [Credit(100), Credit(100)] == [extension[serial].credit for serial in made]
-        assert () == sound(book)
+        assert sound(book) == ()
 
 
 def generate_once(path: Path, number: int) -> tuple[bool, list[str]]:
@@ -261,10 +261,10 @@ def test_one_operation_makes_one_batch_whoever_asks(together: Together, tmp_path
     with file_book(path) as book:
         answers = together(generate_once, path)
 
-        assert 1 == sum(not replayed for replayed, _ in answers)
-        assert 1 == len({tuple(codes) for _, codes in answers})
-        assert 3 == book.extension(EXTENSION).count()
-        assert () == sound(book)
+        assert sum(not replayed for replayed, _ in answers) == 1
+        assert len({tuple(codes) for _, codes in answers}) == 1
+        assert book.extension(EXTENSION).count() == 3
+        assert sound(book) == ()
 
 
 def test_threads_can_share_one_handle() -> None:
@@ -281,9 +281,9 @@ def test_threads_can_share_one_handle() -> None:
 
         return sum(isinstance(outcome(lambda: extension.generate(1)), Batch) for _ in range(10))
 
-    assert 29 == sum(in_threads(work, 8))
+    assert sum(in_threads(work, 8)) == 29
     assert Credit(9) == extension[handout.serial].credit
-    assert () == sound(book)
+    assert sound(book) == ()
 
 
 # After a crash
@@ -460,15 +460,17 @@ def check_crash(verbs: str, verb: str, prepared: Prepared, folder: Path, lives: 
         assert expected == answer == again
         assert wanted == found
         assert (verb in GIVES_OUT) * (1 + (lives is not None)) == len(replays)
-        assert () == sound(book)
+        assert sound(book) == ()
 
 
 @pytest.mark.parametrize("lives", [None, 0], ids=["before", "after"])
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_call_that_was_killed_is_done_once(verb: str, lives: int | None, few: Prepared, tmp_path: Path) -> None:
     """
-    Killed before its commit or after it, before anybody was told, a call that is asked for again from fresh processes gives
-    the answer of an undisturbed one each time; its effects happened once, and one audit entry tells of it.
+    A call that was killed before or after its commit, and is asked for again, is done once.
+
+    Fresh processes get the answer of an undisturbed call each time, its effects happened once, and one audit entry
+    tells of it.
     """
     check_crash("VERBS", verb, few, tmp_path, lives)
 
@@ -476,11 +478,9 @@ def test_a_call_that_was_killed_is_done_once(verb: str, lives: int | None, few: 
 @pytest.mark.parametrize(
     "verb, lives", [(verb, lives) for verb in MANY for lives in (0, 1) if (verb, lives) != ("generate", 1)]
 )
-def test_many_cards_are_changed_once_wherever_it_stopped(
-    verb: str, lives: int, many: Prepared, tmp_path: Path
-) -> None:
+def test_many_cards_are_changed_once_wherever_it_stopped(verb: str, lives: int, many: Prepared, tmp_path: Path) -> None:
     """
-    The same where a call takes several commits and the process is killed after any of them: it goes on where it stopped.
+    The same where the process is killed after any of several commits: the call goes on where it stopped.
     """
     check_crash("MANY", verb, many, tmp_path, lives)
 
@@ -488,8 +488,9 @@ def test_many_cards_are_changed_once_wherever_it_stopped(
 @pytest.mark.parametrize("verb", VERBS)
 def test_an_operation_is_one_thing(verb: str, few: Prepared, tmp_path: Path) -> None:
     """
-    Every call leaves one audit entry, and its repetition none but the `replay` of codes that are given out; any other
-    verb with the same operation is a conflict; neither changes the book.
+    Every call leaves one audit entry, its repetition none, and any other verb with its operation is a conflict.
+
+    Only codes that are given out again leave a `replay`. Neither changes the book.
     """
     with file_book(few.copy("once", tmp_path)) as book:
         first = plain(VERBS[verb](book, few.made, tmp_path, "once"))
@@ -508,7 +509,7 @@ def test_an_operation_is_one_thing(verb: str, few: Prepared, tmp_path: Path) -> 
         assert before == everything(book)
         assert [{"upload": "add", "recharge_many": "recharge"}.get(verb, verb)] == trail[3:]
         assert ["replay"] * (verb in GIVES_OUT) == verbs_of(book)[4:]
-        assert () == sound(book)
+        assert sound(book) == ()
 
 
 def test_every_verb_with_an_operation_is_tried() -> None:
@@ -535,7 +536,7 @@ def test_an_order_number_survives_a_crash(few: Prepared, tmp_path: Path) -> None
         entry = book.extension(EXTENSION).recharge(few.made[0], 5, order_number="PO-1")
 
         assert (True, Credit(16)) == (entry.replayed, entry.credit_left)
-        assert ["generate", "generate", "recharge", "recharge"] == verbs_of(book)
+        assert verbs_of(book) == ["generate", "generate", "recharge", "recharge"]
 
 
 def recharge_and_die(path: Path, serial: str, _: int) -> None:

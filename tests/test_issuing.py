@@ -84,7 +84,7 @@ amounts: Final = st.one_of(st.integers(0, 100), st.just(UNLIMITED), st.decimals(
 labels: Final = st.lists(strategies.texts(20).filter(bool), max_size=3)
 
 
-def facts(batch: Any) -> list[tuple[object, ...]]:  # noqa: ANN401 - a batch of hand-outs
+def facts(batch: Any) -> list[tuple[object, ...]]:  # noqa: ANN401 - whatever gives hand-outs
     """
     Tell what hand-outs say, codes and PINs included.
     """
@@ -105,7 +105,7 @@ def facts(batch: Any) -> list[tuple[object, ...]]:  # noqa: ANN401 - a batch of 
     st.booleans(),
     st.none() | st.just(MORNING + timedelta(days=30)),
 )
-def test_generated_cards_are_stored_as_they_are_handed_out(
+def test_generated_cards_are_stored_as_they_are_handed_out(  # noqa: PLR0917 - what is varied
     count: int,
     code_format: CodeFormat,
     pin_format: PinFormat,
@@ -116,8 +116,9 @@ def test_generated_cards_are_stored_as_they_are_handed_out(
     expires_at: datetime | None,
 ) -> None:
     """
-    Every hand-out has a code of its format, a PIN of its length that is not weak, and the serial of a card that is found by
-    that code, has what was asked for, and has one entry in its history.
+    Every hand-out is that of a card which is found by its code and has what was asked for.
+
+    Codes fit their format, PINs have their length and are not weak, and the history has one entry.
     """
     book = new_book(policy=LAX).acting_as("alice")
     extension = book.extension(EXTENSION)
@@ -147,15 +148,13 @@ def test_generated_cards_are_stored_as_they_are_handed_out(
         for card in cards
     }
     assert {(MORNING, None, expires_at, order_number, tuple(words), 0, Credit(0))} == {
-        (c.created_at, c.first_used_at, c.expires_at, c.order_number, c.labels, c.recharge_count, c.held)
-        for c in cards
+        (c.created_at, c.first_used_at, c.expires_at, c.order_number, c.labels, c.recharge_count, c.held) for c in cards
     }
     assert {("initial", Credit(credit), Credit(credit), order_number, 1, "alice", MORNING)} == {
-        (e.kind, e.amount, e.credit_left, e.order_number, e.sequence, e.actor, e.created_at)
-        for [e] in histories
+        (e.kind, e.amount, e.credit_left, e.order_number, e.sequence, e.actor, e.created_at) for [e] in histories
     }
     assert Quota(None, count * enabled) == book.quota
-    assert () == sound(book)
+    assert sound(book) == ()
 
 
 def test_hand_outs_are_a_sequence() -> None:
@@ -165,7 +164,7 @@ def test_hand_outs_are_a_sequence() -> None:
     batch = new_book().extension(EXTENSION).generate(5)
     numbers = [int(handout.serial[-6:]) for handout in batch]
 
-    assert [1, 2, 3, 4, 5] == numbers
+    assert numbers == [1, 2, 3, 4, 5]
     assert [batch[0], batch[4]] == [batch[-5], batch[-1]]
     assert facts(batch)[1:4:2] == facts(batch[1:4:2])
     with pytest.raises(IndexError):
@@ -174,8 +173,9 @@ def test_hand_outs_are_a_sequence() -> None:
 
 def test_clear_text_does_not_leave_a_batch_by_accident() -> None:
     """
-    A batch, its hand-outs and all they hold are masked when printed and cannot be pickled or deeply copied, from the first
-    answer as from a replayed one.
+    A batch, its hand-outs and all they hold are masked when printed, and cannot be pickled or deeply copied.
+
+    That holds for the first answer as for a replayed one.
     """
     extension = new_book().extension(EXTENSION)
     first = extension.generate(2, operation="once")
@@ -183,9 +183,16 @@ def test_clear_text_does_not_leave_a_batch_by_accident() -> None:
     secrets = [secret for handout in first for secret in (handout.code, handout.pin)]
 
     for batch in (first, again):
-        shown = repr([batch, list(batch), batch.handouts, getattr(batch.handouts, "rows", None), vars(batch.handouts)
-                      if hasattr(batch.handouts, "__dict__") else None])
-        assert [] == [secret for secret in secrets if f"'{secret}'" in shown]
+        shown = repr(
+            [
+                batch,
+                list(batch),
+                batch.handouts,
+                getattr(batch.handouts, "rows", None),
+                vars(batch.handouts) if hasattr(batch.handouts, "__dict__") else None,
+            ]
+        )
+        assert [secret for secret in secrets if f"'{secret}'" in shown] == []
         with pytest.raises(TypeError):
             pickle.dumps(batch)
         with pytest.raises(TypeError):
@@ -201,7 +208,7 @@ def test_more_than_six_digits_of_cards_get_longer_serials() -> None:
     rows = _Rows(range(1_000_000), range(1_000_000), (), (), ())  # type: ignore[arg-type]
     handouts = _Handouts(EXTENSION, "K7QX", rows)
 
-    assert ["K7QX-0000001", "K7QX-1000000"] == [handouts.serial(1), handouts.serial(1_000_000)]
+    assert [handouts.serial(1), handouts.serial(1_000_000)] == ["K7QX-0000001", "K7QX-1000000"]
 
 
 def test_progress_is_told_every_thousand_cards_and_at_the_end() -> None:
@@ -213,7 +220,7 @@ def test_progress_is_told_every_thousand_cards_and_at_the_end() -> None:
     extension.generate(2500, progress=lambda done, total: told.append((done, total)))
     extension.add(["7700", "7701"], progress=lambda done, total: told.append((done, total)))
 
-    assert [(1000, 2500), (2000, 2500), (2500, 2500), (2, 2)] == told
+    assert told == [(1000, 2500), (2000, 2500), (2500, 2500), (2, 2)]
 
 
 @pytest.mark.parametrize("count", [1, 5, 12])
@@ -229,7 +236,7 @@ def test_codes_that_are_taken_are_drawn_again(count: int) -> None:
     codes = [handout.code for batch in [before, *batches] for handout in batch]
 
     assert 4 + sum(sizes) == len(set(codes))
-    assert () == sound(book)
+    assert sound(book) == ()
 
 
 def test_the_same_randomness_twice_gives_other_codes_and_serials() -> None:
@@ -244,7 +251,7 @@ def test_the_same_randomness_twice_gives_other_codes_and_serials() -> None:
     handouts = [handout for batch in batches for handout in batch]
 
     assert 9 == len({handout.code for handout in handouts}) == len({handout.serial for handout in handouts})
-    assert () == sound(book_on(store))
+    assert sound(book_on(store)) == ()
 
 
 def test_only_the_codes_that_are_taken_are_replaced() -> None:
@@ -258,7 +265,7 @@ def test_only_the_codes_that_are_taken_are_replaced() -> None:
 
     assert kept == [handout.code for handout in batch][:2]
     assert taken != batch[2].code
-    assert 4 == len(batch.id)
+    assert len(batch.id) == 4
 
 
 def test_a_batch_id_that_is_taken_becomes_longer() -> None:
@@ -270,8 +277,8 @@ def test_a_batch_id_that_is_taken_becomes_longer() -> None:
     extension = book.extension(EXTENSION)
     ids = [extension.generate(3, pin_format=NO_PIN).id for _ in range(2)]
 
-    assert ["2222", "22222"] == ids
-    assert () == sound(book)
+    assert ids == ["2222", "22222"]
+    assert sound(book) == ()
 
 
 def test_the_order_of_a_replay_does_not_hang_on_the_clock() -> None:
@@ -313,7 +320,7 @@ def test_only_enabled_cards_count_and_a_request_fits_whole_or_not_at_all(
         assert Quota(limit, active) == book.quota == extension.quota
 
     assert made == sum(extension.count() for extension in book.extensions())
-    assert () == sound(book)
+    assert sound(book) == ()
 
 
 def test_a_license_that_shrinks_while_codes_are_made_is_kept() -> None:
@@ -327,7 +334,7 @@ def test_a_license_that_shrinks_while_codes_are_made_is_kept() -> None:
 
     with pytest.raises(QuotaExceededError) as caught:
         extension.generate(3)
-    assert (2, 0, 3) == (caught.value.limit, caught.value.active, caught.value.requested)
+    assert (caught.value.limit, caught.value.active, caught.value.requested) == (2, 0, 3)
 
 
 def test_slots_that_others_take_meanwhile_are_gone() -> None:
@@ -341,7 +348,7 @@ def test_slots_that_others_take_meanwhile_are_gone() -> None:
 
     with pytest.raises(QuotaExceededError) as caught:
         book.extension(EXTENSION).generate(3)
-    assert (4, 3, 3) == (caught.value.limit, caught.value.active, caught.value.requested)
+    assert (caught.value.limit, caught.value.active, caught.value.requested) == (4, 3, 3)
     assert Quota(4, 3) == book.quota
 
 
@@ -395,7 +402,7 @@ def test_the_length_that_a_guessable_format_is_refused_with_would_do(
     assert odds > limit
     with pytest.raises(GuessableError):
         extension.generate(count, code_format=CodeFormat(longer - 1), pin_format=pin_format)
-    assert 0 == extension.count()
+    assert extension.count() == 0
     assert count == extension.generate(count, code_format=CodeFormat(longer), pin_format=pin_format).size
 
 
@@ -411,8 +418,8 @@ def test_the_codes_that_are_there_count_in_their_own_extension_only() -> None:
     refused = outcome(lambda: book.extension(EXTENSION).generate(501, code_format=crowded))
 
     assert (CrowdedError, 2001, 2000, 5) == refused
-    assert 501 == book.extension(OTHER).generate(501, code_format=crowded).size
-    assert 500 == book.extension(EXTENSION).generate(500, code_format=crowded).size
+    assert book.extension(OTHER).generate(501, code_format=crowded).size == 501
+    assert book.extension(EXTENSION).generate(500, code_format=crowded).size == 500
 
 
 def test_enabled_codes_make_guessing_easier() -> None:
@@ -426,7 +433,7 @@ def test_enabled_codes_make_guessing_easier() -> None:
 
     with pytest.raises(GuessableError):
         extension.generate(10, pin_format=NO_PIN)
-    assert 4 == extension.generate(4, pin_format=NO_PIN).size
+    assert extension.generate(4, pin_format=NO_PIN).size == 4
 
 
 def test_other_odds_can_be_accepted_for_one_call() -> None:
@@ -438,7 +445,7 @@ def test_other_odds_can_be_accepted_for_one_call() -> None:
 
     with pytest.raises(GuessableError):
         extension.generate(10, code_format=code_format)
-    assert 10 == extension.generate(10, code_format=code_format, odds_limit=1).size
+    assert extension.generate(10, code_format=code_format, odds_limit=1).size == 10
     with pytest.raises(GuessableError):
         extension.generate(10, odds_limit=1e-12)
     with pytest.raises(InvalidValueError):
@@ -469,7 +476,7 @@ def test_added_cards_are_stored_as_they_were_given(cards: list[NewCard]) -> None
         (card.kind, card.has_pin, card.credit, card.total_credit, card.order_number) for card in found
     ]
     assert {()} == {card.labels for card in found}
-    assert () == sound(book)
+    assert sound(book) == ()
 
 
 @given(st.text("70+-. ", max_size=6).filter(lambda text: set(text) & {"7", "0"}))
@@ -494,10 +501,10 @@ def test_a_card_is_found_by_what_it_was_added_as(text: str) -> None:
 
 def test_what_is_said_once_holds_for_all_plain_codes() -> None:
     """
-    PIN, credit, order number and CallerID of the call are those of codes that are given as text; a `NewCard` has its own.
+    PIN, credit, order number and CallerID of the call are those of plain texts; a `NewCard` has its own.
     """
     extension = new_book().extension(EXTENSION)
-    given = ["77 00", "+40 722", NewCard("7701", "8068", "1.50", "PO-2")]
+    given: list[str | NewCard] = ["77 00", "+40 722", NewCard("7701", "8068", Credit("1.50"), "PO-2")]
     batch = extension.add(
         given, pin="0482", credit=5, order_number="PO-1", labels=["vip"], expires_at=MORNING, enabled=False
     )
@@ -510,7 +517,7 @@ def test_what_is_said_once_holds_for_all_plain_codes() -> None:
         ("code", "7701", "8068", Credit("1.50"), "PO-2"),
     ] == [(h.kind, h.code, h.pin, h.credit, h.order_number) for h in batch]
     assert {(("vip",), MORNING, False)} == {(card.labels, card.expires_at, card.enabled) for card in cards}
-    assert ("caller_id", "40723") == (other.kind, other.code)
+    assert (other.kind, other.code) == ("caller_id", "40723")
 
 
 def test_one_text_is_one_label() -> None:
@@ -531,7 +538,7 @@ def test_codes_that_are_not_new_are_named_by_their_rows(
     before: list[tuple[str, bool]], asked: list[tuple[str, bool]]
 ) -> None:
     """
-    Codes that come twice are refused with all their rows; otherwise those that the extension has; and nothing is written.
+    Codes that come twice are refused with all their rows, else those that the extension has; nothing is written.
 
     A dialed code and a CallerID of the same digits are different cards.
     """
@@ -557,11 +564,7 @@ def test_the_same_code_can_be_in_two_extensions() -> None:
     Codes are unique in their extension and kind; another extension may have the same one.
     """
     book = new_book()
-    cards = [
-        book.extension(number).add(code)[0].serial
-        for number in (EXTENSION, OTHER)
-        for code in ("7700", "+7700")
-    ]
+    cards = [book.extension(number).add(code)[0].serial for number in (EXTENSION, OTHER) for code in ("7700", "+7700")]
     found = [
         card.serial
         for number in (EXTENSION, OTHER)
@@ -569,8 +572,8 @@ def test_the_same_code_can_be_in_two_extensions() -> None:
     ]
 
     assert cards == found
-    assert 4 == len(set(found))
-    assert () == sound(book)
+    assert len(set(found)) == 4
+    assert sound(book) == ()
 
 
 def test_a_code_that_somebody_else_adds_meanwhile_is_refused() -> None:
@@ -584,8 +587,8 @@ def test_a_code_that_somebody_else_adds_meanwhile_is_refused() -> None:
 
     with pytest.raises(CardExistsError) as caught:
         extension.add(["7700", "7701"])
-    assert (2,) == caught.value.rows
-    assert 2 == extension.count()
+    assert caught.value.rows == (2,)
+    assert extension.count() == 2
 
 
 def test_an_extension_that_somebody_else_begins_meanwhile_is_the_same() -> None:
@@ -597,11 +600,12 @@ def test_an_extension_that_somebody_else_begins_meanwhile_is_the_same() -> None:
     store.meddle = lambda: book_on(store.another()).extension(EXTENSION).add("7700")
     book.extension(EXTENSION).add("7701")
 
-    assert ["7700", "7701"] == [
-        code for code in ("7700", "7701") if book.extension(EXTENSION).find(code=code) is not None
+    assert [code for code in ("7700", "7701") if book.extension(EXTENSION).find(code=code) is not None] == [
+        "7700",
+        "7701",
     ]
     assert (CardExistsError, (1,)) == outcome(lambda: book.extension(EXTENSION).add("7700"))
-    assert () == sound(book)
+    assert sound(book) == ()
 
 
 @pytest.mark.parametrize("allowed", [True, False])
@@ -612,7 +616,9 @@ def test_weak_pins_are_a_matter_of_policy(allowed: bool) -> None:  # noqa: FBT00
     extension = new_book(policy=Policy(allow_weak_pins=allowed)).extension(EXTENSION)
     one = outcome(lambda: extension.add("770099", pin="1234"))
     many = outcome(lambda: extension.add([NewCard("7711", "8068"), NewCard("880855", "8808")]))
-    expected = [None, None] if allowed else [(WeakPinError, "pin", "sequence", 0), (WeakPinError, "pin", "part_of_code", 2)]
+    expected = (
+        [None, None] if allowed else [(WeakPinError, "pin", "sequence", 0), (WeakPinError, "pin", "part_of_code", 2)]
+    )
 
     assert expected == [answer if isinstance(answer, tuple) else None for answer in (one, many)]
     assert 3 * allowed == extension.count()
@@ -629,13 +635,13 @@ def test_own_codes_have_to_fit_a_format_where_one_is_given() -> None:
 
     assert (InvalidCodeError, "code", "wrong_prefix", 3) == answer
     assert (InvalidCodeError, "code", "wrong_length", 0) == alone
-    assert 2 == extension.add(["77 1234", "+40722"], code_format=code_format).size
+    assert extension.add(["77 1234", "+40722"], code_format=code_format).size == 2
 
 
 @pytest.mark.parametrize(
     "codes, row", [(["7700", "bé"], 2), (["", "7700"], 1), (["7700", "+40x"], 2), (["bé"], 0), ("bé", 0)]
 )
-def test_a_text_that_cannot_be_a_code_is_named_by_its_row(codes: Any, row: int) -> None:  # noqa: ANN401
+def test_a_text_that_cannot_be_a_code_is_named_by_its_row(codes: Any, row: int) -> None:  # noqa: ANN401 - one or many
     """
     Of many texts, the one that is no code is told; a single one needs no number.
     """
@@ -649,7 +655,7 @@ def test_a_text_that_cannot_be_a_code_is_named_by_its_row(codes: Any, row: int) 
 
 REFUSED: Final[dict[str, tuple[Verb, type[VoipcardError]]]] = {
     "no cards": (lambda x: x.generate(0), InvalidValueError),
-    "a bool of cards": (lambda x: x.generate(True), InvalidValueError),
+    "a bool of cards": (lambda x: x.generate(True), InvalidValueError),  # noqa: FBT003 - what is refused
     "a text of cards": (lambda x: x.generate("3"), InvalidValueError),  # type: ignore[arg-type]
     "negative credit": (lambda x: x.generate(1, credit=-1), AmountError),
     "inexact credit": (lambda x: x.generate(1, credit=0.1), VoipcardError),  # type: ignore[arg-type]
@@ -689,12 +695,12 @@ def test_a_refusal_writes_nothing(tmp_path: Path) -> None:
         before = on_disk(path)
         answers: dict[str, Any] = {name: outcome(lambda v=verb: v(extension)) for name, (verb, _) in REFUSED.items()}  # type: ignore[misc]
 
-        assert {name: True for name in REFUSED} == {
+        assert dict.fromkeys(REFUSED, True) == {
             name: isinstance(answer, tuple) and issubclass(answer[0], REFUSED[name][1])
             for name, answer in answers.items()
         }
         assert before == on_disk(path)
-        assert () == sound(book)
+        assert sound(book) == ()
 
 
 # Dry runs
@@ -745,8 +751,9 @@ def test_adding_dry_answers_as_adding(codes: list[str], limit: int) -> None:
 
 def test_a_dry_run_leaves_every_byte_and_gives_out_nothing(tmp_path: Path) -> None:
     """
-    The files of the database stay as they are, no codes are drawn, and an operation is neither used up nor answered with
-    what it gave out before.
+    Files stay as they are, and no codes are drawn.
+
+    An operation is neither used up nor answered with what it gave out before.
     """
     path = tmp_path / "cards.db"
     with file_book(path) as book:
@@ -761,11 +768,11 @@ def test_a_dry_run_leaves_every_byte_and_gives_out_nothing(tmp_path: Path) -> No
         ]
         wet = extension.generate(2, operation="done")
 
-        assert [("", 3, []), ("", 3, []), ("", 2, [])] == [(batch.id, batch.size, list(batch)) for batch in dry[:3]]
-        assert (2, []) == (dry[3].size, list(dry[3]))
+        assert [(batch.id, batch.size, list(batch)) for batch in dry[:3]] == [("", 3, []), ("", 3, []), ("", 2, [])]
+        assert (dry[3].size, list(dry[3])) == (2, [])
         assert wet == dry[3]
         assert before != on_disk(path)
-        assert ["generate", "replay"] == sorted(verbs_of(book))
+        assert sorted(verbs_of(book)) == ["generate", "replay"]
         with pytest.raises(OperationConflictError):
             extension.generate(3, operation="done", dry_run=True)
 
@@ -792,8 +799,9 @@ def test_a_dry_run_leaves_every_byte(tmp_path: Path) -> None:
 
 def test_an_operation_gives_the_same_codes_out_again(tmp_path: Path) -> None:
     """
-    Asked again from another handle with other chance, the operation answers with its first codes, says so, and leaves a
-    `replay` in the audit trail; the book does not change otherwise.
+    Asked again from another handle with other chance, the operation answers with its first codes, and says so.
+
+    It leaves a `replay` in the audit trail, and the book does not change otherwise.
     """
     path = tmp_path / "cards.db"
     with file_book(path) as book:
@@ -810,15 +818,16 @@ def test_an_operation_gives_the_same_codes_out_again(tmp_path: Path) -> None:
 
         assert facts(made) == facts(made_again)
         assert facts(added) == facts(added_again)
-        assert [(False, False), (True, True)] == [
-            (first.replayed, second.replayed) for first, second in ((made, added), (made_again, added_again))
+        assert [(first.replayed, second.replayed) for first, second in ((made, added), (made_again, added_again))] == [
+            (False, False),
+            (True, True),
         ]
         assert before == everything(book)
         assert [("replay", "bob", made.id), ("replay", "bob", added.id)] == sorted(
             ((e.verb, e.actor, e.detail["batch"]) for e in trail if e.verb == "replay"),
             key=lambda row: [made.id, added.id].index(row[2]),
         )
-        assert () == sound(book)
+        assert sound(book) == ()
 
 
 def test_cards_that_are_gone_are_not_given_out_again() -> None:
@@ -831,7 +840,7 @@ def test_cards_that_are_gone_are_not_given_out_again() -> None:
     extension.edit(first[1].serial, code="7799")
     again = extension.add(["7700", "7701", "7702"], operation="add")
 
-    assert (3, ["7799", "7702"]) == (again.size, [handout.code for handout in again])
+    assert (again.size, [handout.code for handout in again]) == (3, ["7799", "7702"])
 
 
 GENERATED: Final[list[dict[str, Any]]] = [
@@ -918,23 +927,24 @@ def test_the_cards_of_a_file_are_added_in_one_commit(tmp_path: Path) -> None:
     again = extension.upload(upload(tmp_path, ROWS), operation="file")
 
     assert batch == dry == again
-    assert ([], "") == (list(dry), dry.id)
+    assert (list(dry), dry.id) == ([], "")
     assert [
         ("code", "7700", "0482", Credit(10), "PO-1"),
         ("caller_id", "40722", "", UNLIMITED, "PO-1"),
         ("code", "0099", "1234", Credit(0), ""),
     ] == [(h.kind, h.code, h.pin, h.credit, h.order_number) for h in batch]
     assert facts(batch) == facts(again)
-    assert [(3, "pin", True)] == [(problem.row, problem.column, problem.warning) for problem in batch.warnings]
-    assert [3, 0] == store.sizes()[1:]
-    assert [(3, 3)] == told
-    assert () == sound(book)
+    assert [(problem.row, problem.column, problem.warning) for problem in batch.warnings] == [(3, "pin", True)]
+    assert store.sizes()[1:] == [3, 0]
+    assert told == [(3, 3)]
+    assert sound(book) == ()
 
 
 def test_rows_that_the_extension_has_are_named_by_their_place_in_the_file(tmp_path: Path) -> None:
     """
-    Codes that are there already are refused by the number of their row in the file, empty rows counted, and nothing is
-    written.
+    Codes that are there already are refused by the number of their row in the file, and nothing is written.
+
+    Empty rows are counted.
     """
     store = Recording()
     extension = book_on(store).extension(EXTENSION)
@@ -943,8 +953,9 @@ def test_rows_that_the_extension_has_are_named_by_their_place_in_the_file(tmp_pa
 
     with pytest.raises(UploadError) as caught:
         extension.upload(upload(tmp_path, "\n" + ROWS))
-    assert [(2, "code", "exists", False), (4, "code", "exists", False)] == [
-        (problem.row, problem.column, problem.reason, problem.warning) for problem in caught.value.problems
+    assert [(problem.row, problem.column, problem.reason, problem.warning) for problem in caught.value.problems] == [
+        (2, "code", "exists", False),
+        (4, "code", "exists", False),
     ]
     assert commits == len(store.commits)
 
@@ -957,8 +968,8 @@ def test_a_file_over_quota_is_refused_whole(tmp_path: Path) -> None:
 
     with pytest.raises(QuotaExceededError) as caught:
         book.extension(EXTENSION).upload(upload(tmp_path, ROWS.replace(",", ";")), separator=";")
-    assert (2, 0, 3) == (caught.value.limit, caught.value.active, caught.value.requested)
-    assert 0 == book.extension(EXTENSION).count()
+    assert (caught.value.limit, caught.value.active, caught.value.requested) == (2, 0, 3)
+    assert book.extension(EXTENSION).count() == 0
 
 
 # A store that always refuses

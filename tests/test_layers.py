@@ -23,18 +23,20 @@ import voipcard
 
 FACE: Final = "voipcard"
 
-_BORDER: Final = {"errors", "core", "stores.contract"}
-_FACES: Final = {"transact", "searching", "verifying", "extension", "book", "opening"}
+_BORDER: Final = {"errors", "core", "stores.contract", "names"}
+_FACES: Final = {"transact", "searching", "editing", "verifying", "extension", "book", "opening"}
 
 LAYERS: Final[dict[str, set[str]]] = {
     "errors": set(),
+    "names": set(),
     "core": {"errors"},
+    "core.arguments": {"errors"},
     "core.credit": {"errors"},
     "core.moments": {"errors"},
-    "core.license": {"errors"},
-    "core.cards": {"errors", "core.credit", "core.moments"},
+    "core.license": {"errors", "core.arguments"},
+    "core.cards": {"errors", "core.arguments", "core.credit", "core.moments"},
     "core.ledger": {"errors", "core.credit", "core.moments", "core.cards"},
-    "core.query": {"errors", "core.credit", "core.moments", "core.cards", "core.ledger"},
+    "core.query": {"errors", "core.arguments", "core.credit", "core.moments", "core.cards", "core.ledger"},
     "keyring": {"errors"},
     "stores": {"errors", "core"},
     "stores.contract": {"errors", "core"},
@@ -45,8 +47,8 @@ LAYERS: Final[dict[str, set[str]]] = {
     "searching": {*_BORDER, "records", "transact", "registry"},
     "recharging": {*_BORDER, "records", "transact"},
     "issuing": {*_BORDER, "records", "transact", "registry", "searching"},
-    "editing": {*_BORDER, "records", "transact", "registry", "issuing"},
-    "verifying": {*_BORDER, "records", "transact", "registry", "searching", "issuing", "editing"},
+    "editing": {*_BORDER, "records", "transact", "registry"},
+    "verifying": {*_BORDER, "records", "transact", "registry", "searching"},
     "extension": {*_BORDER, "transact", "registry", "searching", "recharging", "issuing", "editing"},
     "book": {*_BORDER, "transact", "registry", "verifying", "extension"},
     "opening": {*_BORDER, "keyring", "stores", "records", "transact", "book"},
@@ -390,9 +392,7 @@ FORBIDDEN: Final = [
     pytest.param("book.py", "from voipcard import sheets", "sheets", id="sheets at once"),
     pytest.param("book.py", "class Book:\n    from voipcard import sheets", "sheets", id="sheets at once, in a class"),
     pytest.param("book.py", "def f():\n    import openpyxl", "openpyxl", id="only sheets know openpyxl"),
-    pytest.param(
-        "transact.py", "def f():\n    from voipcard import sheets", "sheets", id="lazy is for one module"
-    ),
+    pytest.param("transact.py", "def f():\n    from voipcard import sheets", "sheets", id="lazy is for one module"),
     pytest.param("sheets/csv.py", "from voipcard.book import CardBook", "book", id="sheets know no book"),
     pytest.param("book.py", "import pytest", "pytest", id="only the kit knows pytest"),
     pytest.param(

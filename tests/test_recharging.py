@@ -20,6 +20,7 @@ from tests.book_world import (
     Meddled,
     Recording,
     book_on,
+    engine_of,
     new_book,
     outcome,
     sound,
@@ -91,7 +92,7 @@ def balance_of(book: CardBook, card: CardCode) -> Balance:
     """
     Derive the balance of a card from its entries.
     """
-    return fold(book._engine.store.entries(EntryQuery(card=card.id)))  # noqa: SLF001 - the rule is what is compared
+    return fold(engine_of(book).store.entries(EntryQuery(card=card.id)))
 
 
 # Recharging
@@ -103,8 +104,10 @@ def balance_of(book: CardBook, card: CardCode) -> Balance:
 @example(3, [(INFINITE, "PO-1"), (5, ""), (-1, ""), (INFINITE, "PO-1")])
 def test_credit_is_what_the_history_adds_up_to(initial: Plain, asked: list[tuple[Plain, str]]) -> None:
     """
-    Whatever is recharged, refused or repeated: every order number counts once, a repetition gives the first entry, other
-    content conflicts, no more is taken than there is, and credit and history are what a plain list says.
+    Credit and history are what a plain list says, whatever is recharged, refused or repeated.
+
+    Every order number counts once, a repetition gives the first entry, other content conflicts, and no more is taken
+    than there is.
     """
     book = new_book()
     extension = book.extension(EXTENSION)
@@ -141,13 +144,14 @@ def test_credit_is_what_the_history_adds_up_to(initial: Plain, asked: list[tuple
     assert list(range(1, len(history) + 1)) == [entry.sequence for entry in extension.history(card)]
     assert len(history) - 1 == stored.recharge_count
     assert Balance(stored.credit, stored.total_credit, stored.held, stored.recharge_count) == balance_of(book, card)
-    assert () == sound(book)
+    assert sound(book) == ()
 
 
 def test_unlimited_credit_becomes_zero_when_something_is_taken() -> None:
     """
-    VoipNow's rule: adding to Unlimited changes nothing, taking 10 from it leaves 0 and is written as −10 with 0 left, and
-    Unlimited can be given again.
+    Adding to Unlimited changes nothing, and taking 10 from it leaves 0: VoipNow's rule.
+
+    The entry says -10 and 0 left, and Unlimited can be given again.
 
     Source: VoipNow user guide, "Manage Card Codes Credit".
     """
@@ -163,7 +167,7 @@ def test_unlimited_credit_becomes_zero_when_something_is_taken() -> None:
         (UNLIMITED, UNLIMITED),
         (Credit(1), UNLIMITED),
     ] == [(entry.amount, entry.credit_left) for entry in entries]
-    assert (UNLIMITED, 5) == (extension[card.serial].credit, extension[card.serial].recharge_count)
+    assert (extension[card.serial].credit, extension[card.serial].recharge_count) == (UNLIMITED, 5)
 
 
 def test_an_order_number_is_that_of_one_card() -> None:
@@ -191,10 +195,11 @@ def test_the_order_of_the_initial_credit_is_no_recharge() -> None:
     [handout] = extension.generate(1, credit=10, order_number="PO-1")
     entries = [extension.recharge(handout.serial, 10, order_number="PO-1") for _ in range(2)]
 
-    assert [False, True] == [entry.replayed for entry in entries]
+    assert [entry.replayed for entry in entries] == [False, True]
     assert Credit(20) == extension[handout.serial].credit
-    assert [("initial", "PO-1"), ("recharge", "PO-1")] == [
-        (entry.kind, entry.order_number) for entry in extension.history(handout.serial, order_number="PO-1")
+    assert [(entry.kind, entry.order_number) for entry in extension.history(handout.serial, order_number="PO-1")] == [
+        ("initial", "PO-1"),
+        ("recharge", "PO-1"),
     ]
 
 
@@ -224,7 +229,7 @@ def test_an_operation_takes_the_place_of_the_order_number() -> None:
         for operation in ("a", "b", "a", "b", None, None)
     ]
 
-    assert [False, False, True, True, False, True] == answers
+    assert answers == [False, False, True, True, False, True]
     assert Credit(15) == extension[card.serial].credit
     for change in (
         lambda: extension.recharge(card, 6, order_number="PO-1", operation="a"),
@@ -233,8 +238,8 @@ def test_an_operation_takes_the_place_of_the_order_number() -> None:
         lambda: extension.transfer(card, other, amount=5, order_number="PO-1", operation="a"),
         lambda: extension.enable(card, operation="a"),
     ):
-        assert isinstance(outcome(change), tuple)  # type: ignore[arg-type]
-        assert OperationConflictError is outcome(change)[0]  # type: ignore[arg-type, index]
+        assert isinstance(outcome(change), tuple)
+        assert OperationConflictError is outcome(change)[0]  # type: ignore[index]
 
 
 def test_the_first_entry_is_given_again_for_ever() -> None:
@@ -281,7 +286,7 @@ def test_who_recharged_is_in_the_history_and_the_audit_trail() -> None:
 REFUSED: Final[dict[str, tuple[Callable[[Extension, str], object], type[VoipcardError]]]] = {
     "zero": (lambda x, serial: x.recharge(serial, 0), AmountError),
     "a float": (lambda x, serial: x.recharge(serial, 0.1), AmountTypeError),  # type: ignore[arg-type]
-    "a bool": (lambda x, serial: x.recharge(serial, True), AmountTypeError),
+    "a bool": (lambda x, serial: x.recharge(serial, True), AmountTypeError),  # noqa: FBT003 - what is refused
     "no number": (lambda x, serial: x.recharge(serial, "NaN"), AmountError),
     "too precise": (lambda x, serial: x.recharge(serial, "1.0000001"), AmountError),
     "too large": (lambda x, serial: x.recharge(serial, 2**63), AmountError),
@@ -341,8 +346,8 @@ def test_a_recharge_that_somebody_else_does_meanwhile_is_not_lost() -> None:
 
     assert [(Credit(22), False), (Credit(122), True)] == [(e.credit_left, e.replayed) for e in (second, third)]
     assert Credit(122) == extension[card.serial].credit
-    assert 4 == verbs_of(book).count("recharge") + verbs_of(book).count("generate")
-    assert () == sound(book)
+    assert verbs_of(book).count("recharge") + verbs_of(book).count("generate") == 4
+    assert sound(book) == ()
 
 
 # Recharging many
@@ -358,15 +363,18 @@ def test_recharging_many_is_recharging_one_after_the_other(
     initial: list[Plain], asked: list[tuple[int, Plain]], order: str
 ) -> None:
     """
-    Many at once give the entries, credits and refusals that single recharges in the same order give; but where one of them
-    is refused, none is done.
+    Many at once give the entries, credits and refusals that single recharges in the same order give.
+
+    But where one of them is refused, none is done.
     """
     books = [new_book(), new_book()]
     [made, single] = [cards(book, *initial) for book in books]
     rows = [(place % len(initial), credit(amount)) for place, amount in asked]
     many: Any = outcome(
-        lambda: books[0].extension(EXTENSION).recharge_many(
-            [(made[place], amount) for place, amount in rows], order_number=order
+        lambda: (
+            books[0]
+            .extension(EXTENSION)
+            .recharge_many([(made[place], amount) for place, amount in rows], order_number=order)
         )
     )
     one: Any = outcome(
@@ -381,7 +389,7 @@ def test_recharging_many_is_recharging_one_after_the_other(
     else:
         assert [(*facts(e), e.replayed) for e in one] == [(*facts(e), e.replayed) for e in many]
         assert [books[1].extension(EXTENSION)[card.serial].credit for card in single] == left
-    assert () == sound(books[0])
+    assert sound(books[0]) == ()
 
 
 def test_one_card_can_come_more_than_once() -> None:
@@ -395,8 +403,8 @@ def test_one_card_can_come_more_than_once() -> None:
     entries = extension.recharge_many([(card, 5), (other.serial, 1), (card.serial, -2), (card, "unlimited")])
 
     assert [Credit(5), Credit(1), Credit(3), UNLIMITED] == [entry.credit_left for entry in entries]
-    assert [2, 2, 3, 4] == [entry.sequence for entry in entries]
-    assert 2 == store.sizes()[-1]
+    assert [entry.sequence for entry in entries] == [2, 2, 3, 4]
+    assert store.sizes()[-1] == 2
     assert card.version + 1 == extension[card.serial].version
 
 
@@ -415,9 +423,9 @@ def test_at_most_a_thousand_are_recharged_in_a_commit() -> None:
     [audit] = [audit for audit in book.audit_trail() if audit.verb == "recharge"]
 
     assert [handout.serial for handout in batch] == [entry.serial for entry in entries]
-    assert [1000, 1000, 1] == store.sizes()[-3:]
-    assert [(1000, 2001), (2000, 2001), (2001, 2001)] == told
-    assert {"count": 2001, "order_number": ""} == audit.detail
+    assert store.sizes()[-3:] == [1000, 1000, 1]
+    assert told == [(1000, 2001), (2000, 2001), (2001, 2001)]
+    assert audit.detail == {"count": 2001, "order_number": ""}
 
 
 @pytest.mark.parametrize("arguments", [{"order_number": "PO-1"}, {"operation": "all"}], ids=["order", "operation"])
@@ -444,13 +452,13 @@ def test_an_interrupted_recharge_of_many_goes_on(arguments: dict[str, str]) -> N
             store.meddle = pull
 
     with pytest.raises(PulledPlugError):
-        extension.recharge_many(rows, progress=tell, **arguments)  # type: ignore[arg-type]
+        extension.recharge_many(rows, progress=tell, **arguments)
     entries = extension.recharge_many(rows, **arguments)  # type: ignore[arg-type]
     again = extension.recharge_many(rows, **arguments)  # type: ignore[arg-type]
 
-    assert 1000 == sum(entry.replayed for entry in entries)
+    assert sum(entry.replayed for entry in entries) == 1000
     assert entries == again
-    assert 2001 == sum(entry.replayed for entry in again)
+    assert sum(entry.replayed for entry in again) == 2001
     assert {Credit(1)} == {card.credit for card in extension.search()}
     assert {"operation": 1, "order_number": 2}[next(iter(arguments))] == verbs_of(book).count("recharge")
 
@@ -478,8 +486,8 @@ def test_recharging_no_cards_is_nothing() -> None:
     """
     book = new_book()
 
-    assert [] == book.extension(EXTENSION).recharge_many([])
-    assert [] == list(book.audit_trail())
+    assert book.extension(EXTENSION).recharge_many([]) == []
+    assert list(book.audit_trail()) == []
 
 
 # Transfers
@@ -494,8 +502,9 @@ def test_recharging_no_cards_is_nothing() -> None:
 )
 def test_transfers_keep_the_sum(initial: list[Plain], asked: list[tuple[int, int, Plain]]) -> None:
     """
-    Credit that is moved is taken from one card and given to the other, and every other request is refused for the first
-    of these: the same card, not more than zero, Unlimited, not enough.
+    Credit that is moved is taken from one card and given to the other.
+
+    Every other request is refused for the first of these: the same card, not more than zero, Unlimited, not enough.
     """
     book = new_book()
     extension = book.extension(EXTENSION)
@@ -524,7 +533,7 @@ def test_transfers_keep_the_sum(initial: list[Plain], asked: list[tuple[int, int
 
     assert [credit(plain) for plain in left] == [extension[card.serial].credit for card in made]
     assert [0] * len(made) == [extension[card.serial].recharge_count for card in made]
-    assert () == sound(book)
+    assert sound(book) == ()
 
 
 def test_a_transfer_happens_once_for_its_operation_only() -> None:
@@ -539,7 +548,7 @@ def test_a_transfer_happens_once_for_its_operation_only() -> None:
         for operation in ("a", "a", None, None)
     ]
 
-    assert [False, True, False, False] == [taken.replayed for taken, _ in entries]
+    assert [taken.replayed for taken, _ in entries] == [False, True, False, False]
     assert entries[0] == entries[1]
     assert [Credit(11), Credit(9)] == [extension[card.serial].credit for card in (source, target)]
     assert (OperationConflictError, "transfer", "") == outcome(
@@ -610,10 +619,10 @@ def test_history_gives_the_entries_that_match(made: list[tuple[int, str, int]], 
         clock.move(hours=wait)
         extension.recharge(card, amount, order_number=order, operation=f"{number}")
         rows.append((amount, order, clock.now))
-    moments = {
+    moments: dict[str, Any] = {
         name: Clock().move(hours=conditions[name]) for name in ("created_from", "created_before") if name in conditions
     }
-    asked = {**conditions, **moments}
+    asked: dict[str, Any] = {**conditions, **moments}
     expected = [
         (Credit(amount), order, moment)
         for amount, order, moment in rows
@@ -638,8 +647,8 @@ def test_a_long_history_is_read_page_by_page() -> None:
 
     assert list(range(1, 2502)) == [entry.sequence for entry in extension.history(card)]
     assert list(range(2501, 0, -1)) == [entry.sequence for entry in extension.history(card, newest_first=True)]
-    assert 1250 == sum(1 for _ in extension.history(card, amount_at_least=2))
-    assert 1250 == sum(1 for _ in extension.history(card.serial, amount_at_least="1", amount_below="1.5"))
+    assert sum(1 for _ in extension.history(card, amount_at_least=2)) == 1250
+    assert sum(1 for _ in extension.history(card.serial, amount_at_least="1", amount_below="1.5")) == 1250
 
 
 def test_entries_are_values() -> None:

@@ -12,20 +12,24 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from voipcard import errors, sheets, stores
     from voipcard.book import CardBook
-    from voipcard.core.cards import Batch, CardCode, Handout, NewCard
+    from voipcard.core.arguments import Progress
+    from voipcard.core.cards import Batch, CardCode, Handout, Kind, NewCard
+    from voipcard.core.check_digits import CheckDigit
     from voipcard.core.codes import DIGITS, UNAMBIGUOUS, CodeFormat, plan_code_length
-    from voipcard.core.credit import UNLIMITED, Credit
+    from voipcard.core.credit import UNLIMITED, Amount, Credit
+    from voipcard.core.drawing import RandomSource
     from voipcard.core.ledger import LedgerEntry
     from voipcard.core.license import License, Quota
     from voipcard.core.pins import NO_PIN, PinFormat
     from voipcard.core.policy import Policy
     from voipcard.core.query import CardQuery
+    from voipcard.editing import Cards
     from voipcard.errors import VoipcardError
     from voipcard.extension import Extension
     from voipcard.keyring import KeyFile, KeyProvider, KeyVariable
     from voipcard.opening import open_book
     from voipcard.searching import Page
-    from voipcard.transact import AuditEntry
+    from voipcard.transact import AuditEntry, Clock
     from voipcard.verifying import Finding, Verification
 
 __all__ = [
@@ -33,11 +37,15 @@ __all__ = [
     "NO_PIN",
     "UNAMBIGUOUS",
     "UNLIMITED",
+    "Amount",
     "AuditEntry",
     "Batch",
     "CardBook",
     "CardCode",
     "CardQuery",
+    "Cards",
+    "CheckDigit",
+    "Clock",
     "CodeFormat",
     "Credit",
     "Extension",
@@ -46,13 +54,16 @@ __all__ = [
     "KeyFile",
     "KeyProvider",
     "KeyVariable",
+    "Kind",
     "LedgerEntry",
     "License",
     "NewCard",
     "Page",
     "PinFormat",
     "Policy",
+    "Progress",
     "Quota",
+    "RandomSource",
     "Verification",
     "VoipcardError",
     "errors",
@@ -64,20 +75,24 @@ __all__ = [
 
 _HOMES: Final = {
     "book": ("CardBook",),
-    "core.cards": ("Batch", "CardCode", "Handout", "NewCard"),
+    "core.arguments": ("Progress",),
+    "core.cards": ("Batch", "CardCode", "Handout", "Kind", "NewCard"),
+    "core.check_digits": ("CheckDigit",),
     "core.codes": ("DIGITS", "UNAMBIGUOUS", "CodeFormat", "plan_code_length"),
-    "core.credit": ("UNLIMITED", "Credit"),
+    "core.credit": ("UNLIMITED", "Amount", "Credit"),
+    "core.drawing": ("RandomSource",),
     "core.ledger": ("LedgerEntry",),
     "core.license": ("License", "Quota"),
     "core.pins": ("NO_PIN", "PinFormat"),
     "core.policy": ("Policy",),
     "core.query": ("CardQuery",),
+    "editing": ("Cards",),
     "errors": ("VoipcardError",),
     "extension": ("Extension",),
     "keyring": ("KeyFile", "KeyProvider", "KeyVariable"),
     "opening": ("open_book",),
     "searching": ("Page",),
-    "transact": ("AuditEntry",),
+    "transact": ("AuditEntry", "Clock"),
     "verifying": ("Finding", "Verification"),
 }
 

@@ -11,11 +11,13 @@ from typing import NoReturn, Self
 import attrs
 
 from voipcard import registry, verifying
-from voipcard.core.cards import checked_text
+from voipcard.core.arguments import Progress, checked_text
 from voipcard.core.license import License, Quota
+from voipcard.errors import InvalidValueError
 from voipcard.extension import Extension
+from voipcard.names import LICENSE
 from voipcard.stores.contract import Changes
-from voipcard.transact import LICENSE, AuditEntry, Decision, Engine, Progress
+from voipcard.transact import AuditEntry, Decision, Engine
 from voipcard.verifying import Verification
 
 __all__ = ["CardBook"]
@@ -188,12 +190,16 @@ class CardBook:
             The quota under the new license.
 
         Raises:
+            InvalidValueError: If *license* is something else.
+
             OperationConflictError: If *operation* was used for something else.
 
         Example:
             >>> voipcard.open_book().install_license(voipcard.License(max_active_codes=1000))
             Quota(limit=1000, active=0, remaining=1000)
         """
+        if not isinstance(license, License):
+            raise InvalidValueError("license", "has to be a License, such as License(max_active_codes=1000)")
         engine = self._engine
         value = attrs.asdict(license)
 

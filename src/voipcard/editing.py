@@ -10,8 +10,9 @@ from typing import Any, Protocol, TypeAlias
 
 import attrs
 
-from voipcard.core.cards import CardCode, Handout, NewCard
-from voipcard.core.pins import check_pin, weakness
+from voipcard.core.arguments import Progress
+from voipcard.core.cards import CardCode, Handout, NewCard, serial_of
+from voipcard.core.pins import PART_OF_CODE, check_pin, weakness
 from voipcard.core.query import CardQuery, Position
 from voipcard.errors import (
     ActorRequiredError,
@@ -21,18 +22,15 @@ from voipcard.errors import (
     StoreError,
     WeakPinError,
 )
-from voipcard.issuing import CARDS
+from voipcard.names import CARDS, TOMBSTONE
 from voipcard.registry import facts_of
 from voipcard.stores.contract import CardRecord, Changes, CounterChange
-from voipcard.transact import CHUNK, Decision, Engine, Progress
+from voipcard.transact import CHUNK, Decision, Engine
 
 __all__ = ["Cards", "edit", "remove", "remove_unused", "reveal", "switch"]
 
 Cards: TypeAlias = CardCode | str | Iterable[CardCode | str] | CardQuery
 """One card or its serial, many of them, or a query."""
-
-TOMBSTONE = "tombstone/"
-"""Begins the keys of what is kept of removed cards."""
 
 
 class _Change(Protocol):
@@ -40,7 +38,7 @@ class _Change(Protocol):
     What a verb does to some of its cards: what to commit, and what to answer.
     """
 
-    def __call__(self, records: Sequence[CardRecord], *, is_first: bool) -> tuple[Changes, Any]: ...
+    def __call__(self, records: Sequence[CardRecord], part: int, /) -> tuple[Changes, Any]: ...
 
 
 def edit(
@@ -111,8 +109,8 @@ def switch(
     verb = "enable" if enabled else "disable"
     targets = _Targets(engine, extension, cards, lambda record: record.enabled != enabled)
 
-    def change(records: Sequence[CardRecord], *, is_first: bool) -> tuple[Changes, int]:
-        if enabled and is_first and targets.is_long:
+    def change(records: Sequence[CardRecord], part: int) -> tuple[Changes, int]:
+        if enabled and part == 0 and targets.is_long:
             engine.refuse_over_quota(targets.count())
         sign = engine.records.signed
         replaced = [
@@ -143,7 +141,7 @@ def remove(
         engine, extension, cards, lambda record: unused_since is None or record.sequence == 1, content=unused_since
     )
 
-    def change(records: Sequence[CardRecord], *, is_first: bool) -> tuple[Changes, list[str]]:  # noqa: ARG001
+    def change(records: Sequence[CardRecord], _part: int) -> tuple[Changes, list[str]]:
         active = engine.activating(extension, -sum(record.enabled for record in records))
         changes = attrs.evolve(
             active,
@@ -203,8 +201,8 @@ def reveal(engine: Engine, extension: str, serial: str) -> Handout:
 def _refuse_weak(engine: Engine, card: NewCard, *, is_new: bool) -> None:
     if is_new:
         check_pin(card.pin, card.code, allow_weak=engine.policy.allow_weak_pins)
-    elif weakness(card.pin, card.code) == "part_of_code" and not engine.policy.allow_weak_pins:
-        raise WeakPinError("pin", "part_of_code")
+    elif weakness(card.pin, card.code) == PART_OF_CODE:
+        raise WeakPinError("pin", PART_OF_CODE)
 
 
 def _tombstone(record: CardRecord) -> tuple[str, dict[str, Any]]:
@@ -243,15 +241,17 @@ class _Targets:
         if isinstance(cards, CardQuery):
             if cards.extension not in (None, extension):
                 raise InvalidValueError("extension", "of the query has to be this one")
+            if (cards.after, cards.limit) != (None, CardQuery().limit):
+                raise InvalidValueError("after, limit", "are for pages: a query here means all the cards that match")
             now = engine.now() if cards.now is None else cards.now
             self._query = attrs.evolve(
                 cards, extension=extension, now=now, order="created", descending=False, after=None, limit=CHUNK
             )
         elif isinstance(cards, CardCode | str):
-            self._serials = [_serial(cards)]
+            self._serials = [serial_of(cards)]
         else:
             # The same cards in another order are the same request, and what was interrupted goes on where it stopped.
-            self._serials = sorted({_serial(card) for card in cards})
+            self._serials = sorted({serial_of(card) for card in cards})
 
     @property
     def is_long(self) -> bool:
@@ -347,7 +347,7 @@ def _in_chunks(
 
         def decide(_: StoreError | None, after: int | Position | None = after) -> Decision[Any]:
             records, following = targets.chunk(after)
-            changes, answer = change(records, is_first=not answers)
+            changes, answer = change(records, len(answers))
             if not answers:
                 changes = attrs.evolve(
                     changes, audit=engine.audited(verb, extension=targets.extension, **targets.detail())
@@ -384,7 +384,3 @@ def _written(after: int | Position | None) -> object:
 
 def _read(after: int | list[Any] | None) -> int | Position | None:
     return (after[0], bytes.fromhex(after[1])) if isinstance(after, list) else after
-
-
-def _serial(card: CardCode | str) -> str:
-    return card if isinstance(card, str) else card.serial

@@ -18,7 +18,6 @@ VoipcardError
 ├── UnlimitedCreditError               the request makes no sense for unlimited credit
 ├── QuotaExceededError                 the license allows fewer active codes
 ├── UnknownCardError (LookupError)     no such card
-├── UnknownBatchError (LookupError)    no such batch
 ├── CardExistsError                    codes that are in the extension already, or twice in the request
 ├── OperationConflictError             the operation was used before, for something else
 ├── ActorRequiredError                 nobody said who is acting
@@ -82,7 +81,6 @@ __all__ = [
     "StoreFullError",
     "StoreReadOnlyError",
     "TamperedError",
-    "UnknownBatchError",
     "UnknownCardError",
     "UnlimitedCreditError",
     "UploadError",
@@ -173,7 +171,7 @@ class InvalidCodeError(InvalidValueError):
     Attributes:
         name: `code` or `caller_id`.
         reason:
-            What is wrong: `empty`, `too_long`, `leading_plus`, `not_ascii`, `not_digits`, `wrong_length`,
+            What is wrong: `not_text`, `empty`, `too_long`, `leading_plus`, `not_ascii`, `not_digits`, `wrong_length`,
             `wrong_prefix`, `wrong_suffix`, `wrong_alphabet` or `wrong_check_digit`.
         row: Which card of the request, counted from 1; 0 if there is only one.
     """
@@ -184,6 +182,7 @@ class InvalidCodeError(InvalidValueError):
         sentence = {
             "empty": "has no characters",
             "too_long": "is too long",
+            "not_text": "has to be a text, in quotes, because leading zeros count",
             "leading_plus": "begins with +, which marks a CallerID",
             "not_ascii": "has characters other than printable ASCII",
             "not_digits": "has characters other than digits",
@@ -204,14 +203,18 @@ class InvalidPinError(InvalidValueError):
 
     Attributes:
         name: Always `pin`.
-        reason: What is wrong: `not_digits` or `wrong_length`.
+        reason: What is wrong: `not_text`, `not_digits` or `wrong_length`.
         row: Which card of the request, counted from 1; 0 if there is only one.
     """
 
     row: int = 0
 
     def __str__(self) -> str:
-        sentence = {"not_digits": "has characters other than digits", "wrong_length": "has not 4 to 12 digits"}
+        sentence = {
+            "not_text": "has to be a text, in quotes, because leading zeros count",
+            "not_digits": "has characters other than digits",
+            "wrong_length": "has not 4 to 12 digits",
+        }
 
         return f"the PIN {sentence[self.reason]}{_in_row(self.row)}"
 
@@ -336,28 +339,15 @@ class UnknownCardError(VoipcardError, LookupError):
     The extension has no such card.
 
     Attributes:
-        serial: The serial that was asked for; empty if the card was asked for by its code or CallerID.
+        serial:
+            The serial that was asked for; empty if the card was asked for by its code or CallerID, or by something that
+            is no serial and may be a code.
     """
 
     serial: str
 
     def __str__(self) -> str:
-        return f"there is no card {self.serial}" if self.serial else "there is no card with this code"
-
-
-@attrs.frozen
-class UnknownBatchError(VoipcardError, LookupError):
-    """
-    The extension has no such batch.
-
-    Attributes:
-        batch: The batch that was asked for.
-    """
-
-    batch: str
-
-    def __str__(self) -> str:
-        return f"there is no batch {self.batch}"
+        return f"there is no card {self.serial}" if self.serial else "there is no such card"
 
 
 @attrs.frozen

@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Unpack
 import attrs
 
 from voipcard import editing, issuing, recharging, registry, searching
-from voipcard.core.cards import Batch, CardCode, Handout, NewCard, is_caller_id, part_of_code
+from voipcard.core.arguments import Progress
+from voipcard.core.cards import (
+    Batch,
+    CardCode,
+    Handout,
+    NewCard,
+    is_caller_id,
+    part_of_code,
+    serial_of,
+    serial_or_nothing,
+)
 from voipcard.core.codes import CodeFormat
 from voipcard.core.credit import Amount
 from voipcard.core.ledger import LedgerEntry
@@ -22,7 +32,7 @@ from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.editing import Cards
 from voipcard.errors import CardExistsError, InvalidCodeError, InvalidValueError, Problem, UnknownCardError, UploadError
 from voipcard.searching import CardFilters, Page, Search
-from voipcard.transact import Engine, Progress
+from voipcard.transact import Engine
 
 if TYPE_CHECKING:
     from voipcard.sheets import Upload
@@ -363,7 +373,7 @@ class Extension:
 
         Source: VoipNow user guide, "Manage Card Codes".
         """
-        serial = card if isinstance(card, str) else card.serial
+        serial = serial_of(card)
 
         return editing.edit(
             self._engine, self.number, serial, code=code, caller_id=caller_id, pin=pin, operation=operation
@@ -513,7 +523,7 @@ class Extension:
 
             TamperedError: If the stored code or PIN was changed from outside.
         """
-        return editing.reveal(self._engine, self.number, card if isinstance(card, str) else card.serial)
+        return editing.reveal(self._engine, self.number, serial_of(card))
 
     # Credit
 
@@ -686,7 +696,7 @@ class Extension:
 
         Source: VoipNow user guide, "Manage Card Codes Credit".
         """
-        serial = card if isinstance(card, str) else card.serial
+        serial = serial_of(card)
         query = EntryQuery(
             card=self._engine.card(self.number, serial).id,
             kinds=frozenset({"initial", "recharge", "transfer"}),
@@ -741,7 +751,7 @@ class Extension:
         """
         card = self.find(serial, code=code, caller_id=caller_id)
         if card is None:
-            raise UnknownCardError(serial or "")
+            raise UnknownCardError(serial_or_nothing(serial))
 
         return card
 
@@ -749,9 +759,7 @@ class Extension:
         return self.get(serial)
 
     def __contains__(self, card: object) -> bool:
-        serial = card.serial if isinstance(card, CardCode) else card
-
-        return isinstance(serial, str) and self.find(serial) is not None
+        return isinstance(card, CardCode | str) and self.find(serial_of(card)) is not None
 
     def __iter__(self) -> Iterator[CardCode]:
         return self.search()

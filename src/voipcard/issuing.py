@@ -11,15 +11,15 @@ from typing import Any, Final, overload
 
 import attrs
 
-from voipcard.core.cards import Batch, Handout, Kind, NewCard, Secret, checked_text
-from voipcard.core.codes import UNAMBIGUOUS, CodeFormat, draw_codes, refuse_crowded, refuse_guessable
+from voipcard.core.arguments import Progress, checked_integer, checked_text
+from voipcard.core.cards import Batch, Handout, Kind, NewCard, Secret, initial_credit
+from voipcard.core.codes import DIGITS, UNAMBIGUOUS, CodeFormat, draw_codes, refuse_crowded, refuse_guessable
 from voipcard.core.credit import Amount, Credit
 from voipcard.core.drawing import draw_text
 from voipcard.core.ledger import opened
 from voipcard.core.moments import to_micros
 from voipcard.core.pins import PinFormat, check_pin, draw_pins
 from voipcard.errors import (
-    AmountError,
     CardExistsError,
     DuplicateError,
     InvalidCodeError,
@@ -29,19 +29,14 @@ from voipcard.errors import (
     StoreError,
     WeakPinError,
 )
+from voipcard.names import ACTIVE, BATCH, CARDS
 from voipcard.records import NO_CHAIN
 from voipcard.registry import ExtensionFacts, facts_of
 from voipcard.searching import handouts_of_batch
 from voipcard.stores.contract import CardRecord, Changes, CounterChange, EntryRecord
-from voipcard.transact import ACTIVE, Decision, Engine, Progress
+from voipcard.transact import Decision, Engine
 
-__all__ = ["add", "generate"]
-
-CARDS: Final = "cards"
-"""The counter of all cards of an extension: `cards/<number>`."""
-
-BATCH: Final = "batch/"
-"""Begins the keys of the documents that tell how large each batch was."""
+__all__ = ["Terms", "add", "generate", "terms"]
 
 _BATCH_LENGTH: Final = 4
 _SERIAL_DIGITS: Final = 6
@@ -74,7 +69,7 @@ class _Rows(Secret):
 
 
 @attrs.frozen
-class _Terms:
+class Terms:
     """
     What all cards of a batch have in common.
     """
@@ -84,27 +79,29 @@ class _Terms:
     enabled: bool
 
 
-def terms(labels: Iterable[str], expires_at: datetime | None, *, enabled: bool) -> _Terms:
+def terms(labels: Iterable[str], expires_at: datetime | None, *, enabled: bool) -> Terms:
     """
     Accept what all cards of a batch have in common.
 
     Raises:
         InvalidValueError: If a label is empty, too long or has control characters, or the moment is not aware.
     """
+    if not isinstance(enabled, bool):
+        raise InvalidValueError("enabled", "has to be True or False")
     if isinstance(labels, str):
         raise InvalidValueError("labels", "has to be a list of words, not one word")
     accepted = tuple(checked_text("label", label) for label in labels)
     if "" in accepted:
         raise InvalidValueError("label", "has no characters")
 
-    return _Terms(accepted, None if expires_at is None else to_micros(expires_at), enabled)
+    return Terms(accepted, None if expires_at is None else to_micros(expires_at), enabled)
 
 
 def generate(
     engine: Engine,
     extension: str,
     count: int,
-    common: _Terms,
+    common: Terms,
     *,
     code_format: CodeFormat,
     pin_format: PinFormat,
@@ -117,11 +114,8 @@ def generate(
     """
     Draw codes and PINs and make cards of them. See `Extension.generate`.
     """
-    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-        raise InvalidValueError("count", "has to be a whole number, 1 or more")
-    initial = Credit(credit)
-    if initial < Credit(0):
-        raise AmountError("negative")
+    checked_integer("count", count, at_least=1)
+    initial = initial_credit(credit)
     order_number = checked_text("order_number", order_number)
     drawn: _Rows | None = None
 
@@ -166,7 +160,7 @@ def add(
     engine: Engine,
     extension: str,
     cards: Sequence[NewCard],
-    common: _Terms,
+    common: Terms,
     *,
     code_format: CodeFormat | None,
     allow_weak_pins: bool,
@@ -246,7 +240,7 @@ def _redrawn(
 
 
 def _rehearsed(
-    engine: Engine, extension: str, count: int, common: _Terms, warnings: tuple[Problem, ...] = ()
+    engine: Engine, extension: str, count: int, common: Terms, warnings: tuple[Problem, ...] = ()
 ) -> Decision[Batch]:
     engine.refuse_over_quota(count * common.enabled)
 
@@ -257,14 +251,14 @@ def _issued(
     engine: Engine,
     facts: ExtensionFacts,
     rows: _Rows,
-    common: _Terms,
+    common: Terms,
     *,
     verb: str,
     refusal: StoreError | None,
     warnings: tuple[Problem, ...] = (),
     progress: Progress | None,
 ) -> Decision[Batch]:
-    batch = draw_text(UNAMBIGUOUS, _BATCH_LENGTH + _is_crowded(refusal), engine.draw)
+    batch = _drawn_batch(engine, refusal)
     handouts = _Handouts(facts.number, batch, rows)
     sealing = _Sealing(engine, facts, handouts, common, progress)
     document = engine.records.document(
@@ -309,11 +303,14 @@ def _replayed(
     return Batch(batch, extension, memo["size"], handouts_of_batch(engine, batch), warnings, replayed=True)
 
 
-def _is_crowded(refusal: StoreError | None) -> bool:
+def _drawn_batch(engine: Engine, refusal: StoreError | None) -> str:
     """
-    Tell whether the batch id was taken: then a longer one is free.
+    Draw the id of a batch: a letter first, so that no serial looks like a code; a longer one where one was taken.
     """
-    return isinstance(refusal, StaleError) and any(key.startswith(BATCH) for key in refusal.documents)
+    is_taken = isinstance(refusal, StaleError) and any(key.startswith(BATCH) for key in refusal.documents)
+    letter = draw_text(UNAMBIGUOUS.lstrip(DIGITS), 1, engine.draw)
+
+    return letter + draw_text(UNAMBIGUOUS, _BATCH_LENGTH - 1 + is_taken, engine.draw)
 
 
 class _Handouts(Secret, Sequence[Handout]):
@@ -370,7 +367,7 @@ class _Sealing:
         engine: Engine,
         facts: ExtensionFacts,
         handouts: _Handouts,
-        common: _Terms,
+        common: Terms,
         progress: Progress | None,
     ) -> None:
         self.now: Final = engine.now()

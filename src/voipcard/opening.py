@@ -16,6 +16,7 @@ from voipcard.core.license import License
 from voipcard.core.policy import Policy
 from voipcard.errors import CurrencyError, InvalidValueError, KeyMissingError, StaleError, TamperedError, storage_error
 from voipcard.keyring import KeyFile, KeyProvider, Keyring
+from voipcard.names import BOOK, KEYRING
 from voipcard.records import Records
 from voipcard.stores.contract import Changes, Document, Store
 from voipcard.stores.memory import MemoryStore
@@ -24,8 +25,6 @@ from voipcard.transact import Clock, Engine
 
 __all__ = ["open_book"]
 
-_KEYRING = "keyring"
-_BOOK = "book"
 _NO_CURRENCY = "XXX"
 """ISO 4217: no currency is meant."""
 
@@ -145,28 +144,28 @@ def _new_key(path: Path) -> KeyFile:
 
 
 def _unlocked(store: Store, key: KeyProvider, currency: str | None, clock: Clock) -> tuple[Keyring, str]:
-    document = store.document(_KEYRING)
+    document = store.document(KEYRING)
     if document is None:
         if currency is None:
             raise CurrencyError("", "")
         keyring = Keyring.generate()
         value = {"currency": currency, "created_at": clock().isoformat()}
         documents = [
-            (Document(_KEYRING, keyring.wrap(key), 1), 0),
-            (Records(keyring).document(_BOOK, value, version=1), 0),
+            (Document(KEYRING, keyring.wrap(key), 1), 0),
+            (Records(keyring).document(BOOK, value, version=1), 0),
         ]
         try:
             store.commit(Changes(documents=documents))
         except StaleError:
             # Another process made the book at the same moment: use what it made.
-            if store.document(_KEYRING) is None:
-                raise TamperedError(_KEYRING, "document") from None
+            if store.document(KEYRING) is None:
+                raise TamperedError(KEYRING, "document") from None
             return _unlocked(store, key, currency, clock)
         return keyring, currency
     keyring = Keyring.unwrap(document.value, key)
-    book = store.document(_BOOK)
+    book = store.document(BOOK)
     if book is None:
-        raise TamperedError(_BOOK, "document")
+        raise TamperedError(BOOK, "document")
     kept = Records(keyring).value(book)["currency"]
     if currency not in (None, kept):
         raise CurrencyError(kept, currency or "")

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import attrs
 
-from voipcard.core.cards import CardCode, checked_text
+from voipcard.core.arguments import Progress, checked_text
+from voipcard.core.cards import CardCode, serial_of
 from voipcard.core.credit import Amount, Credit
 from voipcard.core.ledger import Balance, EntryKind, LedgerEntry, recharged, transferred
 from voipcard.core.query import EntryQuery
 from voipcard.errors import InvalidValueError, OperationConflictError, StoreError, TamperedError
 from voipcard.stores.contract import AuditRecord, CardRecord, Changes, EntryRecord
-from voipcard.transact import CHUNK, Decision, Engine, Progress
+from voipcard.transact import CHUNK, Decision, Engine
 
 __all__ = ["recharge_many", "transfer"]
 
@@ -34,7 +35,7 @@ def recharge_many(
     """
     order_number = checked_text("order_number", order_number)
     # Every amount is parsed before the first commit.
-    asked = [(_serial(card), Credit(amount)) for card, amount in amounts]
+    asked = [_parsed(change) for change in amounts]
     content = [extension, order_number, engine.records.digest([[serial, str(amount)] for serial, amount in asked])]
     if len(asked) > CHUNK and operation is None:
         engine.refuse_unknown(serial for serial, _ in asked)
@@ -75,7 +76,7 @@ def transfer(
     """
     order_number = checked_text("order_number", order_number)
     moved = Credit(amount)
-    serials = (_serial(source), _serial(target))
+    serials = (serial_of(source), serial_of(target))
     if serials[0] == serials[1]:
         raise InvalidValueError("target", "has to be another card")
 
@@ -264,8 +265,11 @@ def _order_key(engine: Engine, record: CardRecord, order_number: str) -> bytes:
     return engine.records.operation("order", record.id, order_number)
 
 
-def _serial(card: CardCode | str) -> str:
-    return card if isinstance(card, str) else card.serial
+def _parsed(change: tuple[CardCode | str, Amount]) -> tuple[str, Credit]:
+    if isinstance(change, str) or len(change) != 2:  # noqa: PLR2004  (a pair)
+        raise InvalidValueError("amounts", "have to be pairs of a card and what to add to it")
+
+    return serial_of(change[0]), Credit(change[1])
 
 
 def _chunks(asked: Sequence[tuple[str, Credit]]) -> Iterator[Sequence[tuple[str, Credit]]]:

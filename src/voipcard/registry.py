@@ -11,15 +11,13 @@ from typing import Any, Final
 
 import attrs
 
-from voipcard.core.cards import checked_text
+from voipcard.core.arguments import checked_text
 from voipcard.errors import InvalidValueError
+from voipcard.names import EXTENSION
 from voipcard.stores.contract import Changes, Document
 from voipcard.transact import Decision, Engine
 
 __all__ = ["ExtensionFacts", "change", "checked_number", "facts_of", "known_extensions"]
-
-EXTENSION: Final = "extension/"
-"""Begins the keys of the documents that keep extensions."""
 
 _NUMBER: Final = re.compile(r"[!-~]{1,64}", re.ASCII)
 
@@ -93,8 +91,8 @@ def known_extensions(engine: Engine) -> Iterator[ExtensionFacts]:
     """
     Give all extensions that the book knows, in the order of their numbers.
     """
-    for document, value in engine.values(EXTENSION):
-        yield _facts(document.key.removeprefix(EXTENSION), value, document.version)
+    for document in engine.documents(EXTENSION):
+        yield _facts(document.key.removeprefix(EXTENSION), engine.records.value(document), document.version)
 
 
 def change(

@@ -146,6 +146,8 @@ class Search:
         return base64.urlsafe_b64encode(self._cursor_mac(engine, data) + data).decode()
 
     def _position(self, engine: Engine, cursor: str) -> Position:
+        if not isinstance(cursor, str):
+            raise CursorError
         try:
             raw = base64.urlsafe_b64decode(cursor.encode("ascii"))
         except ValueError:
@@ -175,7 +177,7 @@ def find(
     if [code, caller_id, serial].count(None) != 2:  # noqa: PLR2004  (one of three)
         raise InvalidValueError("serial, code, caller_id", "are three ways to find a card: give exactly one")
     if serial is not None:
-        record = engine.store.find(serial=serial) if serial.isascii() else None
+        record = engine.find_serial(serial)
     else:
         record = engine.store.find(index=exact_index(engine, extension, code=code, caller_id=caller_id))
     if record is None or record.extension != extension:

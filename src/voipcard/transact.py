@@ -17,7 +17,8 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import attrs
 
-from voipcard.core.cards import checked_text
+from voipcard.core.arguments import checked_text
+from voipcard.core.cards import serial_or_nothing
 from voipcard.core.drawing import RandomSource
 from voipcard.core.license import License, Quota
 from voipcard.core.moments import from_micros, to_micros
@@ -33,22 +34,18 @@ from voipcard.errors import (
     TamperedError,
     UnknownCardError,
 )
+from voipcard.names import ACTIVE, LICENSE, OPERATION
 from voipcard.records import Records
 from voipcard.stores.contract import AuditRecord, CardRecord, Changes, CounterChange, Document, Store
 
-__all__ = ["AuditEntry", "Decision", "Engine", "Progress"]
+__all__ = ["AuditEntry", "Decision", "Engine"]
 
 T = TypeVar("T")
 
 Clock: TypeAlias = Callable[[], datetime]
-Progress: TypeAlias = Callable[[int, int | None], None]
-"""Is told how much is done and, where that is known, of how much."""
-
 CHUNK: Final = 1000
 """How many cards one commit changes at most, so that others need not wait for long."""
 
-LICENSE: Final = "license"
-ACTIVE: Final = "active"
 
 _ATTEMPTS: Final = 200
 _LONGEST_PAUSE: Final = 0.02
@@ -193,7 +190,7 @@ class Engine:
             return decide(None).answer if dry_run else self.run(decide)
         if not checked_text("operation", operation):
             raise InvalidValueError("operation", "has no characters")
-        key = "operation/" + self.records.operation("operation", operation, str(part)).hex()
+        key = OPERATION + self.records.operation("operation", operation, str(part)).hex()
         digest = self.records.digest([verb, content()])
 
         def decide_once(refusal: StoreError | None) -> Decision[T]:
@@ -234,15 +231,20 @@ class Engine:
 
         return (self.records.value(document), document.version) if document else (None, 0)
 
-    def values(self, prefix: str) -> Iterable[tuple[Document, Any]]:
+    def documents(self, prefix: str) -> Iterator[Document]:
         """
         Give the documents whose keys begin with *prefix*, page by page.
         """
         after = ""
         while page := self.store.documents(prefix, after=after):
-            for document in page:
-                yield document, self.records.value(document)
+            yield from page
             after = page[-1].key
+
+    def find_serial(self, serial: str) -> CardRecord | None:
+        """
+        Give the card with this serial, of whatever extension, or None. What is no serial is not even looked for.
+        """
+        return self.store.find(serial=serial) if serial_or_nothing(serial) else None
 
     def card(self, extension: str, serial: str) -> CardRecord:
         """
@@ -253,10 +255,9 @@ class Engine:
 
             TamperedError: If somebody changed it.
         """
-        # Serials are ASCII: some stores cannot even ask for others.
-        record = self.store.find(serial=serial) if serial.isascii() else None
+        record = self.find_serial(serial)
         if record is None or record.extension != extension:
-            raise UnknownCardError(serial)
+            raise UnknownCardError(serial_or_nothing(serial))
         if record.serial != serial:
             raise TamperedError(serial, "record")
 
@@ -270,10 +271,10 @@ class Engine:
             UnknownCardError: For the first of them.
         """
         asked = list(serials)
-        known = self.store.known(serials=filter(str.isascii, asked))
+        known = self.store.known(serials=filter(serial_or_nothing, asked))
         for serial in asked:
             if serial not in known:
-                raise UnknownCardError(serial)
+                raise UnknownCardError(serial_or_nothing(serial))
 
     # License
 

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from voipcard.core.arguments import checked_text
 from voipcard.core.cards import (
     Batch,
     CardCode,
@@ -25,7 +26,6 @@ from voipcard.core.cards import (
     canonical_caller_id,
     canonical_code,
     canonical_pin,
-    checked_text,
     part_of_code,
 )
 from voipcard.core.credit import UNLIMITED, Credit

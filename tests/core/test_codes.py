@@ -382,7 +382,7 @@ def test_a_negative_number_of_codes_is_refused() -> None:
     Nothing is less than no codes at all.
     """
     assert draw_codes(CodeFormat(), 0) == []
-    with pytest.raises(InvalidValueError, match=r"^count cannot be negative$"):
+    with pytest.raises(InvalidValueError, match=r"^count has to be a whole number, 0 or more$"):
         draw_codes(CodeFormat(), -1)
 
 

@@ -24,7 +24,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
 
 
 @given(
-    st.integers(min_value=1),
+    st.integers(1, 2**63 - 1),
     st.floats(0, 1, exclude_min=True),
     st.floats(0, 1, exclude_min=True),
     st.booleans(),

@@ -8,6 +8,7 @@ import csv as plain_csv
 import io
 import os
 import traceback
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -22,6 +23,7 @@ from voipcard.core.cards import NewCard
 from voipcard.core.credit import UNLIMITED, Credit
 from voipcard.errors import InvalidValueError, Problem, SheetError, UploadError, VoipcardError
 from voipcard.sheets import Upload
+from voipcard.sheets.upload import refused
 
 EXAMPLES: Final = Path(__file__).parents[2] / "examples" / "data"
 
@@ -342,13 +344,52 @@ def test_a_weak_pin_is_a_warning(upload: Read) -> None:
     """
     People may have printed such cards already, so they are taken, and said.
     """
-    found = upload("7700183,1234\n7700184,8068\n80681234,8068\n")
+    found = upload("7700183,1234\n7700184,8068\n7700185,2580\n")
 
     assert [(warning.row, warning.column, warning.reason, warning.warning) for warning in found.warnings] == [
         (1, "pin", "weak_pin", True),
         (3, "pin", "weak_pin", True),
     ]
     assert len(found.cards) == 3
+
+
+@pytest.mark.parametrize("row", ["80681237,8068", "1237-80 68,80 68", "+40722123456,4072", "123456,3456", "1234,1234"])
+def test_a_pin_is_no_part_of_its_code(upload: Read, row: str) -> None:
+    """
+    Such a PIN says nothing that the code does not say, so its row is refused, even where weak PINs are taken.
+    """
+    advice = "the code begins or ends with this PIN: choose another, or leave the PIN empty"
+    with pytest.raises(UploadError) as caught:
+        upload(f"7700184,8068\n{row}\n")
+
+    assert caught.value.problems == (Problem(2, "pin", "part_of_code", advice),)
+
+
+def test_a_pin_is_compared_although_something_else_is_wrong(problems: Refuse) -> None:
+    """
+    That a PIN is part of its code is said together with the other faults of the row.
+    """
+    assert problems("80681237,8068,,ten\n80681237,8068\n,8068\n") == [
+        (1, "pin", "part_of_code"),
+        (1, "credit", "not_a_number"),
+        (2, "pin", "part_of_code"),
+        (2, "code", "duplicate"),
+        (3, "code", "empty"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "rows, detail",
+    [((7,), "1 row was refused"), ((7, 7), "1 row was refused"), (range(1000), "1,000 rows were refused")],
+)
+def test_refused_rows_are_counted_once(rows: Sequence[int], detail: str) -> None:
+    """
+    The error says how many rows were refused, however many faults each has.
+    """
+    error = refused([Problem(row, "code", "exists", "remove it") for row in rows])
+
+    assert (error.reason, error.detail) == ("rows", detail)
+    assert [problem.row for problem in error.problems] == list(rows)
 
 
 def test_the_digest_is_that_of_the_cards(upload: Read) -> None:

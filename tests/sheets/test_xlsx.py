@@ -379,6 +379,65 @@ def test_a_sheet_cannot_have_a_row_beyond_excels_last() -> None:
     assert caught.value.reason == "too_large"
 
 
+def numbered(*rows: tuple[str, list[tuple[str, str]]]) -> bytes:
+    """
+    Make a workbook of rows with the numbers, and cells with the places, that are given; empty for none.
+    """
+    xml = ""
+    for number, cells in rows:
+        row = "".join(f"<c{_attribute(place)} t='str'><v>{text}</v></c>" for place, text in cells)
+        xml += f"<row{_attribute(number)}>{row}</row>"
+
+    return rebuilt(saved(workbook()), SHEET, ("<sheetData></sheetData>", f"<sheetData>{xml}</sheetData>"))
+
+
+def _attribute(value: str) -> str:
+    return f" r='{value}'" if value else ""
+
+
+@pytest.mark.parametrize(
+    "content, rows",
+    [
+        (numbered(("2", [("A2", "a")]), ("5", [("C5", "b")])), [[], ["a"], [], [], ["", "", "b"]]),
+        (numbered(("", [("A1", "a")]), ("", [("", "b")])), [["a"], ["b"]]),
+        (numbered(("3", [("", "a")]), ("", [("", "b"), ("C4", "c"), ("", "d")])), [[], [], ["a"], ["b", "", "c", "d"]]),
+        (numbered(("1", [("A1", "a")]), ("2500", [("A2500", "b")])), [["a"], *[[]] * 2498, ["b"]]),
+        (numbered(("1", [("A1", "a"), ("C1", ""), ("ZZ1", "")]), ("2", [])), [["a"], []]),
+    ],
+    ids=["left out", "without numbers", "some without", "many left out", "empty"],
+)
+def test_rows_and_cells_may_be_left_out_or_have_no_number(content: bytes, rows: list[list[str]]) -> None:
+    """
+    What is left out is empty, and what has no number comes next.
+    """
+    assert found(content) == rows
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        (numbered(("5", [("A5", "a")]), ("2", [("A2", "b")])), "out_of_order"),
+        (numbered(("2", [("A2", "a")]), ("2", [("A2", "b")])), "out_of_order"),
+        (numbered(("", [("A1", "a")]), ("1", [("A1", "b")])), "out_of_order"),
+        (numbered(("0", [("A1", "a")])), "out_of_order"),
+        (numbered(("1", [("B1", "a"), ("A1", "b")])), "out_of_order"),
+        (numbered(("1", [("A1", "a"), ("A1", "b")])), "out_of_order"),
+        (numbered(("1", [("", "a"), ("A1", "b")])), "out_of_order"),
+        (numbered(("1", [("A1", "a"), ("ZZ1", "b")])), "too_large"),
+        (numbered(("1048577", [("A1048577", "a")])), "too_large"),
+    ],
+    ids=["back", "twice", "counted", "zero", "cell back", "cell twice", "cell counted", "far right", "far below"],
+)
+def test_no_row_and_no_cell_is_lost(content: bytes, reason: str) -> None:
+    """
+    Where openpyxl would leave out a row, or put one cell in the place of another, the workbook is refused.
+    """
+    with pytest.raises(SheetError) as caught:
+        found(content)
+
+    assert caught.value.reason == reason
+
+
 @settings(suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_a_damaged_workbook_is_read_or_refused(data: st.DataObject) -> None:
@@ -391,9 +450,10 @@ def test_a_damaged_workbook_is_read_or_refused(data: st.DataObject) -> None:
     try:
         rows = found(bytes(content))
     except SheetError as error:
-        assert error.reason in {"not_a_workbook", "too_large", "field_too_long", "sheets"}  # noqa: PT017 - may be read
+        assert error.reason in REASONS  # noqa: PT017 - may be read
     else:
         assert isinstance(rows, list)
 
 
+REASONS: Final = {"not_a_workbook", "too_large", "field_too_long", "sheets", "out_of_order"}
 WORKBOOK: Final = saved(workbook(["7700183422157", "0482", "PO-117", 12.5], ["+40722123456", None, None, "u"]))

@@ -11,9 +11,14 @@ from hypothesis import Phase, settings
 
 from tests.testing.broken import (
     REJECTED_BY,
+    FiltersAfterLimit,
+    FindsByOldIndex,
+    FindsByOldSerial,
     ForgetsOperations,
     IgnoresCeilings,
     IgnoresVersions,
+    KeepsOldIndexTaken,
+    KnowsTheRemoved,
     LosesTheLastPage,
     OverlooksRepeats,
     RemovesHistory,
@@ -29,6 +34,11 @@ REPEATABLE: Final = settings(STORY, max_examples=200, derandomize=True, phases=[
 """The same stories every time, and no time is spent on making a failing one shorter."""
 
 FOUND_BY_STORIES: Final = [
+    FiltersAfterLimit,
+    FindsByOldIndex,
+    FindsByOldSerial,
+    KeepsOldIndexTaken,
+    KnowsTheRemoved,
     ForgetsOperations,
     IgnoresCeilings,
     IgnoresVersions,
@@ -101,4 +111,5 @@ def test_stories_are_worth_telling() -> None:
     assert min(tally["StaleError"], tally["DuplicateError"]) >= 50
     assert tally["CeilingError"] >= 15
     assert min(tally["cards found"], tally["entries found"], tally["documents found"]) >= 20
+    assert tally["left taken"] >= 10
     assert tally["walks finished"] >= 3

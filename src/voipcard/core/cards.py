@@ -11,8 +11,9 @@ from typing import Final, Literal, NoReturn, TypeAlias, overload
 
 import attrs
 
+from voipcard.core.arguments import checked_text
 from voipcard.core.credit import Amount, Credit
-from voipcard.errors import AmountError, InvalidCodeError, InvalidPinError, InvalidValueError, Problem
+from voipcard.errors import AmountError, InvalidCodeError, InvalidPinError, Problem
 
 __all__ = ["Batch", "CardCode", "Handout", "Kind", "NewCard", "canonical_caller_id", "canonical_code"]
 
@@ -22,15 +23,12 @@ Kind: TypeAlias = Literal["code", "caller_id"]
 MAX_CODE_LENGTH: Final = 255
 """As many characters as VoipNow's SystemAPI takes (ExtensionData.xsd, `CardCodeInfo/code`)."""
 
-MAX_TEXT_LENGTH: Final = 255
-"""The same for order numbers (`CardCodeInfo/orderNo`)."""
-
 _SEPARATORS: Final = str.maketrans("", "", " -.")
 _CALLER_ID_SEPARATORS: Final = str.maketrans("", "", " -.()")
 _PRINTABLE: Final = re.compile(r"[!-~]+", re.ASCII)
 _DIGITS: Final = re.compile(r"[0-9]+", re.ASCII)
+_SERIAL: Final = re.compile(r"[A-Z][2-9A-Z]{3,4}-[0-9]{6,12}", re.ASCII)
 _PIN: Final = re.compile(r"[0-9]{4,12}", re.ASCII)
-_CONTROL: Final = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\ud800-\\udfff]")
 _MASK: Final = "••••"
 
 
@@ -48,6 +46,8 @@ def canonical_code(text: str) -> str:
         >>> canonical_code("7700 1834-2215.7")
         '7700183422157'
     """
+    if not isinstance(text, str):
+        raise InvalidCodeError("code", "not_text")
     code = text.translate(_SEPARATORS)
     if not code:
         raise InvalidCodeError("code", "empty")
@@ -65,7 +65,7 @@ def is_caller_id(text: str) -> bool:
     """
     Tell whether a text is marked as a CallerID by a leading `+`.
     """
-    return text.translate(_CALLER_ID_SEPARATORS).startswith("+")
+    return isinstance(text, str) and text.translate(_CALLER_ID_SEPARATORS).startswith("+")
 
 
 def canonical_caller_id(text: str) -> str:
@@ -82,6 +82,8 @@ def canonical_caller_id(text: str) -> str:
         >>> canonical_caller_id("+40 (722) 12.34.56")
         '40722123456'
     """
+    if not isinstance(text, str):
+        raise InvalidCodeError("caller_id", "not_text")
     number = text.translate(_CALLER_ID_SEPARATORS).removeprefix("+")
     if not number:
         raise InvalidCodeError("caller_id", "empty")
@@ -100,6 +102,20 @@ def part_of_code(text: str) -> str:
     return text.translate(_CALLER_ID_SEPARATORS if is_caller_id(text) else _SEPARATORS).removeprefix("+")
 
 
+def serial_of(card: CardCode | str) -> str:
+    """
+    Give the serial of a card that is named by itself or by its serial.
+    """
+    return card.serial if isinstance(card, CardCode) else card
+
+
+def serial_or_nothing(text: object) -> str:
+    """
+    Give back what looks like a serial, and nothing for anything else: it may be a code that was given by mistake.
+    """
+    return text if isinstance(text, str) and _SERIAL.fullmatch(text) else ""
+
+
 def canonical_pin(text: str) -> str:
     """
     Write a PIN the one way it is stored: 4 to 12 digits, or nothing where no PIN is asked for.
@@ -107,6 +123,8 @@ def canonical_pin(text: str) -> str:
     Raises:
         InvalidPinError: If *text* cannot be a PIN.
     """
+    if not isinstance(text, str):
+        raise InvalidPinError("pin", "not_text")
     pin = text.translate(_SEPARATORS)
     if pin and not _DIGITS.fullmatch(pin):
         raise InvalidPinError("pin", "not_digits")
@@ -114,23 +132,6 @@ def canonical_pin(text: str) -> str:
         raise InvalidPinError("pin", "wrong_length")
 
     return pin
-
-
-def checked_text(name: str, text: str) -> str:
-    """
-    Accept a line of text that people write: an order number, a label, an actor.
-
-    Raises:
-        InvalidValueError: If it is longer than 255 characters or has control characters or lone surrogates.
-    """
-    if not isinstance(text, str):
-        raise InvalidValueError(name, "has to be a text")
-    if len(text) > MAX_TEXT_LENGTH:
-        raise InvalidValueError(name, f"has more than {MAX_TEXT_LENGTH} characters")
-    if _CONTROL.search(text):
-        raise InvalidValueError(name, "has control characters")
-
-    return str(text)  # A subclass, such as a data frame's or a template's text, stays outside.
 
 
 class Secret:
@@ -153,7 +154,13 @@ def _order_number(text: str) -> str:
     return checked_text("order_number", text)
 
 
-def _initial_credit(value: Amount) -> Credit:
+def initial_credit(value: Amount) -> Credit:
+    """
+    Accept what a card begins with.
+
+    Raises:
+        AmountError: If it is negative, or cannot be an amount.
+    """
     credit = Credit(value)
     if credit.micros < 0:
         raise AmountError("negative")
@@ -189,7 +196,7 @@ class NewCard(Secret):
 
     code: str = attrs.field(repr=_masked)
     pin: str = attrs.field(default="", converter=canonical_pin, repr=_masked)
-    credit: Credit = attrs.field(default=Credit(0), converter=_initial_credit)
+    credit: Credit = attrs.field(default=Credit(0), converter=initial_credit)
     order_number: str = attrs.field(default="", converter=_order_number)
     caller_id: bool = False
 

@@ -14,6 +14,7 @@ from typing import Final
 
 import attrs
 
+from voipcard.core.arguments import checked_integer
 from voipcard.core.cards import MAX_CODE_LENGTH, canonical_code
 from voipcard.core.check_digits import (
     DIGITS,
@@ -88,8 +89,7 @@ class CodeFormat:
     check_digit: CheckDigit = "verhoeff"
 
     def __attrs_post_init__(self) -> None:
-        if not MIN_LENGTH <= self.length <= MAX_LENGTH:
-            raise InvalidValueError("length", f"has to be from {MIN_LENGTH} to {MAX_LENGTH}")
+        checked_integer("length", self.length, at_least=MIN_LENGTH, at_most=MAX_LENGTH)
         if len(set(self.alphabet)) < max(2, len(self.alphabet)):
             raise InvalidValueError("alphabet", "has to be two or more different characters")
         if self.check_digit == "none":
@@ -230,7 +230,7 @@ def draw_codes(
         >>> len({*first, *draw_codes(CodeFormat(), 10, besides=first)})
         1010
     """
-    _require_count("count", count)
+    checked_integer("count", count, at_least=0)
     known = set(besides)
     wanted = len(known) + count
     if wanted > code_format.capacity:
@@ -350,14 +350,9 @@ def refuse_guessable(code_format: CodeFormat, active: int, *, pin_length: int, p
         raise GuessableError(odds, policy.odds_limit, length)
 
 
-def _require_count(name: str, value: int) -> None:
-    if value < 0:
-        raise InvalidValueError(name, "cannot be negative")
-
-
 def _odds(choices: int, active: int, guesses: int) -> float:
-    _require_count("active", active)
-    _require_count("guesses", guesses)
+    checked_integer("active", active, at_least=0)
+    checked_integer("guesses", guesses, at_least=0)
     if active >= choices:
         return float(guesses > 0)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import attrs
 
-from voipcard.errors import InvalidValueError
+from voipcard.core.arguments import checked_integer
 
 __all__ = ["License", "Quota"]
 
@@ -28,8 +28,8 @@ class License:
 
     @max_active_codes.validator
     def _is_a_number(self, _: object, value: int | None) -> None:
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63):
-            raise InvalidValueError("max_active_codes", "has to be a whole number, zero or more")
+        if value is not None:
+            checked_integer("max_active_codes", value, at_least=0)
 
     @classmethod
     def unlimited(cls) -> License:

@@ -27,6 +27,9 @@ __all__ = [
     "weakness",
 ]
 
+PART_OF_CODE: Final = "part_of_code"
+"""Why a PIN is weak that whoever sees its code can read off."""
+
 MIN_PIN_LENGTH: Final = 4
 MAX_PIN_LENGTH: Final = 12
 """Both from ISO 9564-1."""
@@ -64,7 +67,7 @@ class PinFormat:
     length: int = MIN_PIN_LENGTH
 
     def __attrs_post_init__(self) -> None:
-        if self.length and not MIN_PIN_LENGTH <= self.length <= MAX_PIN_LENGTH:
+        if self.length not in {0, *range(MIN_PIN_LENGTH, MAX_PIN_LENGTH + 1)} or not isinstance(self.length, int):
             raise InvalidValueError("length", f"of a PIN has to be {MIN_PIN_LENGTH} to {MAX_PIN_LENGTH}, or 0 for none")
 
     @property
@@ -114,7 +117,7 @@ def weakness(pin: str, code: str = "") -> str | None:
     if not pin:
         return None
     if code.startswith(pin) or code.endswith(pin):
-        return "part_of_code"
+        return PART_OF_CODE
     for reason, places in _patterns(len(pin)):
         if all(pin[left] == pin[right] for left, right in places):
             return reason
@@ -252,7 +255,7 @@ def check_pin(pin: str, code: str, *, allow_weak: bool) -> str:
 
         code: The code that the PIN belongs to.
 
-        allow_weak: Whether a PIN may be one of those that are guessed first.
+        allow_weak: Whether a PIN may be one of those that are guessed first. Never may it be a part of its code.
 
     Raises:
         InvalidPinError: If *pin* cannot be a PIN.
@@ -264,8 +267,8 @@ def check_pin(pin: str, code: str, *, allow_weak: bool) -> str:
         '8068'
     """
     pin = canonical_pin(pin)
-    reason = None if allow_weak else weakness(pin, code)
-    if reason:
+    reason = weakness(pin, code)
+    if reason and (reason == PART_OF_CODE or not allow_weak):
         raise WeakPinError("pin", reason)
 
     return pin

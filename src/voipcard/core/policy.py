@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import attrs
 
+from voipcard.core.arguments import checked_integer
 from voipcard.errors import InvalidValueError
 
 __all__ = ["Policy"]
@@ -44,8 +45,7 @@ class Policy:
     allow_weak_pins: bool = False
 
     def __attrs_post_init__(self) -> None:
-        if self.guesses < 1:
-            raise InvalidValueError("guesses", "has to be 1 or more")
+        checked_integer("guesses", self.guesses, at_least=1)
         # Written this way round so that NaN is refused as well.
         for name, value in (("odds_limit", self.odds_limit), ("fill_limit", self.fill_limit)):
             if not 0 < value <= 1:

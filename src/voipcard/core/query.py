@@ -10,7 +10,8 @@ from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import attrs
 
-from voipcard.core.cards import Kind, checked_text
+from voipcard.core.arguments import checked_integer, checked_text
+from voipcard.core.cards import Kind
 from voipcard.core.credit import UNLIMITED, Amount, Credit
 from voipcard.core.moments import to_micros
 from voipcard.errors import InvalidValueError
@@ -114,8 +115,7 @@ def _one_of(*words: str | None) -> Callable[[object, attrs.Attribute[Any], str |
 
 
 def _within_limit(_: object, attribute: attrs.Attribute[int], value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_LIMIT:
-        raise InvalidValueError(attribute.name, f"has to be a whole number from 1 to {MAX_LIMIT:,}")
+    checked_integer(attribute.name, value, at_least=1, at_most=MAX_LIMIT)
 
 
 @attrs.frozen(kw_only=True)

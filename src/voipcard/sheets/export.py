@@ -5,11 +5,12 @@ Values to files: what `voipcard.sheets.write` does.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from itertools import chain, islice
 from pathlib import Path
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol
 
+from voipcard.core.arguments import Progress
 from voipcard.core.cards import CardCode, Handout
 from voipcard.core.ledger import LedgerEntry
 from voipcard.errors import SheetError
@@ -17,8 +18,6 @@ from voipcard.sheets import csv, files, xlsx
 from voipcard.sheets.rows import Cell, table_of
 
 __all__ = ["write"]
-
-Progress: TypeAlias = Callable[[int, int | None], None]
 
 _CHUNK: Final = 1000
 """How many values are taken at a time, and how often progress is told."""

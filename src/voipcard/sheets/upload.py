@@ -16,8 +16,9 @@ from typing import Final
 
 import attrs
 
-from voipcard.core.cards import MAX_TEXT_LENGTH, Kind, NewCard
-from voipcard.core.pins import weakness
+from voipcard.core.arguments import MAX_TEXT_LENGTH
+from voipcard.core.cards import Kind, NewCard
+from voipcard.core.pins import PART_OF_CODE, weakness
 from voipcard.errors import (
     AmountError,
     InvalidCodeError,
@@ -30,7 +31,7 @@ from voipcard.errors import (
 from voipcard.sheets import csv, files, xlsx
 from voipcard.sheets.xlsx import FoundCell, Unusable
 
-__all__ = ["Upload", "read_upload"]
+__all__ = ["Upload", "read_upload", "refused"]
 
 COLUMNS: Final = ("code", "pin", "order_number", "credit")
 """
@@ -91,6 +92,7 @@ _ADVICE: Final[Mapping[tuple[str, str], str]] = {
     ("code", "separator"): "the fields seem to be separated by another character: say which one",
     ("pin", "not_digits"): "use digits only, or leave the PIN empty",
     ("pin", "wrong_length"): "use 4 to 12 digits, leading zeros included, or leave the PIN empty",
+    ("pin", PART_OF_CODE): "the code begins or ends with this PIN: choose another, or leave the PIN empty",
     ("order_number", "too_long"): "shorten the order number to at most 255 characters",
     ("order_number", "control_characters"): "remove line breaks and other invisible characters from the order number",
     (
@@ -159,7 +161,8 @@ def read_upload(path: str | os.PathLike[str], separator: str = ",") -> Upload:
         The cards, with the row of each and with warnings.
 
     Raises:
-        UploadError: If rows cannot be cards, or have the same code as an earlier one. It lists what is wrong with each.
+        UploadError: If rows cannot be cards, have the same code as an earlier one, or a PIN that their code begins or
+            ends with. It lists what is wrong with each.
 
         SheetError: If the file is missing, is no such file, has no rows or is too large.
 
@@ -187,15 +190,26 @@ def read_upload(path: str | os.PathLike[str], separator: str = ",") -> Upload:
         return _upload(csv.read(stream, separator=separator), is_text=True)
 
 
+def refused(problems: Sequence[Problem]) -> UploadError:
+    """
+    Give the error that refuses an upload.
+
+    Args:
+        problems: What is wrong, row by row; at least one. A row may have several.
+    """
+    count = len({problem.row for problem in problems})
+    detail = "1 row was refused" if count == 1 else f"{count:,} rows were refused"
+
+    return UploadError("rows", detail, tuple(problems))
+
+
 def _upload(rows: Generator[Sequence[FoundCell]], *, is_text: bool) -> Upload:
     reading = _Reading(is_text=is_text)
     with closing(rows):
         for number, row in enumerate(rows, 1):
             reading.add(number, row)
     if reading.problems:
-        refused = len({problem.row for problem in reading.problems})
-        detail = f"{refused:,} rows were refused" if refused > 1 else "1 row was refused"
-        raise UploadError("rows", detail, tuple(reading.problems))
+        raise refused(reading.problems)
     if not reading.cards:
         raise SheetError("empty", "the file has no rows with cards")
 
@@ -250,19 +264,22 @@ class _Reading:
         card = None if faults else _card(texts)
         if not card:
             faults |= {column: fault for column, text in texts.items() if (fault := _fault(column, text))}
+        # Code and PIN are compared although something else may be wrong with the row, so that all is said at once.
+        known = card or _card({column: text for column, text in texts.items() if column not in faults})
+        weak = weakness(known.pin, known.code) if known else None
+        if weak == PART_OF_CODE:
+            faults["pin"] = PART_OF_CODE
         for column in COLUMNS:
             if column in faults:
                 self._refuse(number, column, faults[column])
-        # Its code is compared although something else may be wrong with the row, so that all is said at once.
-        code = card or ("code" in texts and _card({"code": texts["code"]}))
-        first = self._first_rows.setdefault((code.kind, code.code), number) if code else number
+        first = self._first_rows.setdefault((known.kind, known.code), number) if known else number
         if first != number:
             advice = f"row {first} has the same code: remove one of the two"
             self.problems.append(Problem(number, "code", "duplicate", advice))
-        elif card:
+        elif card and not faults:
             self.cards.append(card)
             self.rows.append(number)
-            self._warn(number, card, cells)
+            self._warn(number, card, cells, weak)
 
     def _damage(self, column: str, cell: FoundCell) -> str | None:
         """
@@ -281,13 +298,12 @@ class _Reading:
     def _refuse(self, number: int, column: str, reason: str) -> None:
         self.problems.append(Problem(number, column, reason, _advice(column, reason)))
 
-    def _warn(self, number: int, card: NewCard, cells: Mapping[str, FoundCell]) -> None:
+    def _warn(self, number: int, card: NewCard, cells: Mapping[str, FoundCell], weak: str | None) -> None:
         found = [
             (column, "number_cell", _advice(column, "number_cell"))
             for column, cell in cells.items()
             if isinstance(cell, Decimal) and column != "credit"
         ]
-        weak = weakness(card.pin, card.code)
         if weak:
             found.append(
                 ("pin", "weak_pin", f"others guess such a PIN first ({weak.replace('_', ' ')}): choose another")
@@ -334,7 +350,7 @@ def _new_card(texts: Mapping[str, str]) -> NewCard:
 
 def _card(texts: Mapping[str, str]) -> NewCard | None:
     try:
-        return _new_card(texts)
+        return _new_card(texts) if "code" in texts else None
     except (InvalidValueError, AmountError):
         return None
 

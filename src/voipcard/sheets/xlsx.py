@@ -10,7 +10,7 @@ import io
 import re
 import warnings
 import zipfile
-from collections.abc import Container, Generator, Iterable, Iterator, Sequence
+from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import count, islice
@@ -316,18 +316,16 @@ def read(stream: BinaryIO) -> Generator[list[FoundCell]]:
         stream: The workbook.
 
     Raises:
-        SheetError: If this is no workbook, has more rows or columns than a sheet should, a field that is too long, or
-            something on more than one sheet.
+        SheetError: If this is no workbook, has more rows or columns than a sheet should, rows or cells out of order, a
+            field that is too long, or something on more than one sheet.
     """
     import openpyxl
 
     with _understood():
         _check_archive(stream)
         book: Any = openpyxl.load_workbook(stream, read_only=True, keep_links=False)
-        # A date that cannot be one, which may be a code, is quoted in a warning. So openpyxl gets no date to convert.
-        dates, book._date_formats = book._date_formats, ()  # noqa: SLF001 - there is no public name for it
     with contextlib.closing(book):
-        sheets = [_found_rows(sheet, dates) for sheet in book.worksheets]
+        sheets = [_found_rows(sheet) for sheet in book.worksheets]
         if not sheets:
             raise SheetError("not_a_workbook", "the workbook has no sheet")
         yield from sheets[0]
@@ -349,57 +347,70 @@ def _check_archive(stream: BinaryIO) -> None:
     stream.seek(0)
 
 
-def _found_rows(sheet: Any, dates: Container[int]) -> Iterator[list[FoundCell]]:  # noqa: ANN401 - has no type
+def _found_rows(sheet: Any) -> Iterator[list[FoundCell]]:  # noqa: ANN401 - has no type
     """
     Read the rows of one sheet in chunks, so that warnings are silenced a few times only.
+
+    The rows come from the parser itself: openpyxl's own loop over them leaves out, without a word, rows that stand
+    after a later one and cells beyond the last column that was asked for.
     """
+    from openpyxl.worksheet._reader import WorkSheetParser
+
+    dates: Container[int] = sheet.parent._date_formats  # noqa: SLF001 - there is no public name for it
     with _understood():
-        # What the sheet says about its own size may be wrong, or far too large.
-        sheet.reset_dimensions()
-        rows = sheet.iter_rows(max_col=MAX_COLUMNS + 1)
-    number = 0
-    blank: object = None
-    while True:
-        chunk = []
-        with _understood():
-            for row in islice(rows, _CHUNK):
-                # For all rows that a sheet leaves out openpyxl gives the same one: there can be a million.
-                cells = [] if row is blank else _trimmed([_found(cell, dates) for cell in row])
-                blank = blank if cells else row
-                chunk.append(cells)
-        if not chunk:
-            return
-        for cells in chunk:
-            number += 1
-            _check_row(number, cells)
-            yield cells
+        source = sheet._get_source()  # noqa: SLF001 - nor for this
+    with contextlib.closing(source):
+        # A date that cannot be one, which may be a code, is quoted in a warning. So the parser is not told of dates.
+        rows = WorkSheetParser(source, sheet._shared_strings).parse()  # noqa: SLF001 - nor for this
+        last = 0
+        while True:
+            with _understood():
+                chunk = [(number, _found_cells(number, cells, dates)) for number, cells in islice(rows, _CHUNK)]
+            if not chunk:
+                return
+            for number, row in chunk:
+                if number <= last:
+                    raise SheetError("out_of_order", f"row {number} stands after row {last}: save the workbook again")
+                if number > MAX_ROWS:
+                    raise SheetError("too_large", f"the sheet has more than {MAX_ROWS:,} rows")
+                yield from ([] for _ in range(last + 1, number))
+                yield row
+                last = number
 
 
-def _check_row(number: int, row: list[FoundCell]) -> None:
-    if number > MAX_ROWS:
-        raise SheetError("too_large", f"the sheet has more than {MAX_ROWS:,} rows")
-    if len(row) > MAX_COLUMNS:
-        raise SheetError("too_large", f"row {number} has more than {MAX_COLUMNS} columns")
-    if any(isinstance(cell, str) and len(cell) > MAX_FIELD_LENGTH for cell in row):
-        raise SheetError("field_too_long", f"row {number} has a field of more than {MAX_FIELD_LENGTH:,} characters")
-
-
-def _trimmed(row: list[FoundCell]) -> list[FoundCell]:
-    while row and row[-1] == "":
-        row.pop()
+def _found_cells(number: int, cells: Iterable[Mapping[str, Any]], dates: Container[int]) -> list[FoundCell]:
+    """
+    Give what is in the cells of one row, up to the last one that is not empty.
+    """
+    row: list[FoundCell] = []
+    last = 0
+    for cell in cells:
+        column = cell["column"]
+        if column <= last:
+            raise SheetError("out_of_order", f"row {number} has cells that are out of order: save the workbook again")
+        last = column
+        found = _found(cell, dates)
+        if found == "":
+            continue
+        if column > MAX_COLUMNS:
+            raise SheetError("too_large", f"row {number} has more than {MAX_COLUMNS} columns")
+        if isinstance(found, str) and len(found) > MAX_FIELD_LENGTH:
+            raise SheetError("field_too_long", f"row {number} has a field of more than {MAX_FIELD_LENGTH:,} characters")
+        row += [""] * (column - 1 - len(row))
+        row.append(found)
 
     return row
 
 
-def _found(cell: Any, dates: Container[int]) -> FoundCell:  # noqa: ANN401 - openpyxl has several types for it
-    value = cell.value
+def _found(cell: Mapping[str, Any], dates: Container[int]) -> FoundCell:
+    value = cell["value"]
     if value is None:
         return ""
-    if cell.data_type == "f":
+    if cell["data_type"] == "f":
         return Unusable.FORMULA
-    if cell.data_type == "s":
+    if cell["data_type"] == "s":
         return _unescaped(value)
-    if cell.data_type == "n" and cell._style_id not in dates:  # noqa: SLF001 - there is no public name for it
+    if cell["data_type"] == "n" and cell["style_id"] not in dates:
         return Decimal(str(value))
 
     return Unusable.DAMAGED

@@ -51,14 +51,14 @@ class CardRecord(NamedTuple):
         credit: What is left, before holds.
         total_credit: What was put on it.
         held: What running calls have reserved.
-        holds: The running calls, as the shell writes them; empty if there are none.
+        holds: The running calls, as the shell writes them, at most 1 MiB; empty if there are none.
         next_hold_expiry: When the first of them runs out; None if there are none.
         recharge_count: How often it was recharged.
         created_at: When it was made.
         first_used_at: When it was first charged; None if it never was.
         expires_at: From when on it cannot be used; None if it does not expire.
         order_number: The order of its initial credit.
-        labels: Words attached to it, one a line.
+        labels: Words attached to it, one a line; at most 1 MiB of UTF-8.
         sequence: The number of its newest ledger entry.
         chain: The chained MAC of its newest ledger entry.
         version: 1 for a new card, one more with every replacement.
@@ -150,7 +150,7 @@ class Document(NamedTuple):
 
     Attributes:
         key: 1 to 255 printable ASCII characters.
-        value: What is kept.
+        value: What is kept; at most 16 MiB.
         version: 1 for a new document, one more with every change.
         expires_at: From when on it may be purged; None for never.
     """
@@ -171,7 +171,7 @@ class AuditRecord(NamedTuple):
         actor: Who did it; empty if nobody said.
         verb: What was done.
         extension: The extension it was done to; empty for the book.
-        detail: The rest, as JSON without secrets.
+        detail: The rest, as JSON without secrets; at most 1 MiB of UTF-8.
         mac: The MAC over all other fields.
     """
 
@@ -221,15 +221,24 @@ class Changes:
     """
     One commit: new values together with the preconditions under which they hold. Applied whole or not at all.
 
+    A card comes once in a commit, and so do a document and a counter. A card that comes twice in *replace* and *remove*
+    is stale; of a document or a counter that comes twice nothing is promised. Every expected version, also in *require*,
+    is that of before the commit. The index and the serial that a replaced or removed card leaves can be taken from the
+    next commit on, and its id never, because its entries stay; within the same commit it depends on the store.
+
     Attributes:
         new: Cards that must not exist yet, each with its initial ledger entry. Any number; may be iterated again.
         replace: Cards, each with the version that it must still have.
         remove: The ids of cards, each with the version that it must still have.
-        entries: Ledger entries to append.
+        entries:
+            Ledger entries to append. One whose card and sequence are there already, or come twice, is refused with any
+            `StoreError`, and so is an audit entry whose id is: a `DuplicateError` need not name them.
         documents:
             Documents, each with the version that it must still have; 0 if it must not exist. A key comes once.
         counters: Counters to move. A key comes once.
-        require: Keys of documents that must still have a version, without being changed; 0 for none.
+        require:
+            Keys of documents with the version that they must have before the commit; 0 for none. A key may be among
+            *documents* as well.
         audit: Audit entries to append.
     """
 
@@ -255,12 +264,17 @@ class Store(Protocol):
     2. *Preconditions hold at the moment of commit*, and a breach names all offenders of its class, also when the commit
        itself repeats them: `StaleError` for versions of cards and documents, `DuplicateError` for ids, indexes, serials
        and operations, `CeilingError` for counters. Where several classes are breached, the first of these is raised.
+       An index or serial that a replaced or removed card had finds nothing any more, and the next commit can take it.
     3. *As if one after another*, across threads and, where the data can be shared, processes and machines. A store may
        wait or refuse with `StoreBusyError`; it never interleaves.
     4. *Search means `matches`.* A page holds exactly the records that `CardQuery.matches` or `EntryQuery.matches`
-       accepts, ordered by `position`, after the query's cursor. Paging neither repeats nor skips a record that was
-       there all along and whose position did not change. No statement and no lock stays open between pages.
-    5. *Values come back equal*: every byte, millionth and microsecond, any text.
+       accepts, ordered by `position`, after the query's cursor. Of cards, entries, documents and audit entries alike a
+       page holds as many as its limit allows, up to 10,000, unless it is the last one: whoever reads may stop at the
+       first short page. Paging neither repeats nor skips a record that was there all along and whose position did not
+       change. No statement and no lock stays open between pages.
+    5. *Values come back equal*, and different ones stay different: every byte, millionth and microsecond, and every
+       character but controls other than the line feed and lone surrogates. Case, accents and spaces count, in keys and
+       searches too. Texts have up to 255 characters and other bytes up to 1 KiB, where their field does not say more.
     6. *Ledger and audit entries never change*, and removing a card keeps its entries.
     7. *Only voipcard errors cross the border*, the driver's error as `__cause__`; after `close`, `StoreClosedError`.
     8. *An unknown outcome is not a failure.* Where the answer to a commit was lost, `StoreError.maybe_applied` is true.
@@ -329,6 +343,8 @@ class Store(Protocol):
     def documents(self, prefix: str, *, after: str = "", limit: int = 1000) -> Sequence[Document]:
         """
         Give one page of the documents whose keys begin with *prefix* and are greater than *after*, ordered by key.
+
+        *limit* is 1 to 10,000.
         """
         ...
 
@@ -341,6 +357,8 @@ class Store(Protocol):
     def audit(self, *, after: bytes = b"", limit: int = 1000) -> Sequence[AuditRecord]:
         """
         Give one page of the audit trail after the entry with the id *after*, in the order of their ids.
+
+        *limit* is 1 to 10,000.
         """
         ...
 

@@ -213,8 +213,9 @@ class SQLiteFile:
             [(journal,)] = connection.execute("PRAGMA journal_mode").fetchall()
             if journal != self.journal:
                 connection.execute("ROLLBACK")
-                self._writer = None
                 connection.close()
+                if connection is self._writer:
+                    self._writer = None
                 raise StoreBusyError(f"the journal of {self.path.name} was changed to one that is not safe here")
 
     def _end(self, connection: sqlite3.Connection) -> None:

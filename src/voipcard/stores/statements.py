@@ -126,10 +126,11 @@ _seen: Final[set[tuple[type, ...]]] = set()
 
 
 def _fits(record: type[Row], types: tuple[type, ...]) -> bool:
-    hints: list[Any] = list(get_type_hints(record).values())
-    allowed = [{int if hint is bool else hint, *get_args(hint)} for hint in hints]
+    return all(kind in _types_of(hint) for kind, hint in zip(types, get_type_hints(record).values(), strict=True))
 
-    return all(kind in kinds for kind, kinds in zip(types, allowed, strict=True))
+
+def _types_of(hint: Any) -> set[Any]:  # noqa: ANN401  (a type, or several)
+    return {int if hint is bool else hint, *get_args(hint)}
 
 
 def card_conditions(query: CardQuery) -> list[Condition]:

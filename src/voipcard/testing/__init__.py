@@ -4,7 +4,7 @@ The conformance kit: prove that a store keeps the laws of `voipcard.stores.Store
 
 import pytest
 
-for _module in ("children", "commits", "contract", "machine", "proofs", "reads", "samples"):
+for _module in ("children", "commits", "contract", "machine", "proofs", "reads", "samples", "values"):
     pytest.register_assert_rewrite(f"{__name__}.{_module}")
 
 from voipcard.testing import strategies  # noqa: E402 - the assertions have to be registered first

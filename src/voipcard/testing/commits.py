@@ -4,13 +4,13 @@ Laws 1, 2, 6 and 8: what a commit promises when nobody else is there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from typing import Final
 
 import attrs
 
-from voipcard.core.query import EntryQuery
+from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.errors import CeilingError, DuplicateError, StaleError, StoreError
 from voipcard.stores.contract import CardRecord, Changes, CounterChange, Document, EntryRecord, Store
 from voipcard.testing import samples
@@ -48,7 +48,9 @@ class CommitContract(Proofs):
                 "a counter at its ceiling": attrs.evolve(
                     whole, counters=[CounterChange("active", 1, 1), CounterChange("steps", 1, 1)]
                 ),
+                "an entry that comes twice": attrs.evolve(whole, entries=[*whole.entries, _unnamed(whole.entries[0])]),
                 "an audit entry that is there": attrs.evolve(whole, audit=[samples.audit(9), samples.audit(1)]),
+                "an audit entry that comes twice": attrs.evolve(whole, audit=[samples.audit(9), samples.audit(9)]),
             }
             for what, changes in spoiled.items():
                 assert not _accepted(store, changes), f"{what} was not refused"
@@ -269,6 +271,47 @@ class CommitContract(Proofs):
 
             assert again == store.find(index=card.index)
 
+    @proves("law 2")
+    def test_law_2_what_a_card_left_is_free(self) -> None:
+        """
+        The index and serial that a replaced or removed card had find nothing, and the next commit can take them.
+        """
+        with self.fresh() as open_store, closing(open_store()) as store, closing(open_store()) as other:
+            one, two, three = (samples.card(number) for number in (1, 2, 3))
+            store.commit(Changes(new=samples.new(1, 2, 3)))
+            for handle in (store, other):
+                _check_where(handle, there=[one, two, three], left=[])
+            moved = _moved_to(one, samples.card(11))
+            store.commit(Changes(replace=[(moved, 1)], remove=[samples.removed_version(two)]))
+            for handle in (store, other):
+                _check_where(handle, there=[moved, three], left=[one, two])
+
+            heirs = [_named_like(samples.card(21), one), _named_like(samples.card(22), two)]
+            other.commit(Changes(new=[(heir, samples.entry(heir)) for heir in heirs]))
+            for handle in (store, other):
+                _check_where(handle, there=[moved, three, *heirs], left=[])
+
+            store.commit(Changes(remove=[samples.removed_version(moved), samples.removed_version(heirs[0])]))
+            back, late = _moved_to(three, one), _named_like(samples.card(23), moved)
+            store.commit(Changes(replace=[(back, 1)], new=[(late, samples.entry(late))]))
+            for handle in (store, other):
+                _check_where(handle, there=[back, late, heirs[1]], left=[three])
+
+    @proves("law 2")
+    def test_law_2_what_is_required_was_there_before(self) -> None:
+        """
+        What is required is the version before the commit, also of a document that the commit changes.
+        """
+        with self.opened() as store:
+            store.commit(Changes(documents=[_document("a", 0)], require=[("a", 0), ("b", 0)]))
+            after = Changes(documents=[_document("a", 1)], require=[("a", 2)])
+
+            assert {"a"} == refused(store, after, StaleError).documents
+
+            store.commit(attrs.evolve(after, require=[("a", 1)]))
+
+            assert _document("a", 1)[0] == store.document("a")
+
     @proves("law 6")
     def test_law_6_history_stays(self) -> None:
         """
@@ -316,6 +359,38 @@ class CommitContract(Proofs):
 
 def _operated(entry: EntryRecord, number: int) -> EntryRecord:
     return entry._replace(operation=samples.operation(number))
+
+
+def _unnamed(entry: EntryRecord) -> EntryRecord:
+    return entry._replace(operation=None)
+
+
+def _named_like(card: CardRecord, other: CardRecord) -> CardRecord:
+    return card._replace(index=other.index, serial=other.serial)
+
+
+def _moved_to(card: CardRecord, other: CardRecord) -> CardRecord:
+    return _named_like(card, other)._replace(version=card.version + 1)
+
+
+def _check_where(store: Store, *, there: Sequence[CardRecord], left: Sequence[CardRecord]) -> None:
+    """
+    Check that the cards are found by what they have now, and nothing by what was left.
+    """
+    every = [*there, *left]
+    for card in there:
+        assert card == store.find(id=card.id) == store.find(serial=card.serial) == store.find(index=card.index)
+        assert card == store.nearest(card.index)
+    for card in left:
+        following = [each for each in there if each.index >= card.index] or there
+        assert store.find(serial=card.serial) is None, "a serial finds a card that has another one now"
+        assert store.find(index=card.index) is None, "an index finds a card that has another one now"
+        assert min(following, key=lambda each: each.index) == store.nearest(card.index)
+        assert 0 == store.count(CardQuery(serial=card.serial)) == store.count(CardQuery(index=card.index))
+
+    assert {each for card in there for each in (card.index, card.serial)} == store.known(
+        indexes=[card.index for card in every], serials=[card.serial for card in every]
+    )
 
 
 def _document(key: str, expected: int) -> tuple[Document, int]:

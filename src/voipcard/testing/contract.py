@@ -12,29 +12,25 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Final
 
-from hypothesis import given
-
-from voipcard.core.credit import UNLIMITED
 from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.errors import DuplicateError, StaleError, StoreClosedError
-from voipcard.stores.contract import CardRecord, Changes, CounterChange, Document, Store
-from voipcard.testing import children, samples, strategies
+from voipcard.stores.contract import Changes, CounterChange, Document, Store
+from voipcard.testing import children, samples
 from voipcard.testing.children import started
 from voipcard.testing.commits import CommitContract
 from voipcard.testing.machine import check_story, store_machine
 from voipcard.testing.proofs import proves, raised, refused
-from voipcard.testing.reads import TRIES, ReadContract
+from voipcard.testing.reads import ReadContract
+from voipcard.testing.values import ValueContract
 
 __all__ = ["StoreContract"]
 
 WORKERS: Final = 4
-TEXT: Final = "Ünï 'quoted\" %_\\ \u0301e\u0301 日本 🂡 \U0010fffd "
-"""A text that suffers where a store normalizes, escapes, trims or has fewer characters than Unicode."""
-
-MAX: Final = UNLIMITED.micros
+WEIGHED: Final = 15_000
+"""How many cards are committed at once to see what memory it takes: a store may have half of them in hand."""
 
 
-class StoreContract(ReadContract, CommitContract):
+class StoreContract(ReadContract, CommitContract, ValueContract):
     """
     Everything that `voipcard.stores.Store` promises, one test or a few for each law.
 
@@ -167,71 +163,6 @@ class StoreContract(ReadContract, CommitContract):
             assert list(range(rounds)) == won
             assert rounds == sum(document.value == b"changed" for document in samples.every_document(store))
 
-    @proves("law 5")
-    def test_law_5_extremes_come_back_equal(self) -> None:
-        """
-        The largest and smallest of everything comes back as it was written, and of the same type.
-        """
-        card, entry = samples.new(1)[0]
-        every = bytes(range(256))
-        largest = card._replace(
-            credit=MAX, total_credit=MAX, held=MAX - 1, holds=every * 16, next_hold_expiry=1, recharge_count=2**31,
-            created_at=253_402_300_799_999_999, first_used_at=-1, expires_at=0, order_number=TEXT, labels=f"{TEXT}\nb",
-            sealed_code=every, pin_mac=b"", sealed_pin=b"\x00", key=2**31, enabled=False, batch="k", kind="caller_id",
-        )  # fmt: skip
-        smallest = samples.card(2)._replace(
-            credit=0, total_credit=0, created_at=-62_135_596_800_000_000, sealed_code=b""
-        )
-        first = entry._replace(
-            amount=MAX, credit_left=MAX, held_left=MAX - 1, order_number=TEXT, operation=every[-16:], actor=TEXT,
-            prefix="40", created_at=1_700_000_000_999_999, sealed_rest=every, started_at=1, seconds=2,
-            charged_seconds=60, rate=MAX - 1, tariff=TEXT,
-        )  # fmt: skip
-        second = samples.entry(smallest)._replace(
-            amount=-(MAX - 1), credit_left=0, started_at=0, seconds=0, charged_seconds=0, rate=0, created_at=-1
-        )
-        documents = [Document("~" * 255, every * 4096, 1, expires_at=-1), Document("!", b"", 1, expires_at=None)]
-        audit = samples.audit(1)._replace(actor=TEXT, detail=f'{{"a": "{TEXT}"}}\n', created_at=-1)
-        with self.fresh() as open_store:
-            with closing(open_store()) as store:
-                store.commit(
-                    Changes(
-                        new=[(largest, first), (smallest, second)],
-                        documents=[(document, 0) for document in documents],
-                        counters=[CounterChange("most", 2**62), CounterChange("least", -(2**62))],
-                        audit=[audit],
-                    )
-                )
-            with closing(open_store()) as store:
-                cards = sorted(store.cards(CardQuery()))
-
-                assert sorted([largest, smallest]) == cards
-                assert [list(map(type, each)) for each in sorted([largest, smallest])] == [
-                    list(map(type, each)) for each in cards
-                ]
-                assert [CardRecord, bool] == [type(cards[0]), type(cards[0].enabled)]
-                assert sorted([first, second]) == sorted(store.entries(EntryQuery()))
-                assert documents[::-1] == samples.every_document(store)
-                assert dict(store.counters(["most", "least"])) == {"most": 2**62, "least": -(2**62)}
-                assert [audit] == list(store.audit())
-
-    @proves("law 5")
-    def test_law_5_any_values_come_back_equal(self) -> None:
-        """
-        Whatever the shell may write comes back as it was written.
-        """
-
-        def check(changes: Changes) -> None:
-            with self.opened() as store:
-                store.commit(changes)
-
-                assert {card for card, _ in changes.new} == set(store.cards(CardQuery()))
-                assert {entry for _, entry in changes.new} == set(store.entries(EntryQuery()))
-                assert {document for document, _ in changes.documents} == set(samples.every_document(store))
-                assert set(changes.audit) == set(store.audit())
-
-        given(strategies.first_changes())(TRIES(check))()
-
     @proves("law 7")
     def test_law_7_a_closed_store_says_so(self) -> None:
         """
@@ -258,25 +189,37 @@ class StoreContract(ReadContract, CommitContract):
     @proves("law 9")
     def test_law_9_very_many_cards_commit_at_once(self) -> None:
         """
-        Very many new cards commit at once, in bounded memory, while others keep committing and see all of them or none.
+        Very many new cards commit at once, while others keep committing and see all of them or none.
         """
         size = self.bulk
         with self.fresh() as open_store, closing(open_store()) as store:
             with started(children.keep_committing, open_store, size, shared=self.shared) as [child]:
                 child.answer()
                 changes = Changes(new=samples.Flood(size), counters=[CounterChange("active", size, size)])
-                grown = _growth(lambda: store.commit(changes))
+                store.commit(changes)
                 child.tell()
                 commits, longest, wrong = child.answer()
 
             assert wrong == [], "another writer went wrong"
             assert commits > 0
             assert longest < self.deadline, "another writer waited for too long"
-            assert self.in_memory or grown < _weight() * size / 2, "the store keeps all the cards in memory"
             assert size == store.count(CardQuery(batch="FLOOD")) == store.counters(["active"])["active"]
             assert [(size, size * 10_000_000, 0)] == [total[1:] for total in store.totals(EntryQuery())]
             for number in (0, size // 2, size - 1):
                 assert samples.card(number)._replace(batch="FLOOD") == store.find(index=samples.card(number).index)
+
+    @proves("law 9")
+    def test_law_9_very_many_cards_take_bounded_memory(self) -> None:
+        """
+        Of very many new cards that are committed at once a store has but a part in memory at any time.
+        """
+        # Apart from the others, and not with more cards, because measuring makes a commit ten times slower.
+        size = 0 if self.in_memory else WEIGHED
+        with self.opened() as store:
+            grown = _growth(lambda: store.commit(Changes(new=samples.Flood(size))))
+
+            assert size == store.count(CardQuery())
+            assert grown < _weight() * size / 2 or self.in_memory, "the store keeps all the cards in memory"
 
     @proves("law 9")
     def test_law_9_very_many_cards_are_refused_whole(self) -> None:

@@ -298,6 +298,12 @@ class StoreMachine(RuleBasedStateMachine):
         for card in cards[:3]:
             assert card == store.find(id=card.id) == store.find(serial=card.serial) == store.find(index=card.index)
             assert card == store.nearest(card.index)
+        every = [samples.card(number) for number in range(self.number + 1)]
+        there = {each for card in cards for each in (card.index, card.serial)}
+
+        assert there == store.known(indexes=[card.index for card in every], serials=[card.serial for card in every]), (
+            "law 2: an index or serial that was left is still known, or a new one is not"
+        )
 
     def teardown(self) -> None:
         """
@@ -319,6 +325,15 @@ class StoreMachine(RuleBasedStateMachine):
     def _untouched(self, draft: Draft) -> list[CardRecord]:
         return [card for id, card in sorted(self.model.cards.items()) if id not in draft.touched]
 
+    def _left(self, draft: Draft) -> list[CardRecord]:
+        """
+        Give the samples whose index and serial no card has, nor had before this commit.
+        """
+        drafted = [card for name in ("new", "replace") for card, _ in draft.parts.get(name, [])]
+        taken = {each for card in (*self.model.cards.values(), *drafted) for each in (card.index, card.serial)}
+
+        return [card for card in map(samples.card, range(1, self.number)) if not {card.index, card.serial} & taken]
+
     def _draw_add(self, data: st.DataObject, draft: Draft) -> None:
         self.number += 1
         card = samples.card(self.number)._replace(
@@ -334,6 +349,10 @@ class StoreMachine(RuleBasedStateMachine):
             field = data.draw(st.sampled_from(["id", "serial", "index"]))
             card = card._replace(**{field: getattr(other, field)})
             draft.touched.add(other.id)
+        elif (left := self._left(draft)) and data.draw(st.integers(0, 2)) == 0:
+            other = data.draw(st.sampled_from(left))
+            card = card._replace(index=other.index, serial=other.serial)
+            self.tally["left taken"] += 1
         entry = samples.entry(card)._replace(operation=self._draw_operation(data), created_at=card.created_at)
         draft.add("new", (card, entry))
 
@@ -348,6 +367,10 @@ class StoreMachine(RuleBasedStateMachine):
             draft.touched.add(card.id)
             after, entry = samples.recharged(card._replace(credit=data.draw(st.sampled_from(CREDITS[:3]))))
             after = after._replace(first_used_at=data.draw(st.sampled_from(LATER)))
+            if data.draw(st.integers(0, 3)) == 0:
+                self.number += 1
+                other = samples.card(self.number)
+                after = after._replace(index=other.index, serial=other.serial)
             draft.add("replace", (after, card.version + self._draw_error(data)))
             draft.add("entries", entry._replace(operation=self._draw_operation(data)))
 

@@ -17,7 +17,6 @@ from voipcard.core.credit import UNLIMITED, Credit
 from voipcard.core.query import CardQuery, EntryQuery, Position
 from voipcard.errors import VoipcardError
 from voipcard.stores.contract import (
-    AuditRecord,
     CardRecord,
     Changes,
     CounterChange,
@@ -48,6 +47,7 @@ WORDS: Final = [
     "PO-1 ",
     " PO-1",
     "ÄÖ-1",
+    "AO-1",
     "A\u0308O\u0308-1",
     "日本",
     "🂡",
@@ -124,6 +124,9 @@ KEYS: Final = [
     "~",
     "~~",
     "!",
+    "A",
+    "a ",
+    " a",
 ]
 
 
@@ -285,6 +288,30 @@ class ReadContract(Proofs):
             try_many()
 
     @proves("law 4")
+    def test_law_4_pages_are_full(self) -> None:
+        """
+        A page of any kind holds as many records as its limit allows, up to 10,000, as long as there are so many.
+        """
+        size = 10_001
+        flood = samples.Flood(size)
+        documents = [Document(f"page/{number:06}", b"", version=1) for number in range(size)]
+        trail = [samples.audit(number) for number in range(size)]
+        with self.opened() as store:
+            store.commit(Changes(new=flood, documents=[(document, 0) for document in documents], audit=trail))
+            for limit in (1000, 1001, 10_000):
+                assert limit == len(store.cards(CardQuery(limit=limit)))
+                assert limit == len(store.cards(CardQuery(batch="FLOOD", order="serial", descending=True, limit=limit)))
+                assert limit == len(store.entries(EntryQuery(limit=limit)))
+                assert limit == len(store.entries(EntryQuery(kinds={"initial"}, order="time", limit=limit)))
+                assert limit == len(store.documents("page/", limit=limit))
+                assert limit == len(store.audit(limit=limit))
+            assert 1000 == len(store.documents("")) == len(store.audit())
+            assert [card for card, _ in flood] == samples.paged(store.cards, CardQuery(), 10_000, size)
+            assert [entry for _, entry in flood] == samples.paged(store.entries, EntryQuery(), 10_000, size)
+            assert documents == samples.every_document(store, limit=10_000)
+            assert trail == samples.every_audit(store, limit=10_000)
+
+    @proves("law 4")
     def test_law_4_paging_is_stable(self) -> None:
         """
         While others insert and remove cards, paging neither repeats nor skips a card that was there all along.
@@ -441,14 +468,10 @@ class ReadContract(Proofs):
         with self.opened() as store:
             numbers = random.Random(1).sample(range(300), 50)  # noqa: S311 - the same trail every time
             store.commit(Changes(audit=[samples.audit(number) for number in numbers]))
-            trail, after, limit = list[AuditRecord](), b"", 7
-            while page := store.audit(after=after, limit=limit):
-                assert len(page) <= limit, "a page is longer than its limit"
-                assert len(trail) < len(numbers), "a page was repeated"
-                trail += page
-                after = page[-1].id
+            expected = [samples.audit(number) for number in sorted(numbers)]
 
-            assert [samples.audit(number) for number in sorted(numbers)] == trail
+            for limit in (1, 7, 50, 1000):
+                assert expected == samples.every_audit(store, limit)
 
     @proves("law 7")
     def test_law_7_no_question_brings_down_the_driver(self) -> None:

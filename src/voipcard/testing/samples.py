@@ -23,6 +23,7 @@ __all__ = [
     "contents",
     "contents_after",
     "entry",
+    "every_audit",
     "every_document",
     "new",
     "operation",
@@ -260,11 +261,13 @@ def paged(read: Reader[Any, Any], query: CardQuery | EntryQuery, limit: int, at_
     Read page after page up to the first empty one.
 
     Raises:
-        AssertionError: If a page is longer than *limit*, or there are more than *at_most* records.
+        AssertionError: If a page is longer than *limit*, or shorter without being the last one, or there are more than
+            *at_most* records.
     """
     records: list[Any] = []
     after = query.after
     while page := read(page_of(query, after, limit)):  # type: ignore[type-var]
+        _check_full(len(records), limit)
         records += page
         after = query.position(page[-1])
         assert len(page) <= limit, "a page is longer than its limit"
@@ -275,16 +278,38 @@ def paged(read: Reader[Any, Any], query: CardQuery | EntryQuery, limit: int, at_
 
 def every_document(store: Store, prefix: str = "", limit: int = 1000) -> list[Document]:
     """
-    Read all documents, page by page.
+    Read all documents, page by page, as `paged` does.
     """
     documents: list[Document] = []
     after = ""
     while page := store.documents(prefix, after=after, limit=limit):
         assert page[-1].key > after, "a page of documents does not go on after the one before"
+        assert len(page) <= limit, "a page is longer than its limit"
+        _check_full(len(documents), limit)
         documents += page
         after = page[-1].key
 
     return documents
+
+
+def every_audit(store: Store, limit: int = 1000) -> list[AuditRecord]:
+    """
+    Read the whole audit trail, page by page, as `paged` does.
+    """
+    trail: list[AuditRecord] = []
+    after = b""
+    while page := store.audit(after=after, limit=limit):
+        assert page[-1].id > after, "a page of the audit trail does not go on after the one before"
+        assert len(page) <= limit, "a page is longer than its limit"
+        _check_full(len(trail), limit)
+        trail += page
+        after = page[-1].id
+
+    return trail
+
+
+def _check_full(before: int, limit: int) -> None:
+    assert before % limit == 0, "a page holds less than its limit although more records follow"
 
 
 def contents(store: Store) -> Contents:

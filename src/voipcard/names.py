@@ -1,0 +1,40 @@
+"""
+The names of a book's documents and counters: which there are, and what is kept under each.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["ACTIVE", "BATCH", "BOOK", "CARDS", "EXTENSION", "KEYRING", "LICENSE", "OPERATION", "TOMBSTONE"]
+
+# Documents
+
+BOOK: Final = "book"
+"""What the book is: its currency."""
+
+KEYRING: Final = "keyring"
+"""The keys of the book, wrapped by a key that is kept elsewhere."""
+
+LICENSE: Final = "license"
+"""How many codes may be active."""
+
+EXTENSION: Final = "extension/"
+"""Begins the keys of what is known of each extension; its number follows."""
+
+BATCH: Final = "batch/"
+"""Begins the keys of how many cards each batch was made of; its id follows."""
+
+OPERATION: Final = "operation/"
+"""Begins the keys of what was done once and for all; the hash of its name follows."""
+
+TOMBSTONE: Final = "tombstone/"
+"""Begins the keys of what is kept of removed cards; the id of the card follows, in hexadecimal."""
+
+# Counters
+
+ACTIVE: Final = "active"
+"""The enabled cards of the book; with `/` and a number, those of one extension."""
+
+CARDS: Final = "cards"
+"""With `/` and a number: all cards of one extension."""
