@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
+from textwrap import shorten
 
 import voipcard
 from voipcard.errors import QuotaExceededError, UploadError
@@ -43,24 +44,19 @@ def show_quota(extension: voipcard.Extension) -> None:
     table(["allowed", "active", "still to add"], [[quota.limit, quota.active, quota.remaining]])
 
 
-def main(folder: Path) -> None:
+def fill(extension: voipcard.Extension) -> voipcard.Batch:
     """
-    Walk through a book in *folder*.
+    Put cards into an extension: from a file, and drawn.
     """
-    title("A new book for EUR, with a license for 600 active codes")
-    path = folder / "cards.db"
-    book = voipcard.open_book(path, currency="EUR", license=voipcard.License(max_active_codes=600)).acting_as("alice")
-    extension = book.extension("0003*215")
-    book.label_extension("0003*215", "Calling cards, front desk")
-    for file in sorted(folder.iterdir()):
-        print(f"  {file.name:<14} {file.stat().st_mode & 0o777:o}")
-
     title("Upload a file of codes: all of it or nothing")
     try:
         extension.upload(DATA / "upload-bad.csv")
     except UploadError as error:
         print(f"  upload-bad.csv: {error.detail}, and nothing was written.")
-        table(["row", "column", "reason", "advice"], [(p.row, p.column, p.reason, p.advice) for p in error.problems])
+        table(
+            ["row", "column", "reason", "advice"],
+            [(p.row, p.column, p.reason, shorten(p.advice, 70)) for p in error.problems],
+        )
     expected = extension.upload(DATA / "upload.csv", dry_run=True)
     uploaded = extension.upload(DATA / "upload.csv")
     print(f"  upload.csv: {uploaded.size} cards added; the dry run had said {expected.size}.")
@@ -75,6 +71,13 @@ def main(folder: Path) -> None:
     print(f"  A hand-out in a log does not show its secrets: {batch[0]}")
     show_quota(extension)
 
+    return batch
+
+
+def use(extension: voipcard.Extension, batch: voipcard.Batch) -> None:
+    """
+    Change credit, and what is active.
+    """
     title("Recharge a card twice with the same order number: credited once")
     serial = batch[0].serial
     entries = [extension.recharge(serial, "25.00", order_number="PO-118") for _ in range(2)]
@@ -99,9 +102,14 @@ def main(folder: Path) -> None:
         print(f"  Refused whole: {error}.")
     print(f"  Disabled: {extension.disable(voipcard.CardQuery(batch=batch.id))} cards.")
     extension.generate(100, credit="5.00", order_number="PO-120")
-    print(f"  Generated 100 more, enabled {extension.enable(serial)} of the disabled ones again.")
+    print(f"  Generated 100 more, enabled {extension.enable(batch[0].serial)} of the disabled ones again.")
     show_quota(extension)
 
+
+def look(book: voipcard.CardBook, extension: voipcard.Extension, batch: voipcard.Batch, folder: Path) -> None:
+    """
+    Search, export and verify.
+    """
     title("Search")
     page = extension.page(enabled=True, credit_at_least="15.00", order="credit", descending=True, limit=5)
     table(
@@ -112,10 +120,12 @@ def main(folder: Path) -> None:
     print(f"  By its code: {found.serial}. Codes that begin with 00: {extension.count(code_prefix='00')}.")
 
     title("Export: hand-outs with their secrets, the list of cards without")
-    exports = {"handout.xlsx": batch, "handout.csv": batch, "cards.xlsx": extension.search()}
-    for name, values in exports.items():
-        rows = voipcard.sheets.write(folder / name, values)
-        print(f"  {name:<13} {rows} rows, {(folder / name).stat().st_size:,} bytes")
+    rows = {
+        "handout.xlsx": voipcard.sheets.write(folder / "handout.xlsx", batch),
+        "handout.csv": voipcard.sheets.write(folder / "handout.csv", batch),
+        "cards.xlsx": voipcard.sheets.write(folder / "cards.xlsx", extension.search()),
+    }
+    table(["file", "rows", "bytes"], [(name, count, (folder / name).stat().st_size) for name, count in rows.items()])
 
     title("Verify everything")
     report = book.verify()
@@ -127,6 +137,24 @@ def main(folder: Path) -> None:
         ["when", "who", "what", "extension"],
         [(f"{e.created_at:%H:%M:%S}", e.actor, e.verb, e.extension) for e in book.audit_trail()],
     )
+
+
+def main(folder: Path) -> None:
+    """
+    Walk through a book in *folder*.
+    """
+    title("A new book for EUR, with a license for 600 active codes")
+    path = folder / "cards.db"
+    book = voipcard.open_book(path, currency="EUR").acting_as("alice")
+    book.install_license(voipcard.License(max_active_codes=600))
+    extension = book.extension("0003*215")
+    book.label_extension("0003*215", "Calling cards, front desk")
+    for file in sorted(folder.iterdir()):
+        print(f"  {file.name:<14} {file.stat().st_mode & 0o777:o}")
+
+    batch = fill(extension)
+    use(extension, batch)
+    look(book, extension, batch, folder)
     book.close()
 
 

@@ -273,11 +273,11 @@ def test_a_batch_id_that_is_taken_becomes_longer() -> None:
     Serials stay unique where the same batch id is drawn again.
     """
     codes = seeded("codes")
-    book = new_book(source=lambda count: bytes(count) if count in {5, 6} else codes(count))
+    book = new_book(source=lambda count: bytes(count) if count in {2, 4, 5} else codes(count))
     extension = book.extension(EXTENSION)
     ids = [extension.generate(3, pin_format=NO_PIN).id for _ in range(2)]
 
-    assert ids == ["2222", "22222"]
+    assert ids == ["A222", "A2222"]
     assert sound(book) == ()
 
 

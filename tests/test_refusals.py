@@ -5,6 +5,7 @@ Bad input: everything that a book refuses, with the class and the fields that sa
 from __future__ import annotations
 
 import functools
+import shutil
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -133,8 +134,42 @@ class Refusal:
     ask: Callable[[Desk], object]
 
 
+def furnish(book: CardBook) -> list[str]:
+    """
+    Make the cards of a desk, and give their serials.
+    """
+    extension = book.acting_as("alice").extension(NUMBER)
+    first, second, caller = extension.add(
+        [
+            NewCard(CODE, PIN, credit=10, order_number="PO-1"),
+            NewCard(SECOND, credit=5),
+            NewCard(CALLER, credit=UNLIMITED),
+        ]
+    )
+    [foreign] = book.extension("0004*001").add(CODE)
+    [disabled] = extension.add("7744048342215193", enabled=False)
+    extension.recharge(first.serial, 1, order_number="PO-2")
+    extension.recharge(second.serial, "0.50", operation="op-1")
+    extension.recharge(second.serial, "-0.50", operation="op-2")
+    extension.generate(1, pin_format=PinFormat(12), operation="op-3")
+
+    return [handout.serial for handout in (first, second, caller, foreign, disabled)]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """
+    Make the file of a book once, to be copied.
+    """
+    path = tmp_path_factory.mktemp("template") / "cards.db"
+    with open_book(SQLiteStore(path), currency="EUR", key=Key(), license=License(max_active_codes=6)) as book:
+        serials = furnish(book)
+
+    return path, serials
+
+
 @pytest.fixture(params=["memory", "file"])
-def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
+def desk(request: pytest.FixtureRequest, tmp_path: Path, template: tuple[Path, list[str]]) -> Iterator[Desk]:
     """
     Open a book in each kind of store.
     """
@@ -146,22 +181,10 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Desk]:
         return SQLiteStore(path)
 
     license_ = License(max_active_codes=6)
+    if request.param == "file":
+        shutil.copy(template[0], path)
     with open_book(opened(), currency="EUR", key=Key(), license=license_) as book, closing(opened()) as store:
-        extension = book.acting_as("alice").extension(NUMBER)
-        first, second, caller = extension.add(
-            [
-                NewCard(CODE, PIN, credit=10, order_number="PO-1"),
-                NewCard(SECOND, credit=5),
-                NewCard(CALLER, credit=UNLIMITED),
-            ]
-        )
-        [foreign] = book.extension("0004*001").add(CODE)
-        [disabled] = extension.add("7744048342215193", enabled=False)
-        extension.recharge(first.serial, 1, order_number="PO-2")
-        extension.recharge(second.serial, "0.50", operation="op-1")
-        extension.recharge(second.serial, "-0.50", operation="op-2")
-        extension.generate(1, pin_format=PinFormat(12), operation="op-3")
-        serials = (handout.serial for handout in (first, second, caller, foreign, disabled))
+        serials = template[1] if request.param == "file" else furnish(book)
         yield Desk(book.acting_as("alice"), store, tmp_path, *serials)
 
 

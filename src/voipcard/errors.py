@@ -368,7 +368,7 @@ class CardExistsError(VoipcardError):
 @attrs.frozen
 class OperationConflictError(VoipcardError):
     """
-    The operation, or the order number, was used before for something else. Nothing was written.
+    The operation, or the order number, was used before for something else. This commit wrote nothing.
 
     Attributes:
         verb: What was asked for now.
@@ -632,14 +632,14 @@ class StoreReadOnlyError(StoreError):
 @attrs.frozen
 class StoreFullError(StoreError):
     """
-    No space is left for what was to be written. Nothing was written.
+    No space is left for what was to be written. This commit wrote nothing, unless `maybe_applied` says otherwise.
     """
 
 
 @attrs.frozen
 class StoreBusyError(StoreError):
     """
-    Others kept the store locked for longer than this call could wait. Nothing was written.
+    Others kept the store locked for longer than this call could wait. This commit wrote nothing.
     """
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 import attrs
 
@@ -30,12 +30,9 @@ from voipcard.core.license import Quota
 from voipcard.core.pins import PinFormat
 from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.editing import Cards
-from voipcard.errors import CardExistsError, InvalidCodeError, InvalidValueError, Problem, UnknownCardError, UploadError
+from voipcard.errors import CardExistsError, InvalidCodeError, InvalidValueError, Problem, UnknownCardError
 from voipcard.searching import CardFilters, Page, Search
 from voipcard.transact import Engine
-
-if TYPE_CHECKING:
-    from voipcard.sheets import Upload
 
 __all__ = ["Extension"]
 
@@ -46,8 +43,8 @@ class Extension:
 
     Wherever a card is asked for, a `CardCode` or its serial will do. Every write leaves one entry in the audit trail
     and takes `operation=`, a name of your own for the call: the same call with the same name again, from whatever
-    process, is not done twice but answered with its first result. The same name for anything else is an
-    `OperationConflictError`.
+    process, is not done twice, but answered with what it did the first time; cards, and the codes and PINs of a batch,
+    are then given as they are by now. The same name for anything else is an `OperationConflictError`.
 
     Attributes:
         number: Its extended number.
@@ -312,6 +309,7 @@ class Extension:
         Source: VoipNow user guide, "Add Card Code".
         """
         from voipcard.sheets import read_upload
+        from voipcard.sheets.upload import refused
 
         upload = read_upload(path, separator=separator)
         try:
@@ -328,7 +326,8 @@ class Extension:
                 progress=progress,
             )
         except CardExistsError as error:
-            raise _rows_exist(upload, error) from None
+            advice = "the extension has a card with this code already"
+            raise refused([Problem(upload.rows[row - 1], "code", "exists", advice) for row in error.rows]) from None
 
     # Changing cards
 
@@ -917,12 +916,3 @@ class Extension:
             query = attrs.evolve(query, index=index)
 
         return Search(query, part_of_code(prefix), part_of_code(contains), only_caller_ids=is_caller_id(prefix))
-
-
-def _rows_exist(upload: Upload, error: CardExistsError) -> UploadError:
-    problems = tuple(
-        Problem(upload.rows[row - 1], "code", "exists", "the extension has a card with this code already")
-        for row in error.rows
-    )
-
-    return UploadError("rows", f"{len(problems)} rows were refused", problems)

@@ -222,9 +222,10 @@ class Changes:
     One commit: new values together with the preconditions under which they hold. Applied whole or not at all.
 
     A card comes once in a commit, and so do a document and a counter. A card that comes twice in *replace* and *remove*
-    is stale; of a document or a counter that comes twice nothing is promised. Every expected version, also in *require*,
-    is that of before the commit. The index and the serial that a replaced or removed card leaves can be taken from the
-    next commit on, and its id never, because its entries stay; within the same commit it depends on the store.
+    is stale; of a document or a counter that comes twice nothing is promised. Every expected version, also in
+    *require*, is that of before the commit. The index and the serial that a replaced or removed card leaves can be
+    taken from the next commit on, and its id never, because its entries stay; within the same commit it depends on the
+    store.
 
     Attributes:
         new: Cards that must not exist yet, each with its initial ledger entry. Any number; may be iterated again.

@@ -324,9 +324,7 @@ class SQLiteStore:
             # In one transaction: another process may be making the book.
             connection.execute("BEGIN")
             application, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
-            found = {
-                sql for (sql,) in connection.execute("SELECT sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'")
-            }
+            found = {sql: kind for kind, sql in connection.execute("SELECT type, sql FROM sqlite_schema")}
             connection.execute("COMMIT")
         if application == 0 and version == 0 and not found:
             with self._file.writing() as connection:
@@ -340,10 +338,8 @@ class SQLiteStore:
             raise NotABookError(f"{self._file.path.name} is not a card book")
         elif version > SCHEMA_VERSION:
             raise SchemaError(found=version, known=SCHEMA_VERSION)
-        elif found != set(STATEMENTS):
-            raise NotABookError(
-                f"the tables of {self._file.path.name} were changed: an index is missing, or a trigger there"
-            )
+        elif not found.keys() >= set(STATEMENTS) or "trigger" in found.values():
+            raise NotABookError(f"the tables of {self._file.path.name} were changed from outside")
 
     def _read(self, sql: str, parameters: Sequence[Parameter]) -> list[tuple[Any, ...]]:
         with self._file.reading() as connection:
