@@ -80,7 +80,9 @@ def test_what_is_no_text_is_no_number(number: Any) -> None:  # noqa: ANN401 - wh
     A number is a text.
     """
     assert InvalidValueError is outcome(lambda: new_book().extension(number))[0]
+    answer: Any = outcome(lambda: new_book().extension(number).number)
 
+    assert answer[0] is InvalidValueError
 
 CHANGES: Final = st.tuples(
     st.sampled_from(["label", "enable", "disable", "card"]), st.sampled_from(["2", "10", "1*1"]), strategies.texts(20)

@@ -11,8 +11,11 @@ import itertools
 import logging
 import pickle
 import random
+import threading
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -20,6 +23,7 @@ import attrs
 import pytest
 
 from tests.stores.test_sqlite import WAL
+from tests.test_opening import altered
 from tests.test_refusals import said
 from voipcard import (
     CardBook,
@@ -164,6 +168,20 @@ def by_type(values: Iterable[T], written: Callable[[T], bytes]) -> dict[str, byt
 # A busy book
 
 
+def unnamed(folder: Path) -> list[bytes]:
+    """
+    Read the files of this process that had a name in a folder and have none any more.
+    """
+    found = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            target = str(descriptor.readlink())
+            if target.endswith("(deleted)") and target.startswith(str(folder)):
+                found.append(descriptor.read_bytes())
+
+    return found
+
+
 @attrs.define
 class Scene:
     """
@@ -191,16 +209,31 @@ class Scene:
         """
         if self.folder is None:
             return
-        found = {path.name: path for path in self.folder.iterdir()}
-        for descriptor in Path("/proc/self/fd").iterdir():
-            target = str(descriptor.readlink()) if descriptor.is_symlink() else ""
-            if target.endswith("(deleted)") and target.startswith(str(self.folder)):
-                found["scratch"] = descriptor
+        found = {path.name: path.read_bytes() for path in self.folder.iterdir()}
+        found |= {f"scratch {place}": content for place, content in enumerate(unnamed(self.folder))}
         number = len(self.seen)
-        for name, path in found.items():
-            content = path.read_bytes()
+        for name, content in found.items():
             if content not in self.seen.values():
                 self.seen[f"{name} ({number})"] = content
+
+    def look_before_the_commit(self, done: int, total: int | None) -> None:
+        """
+        Look when all is prepared in a scratch file and nothing is committed, which is kept from happening until then.
+        """
+        if self.folder is not None and done == total:
+            locked = threading.Event()
+            threading.Thread(target=self._look_while_locked, args=[self.folder, locked]).start()
+            locked.wait(10)
+
+    def _look_while_locked(self, folder: Path, locked: threading.Event) -> None:
+        with altered(folder / "cards.db") as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            locked.set()
+            deadline = time.monotonic() + 10
+            while time.monotonic() < deadline and sum(map(len, unnamed(folder))) < 500_000:
+                time.sleep(0.01)
+            self.look()
+            connection.execute("ROLLBACK")
 
     def fails(self, ask: Callable[[], object]) -> None:
         """
@@ -249,7 +282,7 @@ def play(scene: Scene, outside: Path) -> None:
     book.install_license(License(max_active_codes=10_000))
     extension.disable(CardQuery(batch=drawn.id))
     removed = extension.remove([drawn[5].serial, added[0].serial], operation="op-4")
-    large = extension.generate(2_100, code_format=CODES, pin_format=PINS, progress=lambda *_: scene.look())
+    large = extension.generate(2_100, code_format=CODES, pin_format=PINS, progress=scene.look_before_the_commit)
     scene.secrets |= {secret for handout in large[::300] for secret in (handout.code, handout.pin)}
     scene.look()
     scene.values += [
@@ -339,7 +372,7 @@ def keep(scene: Scene, store: Store) -> None:
     Take down what a store gives, and what a rollback journal holds while a change is under way.
     """
     every = samples.contents(store)
-    scene.seen["contents"] = pickle.dumps(every) + repr(every).encode()
+    scene.seen["contents"] = pickle.dumps(every)
     if isinstance(store, SQLiteStore):
         with store._file.writing() as connection:  # noqa: SLF001 - half of a commit
             connection.execute("PRAGMA cache_size = 1")
@@ -359,7 +392,7 @@ def test_no_secret_is_kept_or_logged(scene: Scene) -> None:
     if scene.folder:
         assert {"cards.db", "cards.db.key", "logs", "contents"} <= names
         assert {"cards.db-wal", "cards.db-journal"} & names
-        assert "scratch" in names
+        assert max(len(data) for name, data in scene.seen.items() if name.startswith("scratch")) > 500_000
         assert sum(map(len, scene.seen.values())) > 2_000_000
     assert len(scene.secrets) > 50
 

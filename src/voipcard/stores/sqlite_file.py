@@ -138,6 +138,10 @@ class SQLiteFile:
         # With this synchronous setting a rollback journal is always safe, only slower.
         return journal in {self.journal, "delete"}
 
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise StoreClosedError("the store is closed")
+
     @contextmanager
     def binding(self) -> Generator[None]:
         """
@@ -155,8 +159,7 @@ class SQLiteFile:
         """
         if self._process != os.getpid():
             raise StoreClosedError("the store was opened by another process: open it again after a fork")
-        if self._closed:
-            raise StoreClosedError("the store is closed")
+        self._refuse_closed()
         try:
             yield
         except sqlite3.IntegrityError as error:
@@ -193,6 +196,7 @@ class SQLiteFile:
             if not self._write_lock.acquire(timeout=self._timeout):
                 raise StoreBusyError("other threads kept the store locked for too long")
             try:
+                self._refuse_closed()
                 connection = bulk or self._writer or self._connect_to_write()
                 if bulk is None:
                     self._writer = connection

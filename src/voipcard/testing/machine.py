@@ -7,6 +7,7 @@ that is where it is defined.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -42,6 +43,7 @@ LATER: Final = [None, samples.EPOCH, samples.EPOCH + 1]
 CARD_ORDERS: Final[list[CardOrder]] = ["created", "serial", "credit"]
 CREDITS: Final = [0, 1, 10_000_000, 2**63 - 2, 2**63 - 1]
 
+_sample: Final = functools.lru_cache(maxsize=1000)(samples.card)
 pages = st.integers(1, 4)
 sides = st.integers(0, 1)
 
@@ -298,7 +300,7 @@ class StoreMachine(RuleBasedStateMachine):
         for card in cards[:3]:
             assert card == store.find(id=card.id) == store.find(serial=card.serial) == store.find(index=card.index)
             assert card == store.nearest(card.index)
-        every = [samples.card(number) for number in range(self.number + 1)]
+        every = [_sample(number) for number in range(self.number + 1)]
         there = {each for card in cards for each in (card.index, card.serial)}
 
         assert there == store.known(indexes=[card.index for card in every], serials=[card.serial for card in every]), (
@@ -332,7 +334,7 @@ class StoreMachine(RuleBasedStateMachine):
         drafted = [card for name in ("new", "replace") for card, _ in draft.parts.get(name, [])]
         taken = {each for card in (*self.model.cards.values(), *drafted) for each in (card.index, card.serial)}
 
-        return [card for card in map(samples.card, range(1, self.number)) if not {card.index, card.serial} & taken]
+        return [card for card in map(_sample, range(1, self.number)) if not {card.index, card.serial} & taken]
 
     def _draw_add(self, data: st.DataObject, draft: Draft) -> None:
         self.number += 1
