@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from voipcard.core.credit import UNLIMITED, Credit
@@ -128,6 +128,7 @@ def test_equal_values_are_signed_alike() -> None:
     assert RECORDS.signed(FULL).mac == RECORDS.signed(FULL._replace(order_number=Word(FULL.order_number))).mac
 
 
+@settings(max_examples=50)
 @given(strategies.card_records())
 def test_a_signed_record_is_accepted(record: CardRecord) -> None:
     """
@@ -232,6 +233,7 @@ def test_what_is_signed_for_one_use_is_not_valid_for_another() -> None:
 # Chains
 
 
+@settings(max_examples=40)
 @given(st.lists(strategies.entry_records(), min_size=2, max_size=5), st.data())
 def test_a_history_has_one_order(entries: list[EntryRecord], data: st.DataObject) -> None:
     """
@@ -266,6 +268,7 @@ def is_whole(history: list[EntryRecord]) -> bool:
     return True
 
 
+@settings(max_examples=50)
 @given(
     strategies.card_records(), strategies.credits(), strategies.texts(), st.none() | st.binary(min_size=16, max_size=16)
 )
@@ -328,6 +331,7 @@ def test_a_changed_balance_is_not_signed_by_itself() -> None:
 # What people see
 
 
+@settings(max_examples=50)
 @given(strategies.card_records())
 def test_a_card_is_shown_as_it_is_stored(record: CardRecord) -> None:
     """

@@ -119,7 +119,7 @@ class Extension:
 
             pin_format: How long the PINs are; None for 4 digits, `NO_PIN` for none.
 
-            labels: Words to attach to every card.
+            labels: Words to attach to every card, at most 100 of at most 255 characters.
 
             expires_at: From when on the cards cannot be used; an aware datetime, or None for never.
 
@@ -209,7 +209,7 @@ class Extension:
 
             code_format: What every dialed code has to look like; None to accept any.
 
-            labels: Words to attach to every card.
+            labels: Words to attach to every card, at most 100 of at most 255 characters.
 
             expires_at: From when on the cards cannot be used; an aware datetime, or None for never.
 

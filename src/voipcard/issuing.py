@@ -38,6 +38,8 @@ from voipcard.transact import Decision, Engine
 
 __all__ = ["Terms", "add", "generate", "terms"]
 
+MAX_LABELS: Final = 100
+
 _BATCH_LENGTH: Final = 4
 _SERIAL_DIGITS: Final = 6
 
@@ -93,6 +95,8 @@ def terms(labels: Iterable[str], expires_at: datetime | None, *, enabled: bool) 
     accepted = tuple(checked_text("label", label) for label in labels)
     if "" in accepted:
         raise InvalidValueError("label", "has no characters")
+    if len(accepted) > MAX_LABELS:
+        raise InvalidValueError("labels", f"are more than {MAX_LABELS}")
 
     return Terms(accepted, None if expires_at is None else to_micros(expires_at), enabled)
 
