@@ -83,6 +83,7 @@ def test_what_is_no_text_is_no_number(number: Any) -> None:  # noqa: ANN401 - wh
 
     assert answer[0] is InvalidValueError
 
+
 CHANGES: Final = st.tuples(
     st.sampled_from(["label", "enable", "disable", "card"]), st.sampled_from(["2", "10", "1*1"]), strategies.texts(20)
 )

@@ -180,7 +180,10 @@ def with_files_up_to(size: int, work: Callable[[], T]) -> Callable[[], T]:
 
     def limited() -> T:
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-        return work()
+        try:
+            return work()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
     return limited
 

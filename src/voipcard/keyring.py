@@ -75,41 +75,8 @@ class KeyProvider(Protocol):
         ...
 
 
-class _LocalKey:
-    """
-    Wraps with 32 bytes that are at hand.
-    """
-
-    @property
-    def place(self) -> str:
-        raise NotImplementedError
-
-    def _key(self) -> bytes:
-        raise NotImplementedError
-
-    def _cipher(self) -> AESSIV:
-        return AESSIV(_derived(self._key(), "wrap", size=2 * KEY_SIZE))
-
-    def wrap(self, secret: bytes) -> bytes:
-        """
-        Encrypt and authenticate *secret*.
-        """
-        nonce = os.urandom(NONCE_SIZE)
-
-        return nonce + self._cipher().encrypt(secret, [nonce])
-
-    def unwrap(self, wrapped: bytes) -> bytes:
-        """
-        Give back what was wrapped.
-        """
-        try:
-            return self._cipher().decrypt(wrapped[NONCE_SIZE:], [wrapped[:NONCE_SIZE]])
-        except (InvalidTag, ValueError):
-            raise KeyMismatchError(self.place) from None
-
-
 @attrs.frozen
-class KeyFile(_LocalKey):
+class KeyFile:
     """
     A key in a file of its own: 64 hexadecimal digits.
 
@@ -158,6 +125,18 @@ class KeyFile(_LocalKey):
         except OSError as error:
             raise storage_error(error, self.path.name) from error
 
+    def wrap(self, secret: bytes) -> bytes:
+        """
+        Encrypt and authenticate *secret*.
+        """
+        return _wrapped(secret, self._key())
+
+    def unwrap(self, wrapped: bytes) -> bytes:
+        """
+        Give back what was wrapped.
+        """
+        return _unwrapped(wrapped, self._key(), self.place)
+
     def _key(self) -> bytes:
         try:
             text = self.path.read_bytes()
@@ -168,7 +147,7 @@ class KeyFile(_LocalKey):
 
 
 @attrs.frozen
-class KeyVariable(_LocalKey):
+class KeyVariable:
     """
     A key in an environment variable: 64 hexadecimal digits, or 32 bytes as Base64.
 
@@ -184,6 +163,18 @@ class KeyVariable(_LocalKey):
         Where the key is, for messages to people.
         """
         return f"${self.name}"
+
+    def wrap(self, secret: bytes) -> bytes:
+        """
+        Encrypt and authenticate *secret*.
+        """
+        return _wrapped(secret, self._key())
+
+    def unwrap(self, wrapped: bytes) -> bytes:
+        """
+        Give back what was wrapped.
+        """
+        return _unwrapped(wrapped, self._key(), self.place)
 
     def _key(self) -> bytes:
         return _parsed(os.environb.get(self.name.encode(), b""), self.place)
@@ -315,6 +306,23 @@ class Keyring:
 
 def _derived(root: bytes, use: str, *, size: int) -> bytes:
     return HKDF(SHA256(), size, salt=None, info=f"voipcard/1/{use}".encode()).derive(root)
+
+
+def _wrapped(secret: bytes, key: bytes) -> bytes:
+    nonce = os.urandom(NONCE_SIZE)
+
+    return nonce + _wrapper(key).encrypt(secret, [nonce])
+
+
+def _unwrapped(wrapped: bytes, key: bytes, place: str) -> bytes:
+    try:
+        return _wrapper(key).decrypt(wrapped[NONCE_SIZE:], [wrapped[:NONCE_SIZE]])
+    except (InvalidTag, ValueError):
+        raise KeyMismatchError(place) from None
+
+
+def _wrapper(key: bytes) -> AESSIV:
+    return AESSIV(_derived(key, "wrap", size=2 * KEY_SIZE))
 
 
 def _parsed(text: bytes, place: str) -> bytes:

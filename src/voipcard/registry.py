@@ -73,7 +73,7 @@ def checked_number(number: str) -> str:
     if not isinstance(number, str) or not _NUMBER.fullmatch(number):
         raise InvalidValueError("extension", "has to be 1 to 64 printable ASCII characters without spaces")
 
-    return str(number)
+    return str.__str__(number)
 
 
 def facts_of(engine: Engine, number: str) -> ExtensionFacts:

@@ -5,6 +5,7 @@ Cards: one way to write each code, and clear text that stays where it is.
 from __future__ import annotations
 
 import copy
+import enum
 import pickle
 import string
 import unicodedata
@@ -17,7 +18,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from voipcard.core.arguments import checked_text
+from voipcard.core.arguments import checked_integer, checked_text
 from voipcard.core.cards import (
     Batch,
     CardCode,
@@ -211,6 +212,63 @@ def test_any_line_of_text_is_kept_or_refused(text: str) -> None:
     else:
         assert is_line
         assert text == kept
+
+
+class Order(str, enum.Enum):  # noqa: UP042 - older programs have such, and `str` gives their name
+    """
+    Order numbers as a program may list them.
+    """
+
+    FIRST = "PO-1"
+
+
+def test_a_text_of_another_class_is_taken_as_the_text_that_it_is() -> None:
+    """
+    Words of enumerations and data frames become plain text, with the same characters.
+    """
+    kept = checked_text("order_number", Order.FIRST)
+
+    assert kept == "PO-1"
+    assert type(kept) is str
+    assert NewCard("1", order_number=Order.FIRST).order_number == "PO-1"
+
+
+@given(
+    st.one_of(st.integers(), st.floats(), st.booleans(), st.text(max_size=3), st.none()), st.integers(), st.integers()
+)
+def test_any_number_is_within_its_range_or_refused(value: Any, least: int, most: int) -> None:  # noqa: ANN401
+    """
+    A whole number is no truth, fraction or text, and neither smaller nor larger than it may be.
+    """
+    is_fine = type(value) is int and least <= value <= most
+    made = attempt(lambda: checked_integer("count", value, at_least=least, at_most=most))
+
+    if is_fine:
+        assert value == made
+    else:
+        assert isinstance(made, InvalidValueError)
+        assert made.name == "count"
+        assert f"{least:,}" in str(made)
+
+
+@pytest.mark.parametrize("value", [7700183422151, 48215.0, None, b"7700183422151", ["7700183422151"]])
+def test_what_is_no_text_is_no_code(value: Any) -> None:  # noqa: ANN401 - anything but a text
+    """
+    A number has lost its leading zeros, and bytes their meaning: neither is a code, a CallerID, a PIN or a text.
+    """
+    accept: list[Callable[[Any], object]] = [
+        canonical_code,
+        canonical_caller_id,
+        canonical_pin,
+        NewCard,
+        lambda text: NewCard("1", text),
+        lambda text: NewCard("1", order_number=text),
+        lambda text: checked_text("label", text),
+    ]
+    for make in accept:
+        refused = attempt(lambda make=make: make(value))  # type: ignore[misc]
+        assert isinstance(refused, InvalidValueError)
+        assert "77001834" not in f"{refused!r} {refused}"
 
 
 @given(any_text, st.booleans())

@@ -88,6 +88,34 @@ def test_counting_begins_with_1970() -> None:
     assert to_micros(datetime(2026, 3, 14, 12, 30, 15, 250_000, tzinfo=UTC)) == 1_773_491_415_250_000
 
 
+@given(st.datetimes(timezones=zones))
+def test_every_moment_comes_back_or_is_refused(moment: datetime) -> None:
+    """
+    At the ends of the calendar a moment may be in no year of UTC: what could not be shown again is refused.
+    """
+    try:
+        micros = to_micros(moment)
+    except InvalidValueError:
+        assert moment.year in {1, 9999}
+    else:
+        assert from_micros(micros) - moment == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime.max.replace(tzinfo=timezone(-timedelta(hours=1))),
+        datetime.min.replace(tzinfo=timezone(timedelta(hours=1))),
+    ],
+)
+def test_a_moment_outside_of_the_calendar_is_refused(moment: datetime) -> None:
+    """
+    The first and the last hours of the calendar are no moments in every time zone.
+    """
+    with pytest.raises(InvalidValueError):
+        to_micros(moment)
+
+
 @pytest.mark.parametrize("moment", [datetime(2026, 3, 14), datetime(2026, 3, 14, tzinfo=Silent())])  # noqa: DTZ001
 def test_a_moment_without_a_time_zone_is_refused(moment: datetime) -> None:
     """

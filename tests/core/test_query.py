@@ -305,6 +305,16 @@ def test_an_amount_that_is_none_is_refused(name: str) -> None:
             EntryQuery(**conditions)
 
 
+def test_one_kind_is_no_set_of_kinds() -> None:
+    """
+    A word would be taken for a set of letters, and match nothing.
+    """
+    with pytest.raises(InvalidValueError) as caught:
+        EntryQuery(kinds="recharge")
+    assert caught.value.name == "kinds"
+    assert EntryQuery(kinds=frozenset({"initial"})) == EntryQuery(kinds=["initial"])
+
+
 @pytest.mark.parametrize("query", QUERIES)
 def test_a_query_is_a_value(query: type[CardQuery | EntryQuery]) -> None:
     """

@@ -8,7 +8,6 @@ import gc
 import itertools
 import os
 import random
-import resource
 import shutil
 import subprocess
 import sys
@@ -23,7 +22,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.test_opening import altered, as_somebody_else, forked, public_folder, snapshot
+from tests.test_opening import altered, as_somebody_else, forked, public_folder, snapshot, with_files_up_to
 from voipcard import CardBook, KeyFile, open_book
 from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.errors import (
@@ -642,12 +641,10 @@ def test_a_full_disk_refuses_the_commit(count: int, journal: Journal, place: Pat
             before = dump(store)
             said = []
             for _ in range(2):
-                resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
                 try:
-                    store.commit(Changes(new=samples.Flood(count, first=1)))
+                    with_files_up_to(1000, lambda: store.commit(Changes(new=samples.Flood(count, first=1))))()
                 except StoreError as error:
                     said.append(type(error).__name__)
-                resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
             unchanged = before == dump(store)
             store.commit(Changes(new=samples.Flood(count, first=1)))
             return said, unchanged, store.count(CardQuery())
@@ -692,9 +689,8 @@ def test_a_duplicate_is_refused_on_a_full_disk(place: Path) -> None:
     def work() -> str:
         with closing(SQLiteStore(place, journal="delete")) as store:
             store.commit(Changes(new=samples.new(0)))
-            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
             with pytest.raises((DuplicateError, StoreFullError)) as caught:
-                store.commit(Changes(new=samples.new(0)))
+                with_files_up_to(1000, lambda: store.commit(Changes(new=samples.new(0))))()
             return type(caught.value).__name__
 
     assert forked(work)() in {"DuplicateError", "StoreFullError"}

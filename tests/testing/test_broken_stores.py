@@ -17,6 +17,7 @@ from tests.testing.broken import (
     ForgetsOperations,
     IgnoresCeilings,
     IgnoresVersions,
+    KeepsOldFields,
     KeepsOldIndexTaken,
     KnowsTheRemoved,
     LosesTheLastPage,
@@ -27,7 +28,7 @@ from tests.testing.broken import (
     StoresUnlimitedAsZero,
     kit,
 )
-from voipcard.stores import MemoryStore, SQLiteStore
+from voipcard.stores import CardRecord, MemoryStore, SQLiteStore
 from voipcard.testing import STORY, StoreContract, check_story, store_machine
 
 REPEATABLE: Final = settings(STORY, max_examples=200, derandomize=True, phases=[Phase.generate])
@@ -78,6 +79,21 @@ def test_an_intact_store_is_not_rejected(test: str) -> None:
     What rejects the broken stores accepts the store that they were made from.
     """
     getattr(kit(MemoryStore), test)()
+
+
+@pytest.mark.parametrize("field", [name for name in CardRecord._fields if name != "id"])
+def test_no_field_of_a_replaced_card_can_be_kept(field: str) -> None:
+    """
+    A store that keeps a single old field of a card that is replaced is rejected, whichever field it is.
+    """
+
+    class KeepsOne(KeepsOldFields):
+        kept = (field,)
+
+    with pytest.raises(Exception) as failure:  # noqa: PT011 - a broken store may fail in any way
+        kit(KeepsOne).test_law_5_a_replaced_card_comes_back_equal()
+
+    assert "This store breaks law 5" in " ".join(failure.value.__notes__)
 
 
 def test_every_law_rejects_some_store() -> None:

@@ -37,7 +37,7 @@ def checked_text(name: str, text: str) -> str:
     if _CONTROL.search(text):
         raise InvalidValueError(name, "has control characters")
 
-    return str(text)  # A subclass, such as a data frame's or a template's text, stays outside.
+    return str.__str__(text)  # A subclass, such as a data frame's or a template's text, stays outside.
 
 
 def checked_integer(name: str, value: int, *, at_least: int, at_most: int = MAX_INTEGER) -> int:

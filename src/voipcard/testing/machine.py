@@ -39,13 +39,13 @@ PARTS: Final = ["add", "recharge", "recharge", "remove", "document", "require", 
 KEYS: Final = ["a", "a%", "a_", "ab", "b"]
 COUNTERS: Final = ["active", "steps"]
 WORDS: Final = ["", "PO-1", "po-1", "PO%", "PO-1 "]
-LATER: Final = [None, samples.EPOCH, samples.EPOCH + 1]
+LATER: Final[list[int | None]] = [None, samples.EPOCH, samples.EPOCH + 1]
 CARD_ORDERS: Final[list[CardOrder]] = ["created", "serial", "credit"]
 CREDITS: Final = [0, 1, 10_000_000, 2**63 - 2, 2**63 - 1]
 
 _sample: Final = functools.lru_cache(maxsize=1000)(samples.card)
-pages = st.integers(1, 4)
-sides = st.integers(0, 1)
+pages: Final[st.SearchStrategy[int]] = st.integers(1, 4)
+sides: Final[st.SearchStrategy[int]] = st.integers(0, 1)
 
 
 class Model:
@@ -147,10 +147,10 @@ class StoreMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.model = Model()
-        self.number = 0
+        self.model: Model = Model()
+        self.number: int = 0
         self.walk: tuple[CardQuery, Position | None, list[Position], set[Position]] | None = None
-        self.stack = ExitStack()
+        self.stack: ExitStack = ExitStack()
         self.handles: list[Store] = []
 
     @initialize()
@@ -158,7 +158,7 @@ class StoreMachine(RuleBasedStateMachine):
         """
         Open two handles.
         """
-        self.open_store = self.stack.enter_context(self.fresh())
+        self.open_store: Opener = self.stack.enter_context(self.fresh())
         self.handles = [self.open_store(), self.open_store()]
         self.tally["stories"] += 1
 

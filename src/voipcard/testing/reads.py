@@ -446,19 +446,48 @@ class ReadContract(Proofs):
             assert store.document("B") is None
             assert store.document("a") != store.document("A_b")
 
+    @proves("`document`")
+    def test_document_expired_or_not(self) -> None:
+        """
+        `document` gives a document whether it has expired or not, also after other commits, and with its version.
+        """
+        moments = {"long ago": -1, "at once": 0, "ago": NOW, "far": MAX, "never": None}
+        documents = [Document(key, key.encode(), 1, expires_at) for key, expires_at in moments.items()]
+        with self.fresh() as open_store, closing(open_store()) as store, closing(open_store()) as other:
+            store.commit(Changes(documents=[(document, 0) for document in documents]))
+            store.commit(Changes(documents=_documents(), require=[(key, 1) for key in moments]))
+
+            assert documents == [store.document(key) for key in moments]
+            assert documents == [other.document(key) for key in moments]
+
+            changed = [document._replace(value=b"changed", version=2) for document in documents]
+            store.commit(Changes(documents=[(document, 1) for document in changed]))
+
+            assert changed == [store.document(key) for key in moments]
+
     @proves("`counters`")
     def test_counters(self) -> None:
         """
         Counters move by what they are told, up and down and below zero; one that never moved stands at 0.
+
+        They are integers, however often they were moved: a float or a decimal that is equal is not one.
         """
         with self.opened() as store:
             store.commit(
                 Changes(counters=[CounterChange("up", 3), CounterChange("down", -3), CounterChange("zero", 0)])
             )
-            store.commit(Changes(counters=[CounterChange("up", 2**40), CounterChange("down", 1)]))
             keys = ["up", "down", "zero", "never", "UP"]
+            once = dict(store.counters(iter(keys)))
+            store.commit(Changes(counters=[CounterChange("up", 2**40), CounterChange("down", 1)]))
+            twice = dict(store.counters(iter(keys)))
+            store.commit(Changes(counters=[CounterChange("up", 1, 2**50), CounterChange("down", 2)]))
+            thrice = dict(store.counters(iter(keys)))
 
-            assert dict(store.counters(iter(keys))) == {"up": 2**40 + 3, "down": -2, "zero": 0, "never": 0, "UP": 0}
+            assert once == {"up": 3, "down": -3, "zero": 0, "never": 0, "UP": 0}
+            assert twice == {"up": 2**40 + 3, "down": -2, "zero": 0, "never": 0, "UP": 0}
+            assert thrice == {"up": 2**40 + 4, "down": 0, "zero": 0, "never": 0, "UP": 0}
+            for counters in (once, twice, thrice):
+                assert dict.fromkeys(keys, int) == {key: type(value) for key, value in counters.items()}
 
     @proves("`audit`")
     def test_audit(self) -> None:

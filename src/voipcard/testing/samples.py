@@ -31,6 +31,7 @@ __all__ = [
     "paged",
     "recharged",
     "removed_version",
+    "rewritten",
     "step",
     "tally_after",
 ]
@@ -136,6 +137,45 @@ def recharged(card: CardRecord, amount: int = 1) -> tuple[CardRecord, EntryRecor
     )
 
     return after, entry(after, amount)
+
+
+def rewritten(number: int, times: int) -> CardRecord:
+    """
+    Make the card *number* as it is after so many replacements, each of which changes every field but the id.
+
+    What may be None or empty is so at first, then is not, then is something else, then is None or empty again.
+    """
+    if times == 0:
+        return card(number)
+    name, third = f"{times} times {number}", times % 3
+
+    return card(number)._replace(
+        serial=f"K7QY-{number + times:06}",
+        extension=f"0003*{300 + times}",
+        batch=f"B{times:03}",
+        kind=("code", "caller_id")[times % 2],
+        index=_bytes(f"index {times}", number),
+        sealed_code=_bytes("code", times) + name.encode(),
+        pin_mac=(_bytes("pin", number), b"", name.encode())[third],
+        sealed_pin=(_bytes("sealed pin", number), b"", b"sealed " + name.encode())[third],
+        key=1 + times,
+        enabled=times % 2 == 0,
+        credit=10_000_001 + times,
+        total_credit=20_000_002 + times,
+        held=(0, 1_000_003, 2_000_004)[third],
+        holds=(b"", b"held", b"held otherwise")[third],
+        next_hold_expiry=(None, EPOCH + 5, EPOCH - 6)[third],
+        recharge_count=7 + times,
+        created_at=EPOCH + number + 1_000 * times,
+        first_used_at=(None, EPOCH + 7, EPOCH - 8)[third],
+        expires_at=(None, EPOCH + 9, EPOCH - 10)[third],
+        order_number=f"PO-117-{times}",
+        labels=("", "vip", "vip\nresold")[third],
+        sequence=1 + times,
+        chain=_bytes(f"chain {times}", number),
+        version=1 + times,
+        mac=_bytes(f"mac {times}", number),
+    )
 
 
 def removed_version(card: CardRecord) -> tuple[bytes, int]:

@@ -4,14 +4,15 @@ Law 5: what is written comes back, however long, odd or alike it is.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import closing
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from hypothesis import given
 
 from voipcard.core.credit import UNLIMITED
 from voipcard.core.query import CardQuery, EntryQuery
-from voipcard.stores.contract import AuditRecord, CardRecord, Changes, CounterChange, Document, EntryRecord
+from voipcard.stores.contract import AuditRecord, CardRecord, Changes, CounterChange, Document, EntryRecord, Store
 from voipcard.testing import samples, strategies
 from voipcard.testing.proofs import Proofs, proves
 from voipcard.testing.reads import TRIES
@@ -99,34 +100,73 @@ class ValueContract(Proofs):
                     )
                 )
             with closing(open_store()) as store:
-                cards = sorted(store.cards(CardQuery()))
+                counters = store.counters(["most", "least"])
 
-                assert sorted([largest, smallest]) == cards
-                assert [list(map(type, each)) for each in sorted([largest, smallest])] == [
-                    list(map(type, each)) for each in cards
-                ]
-                assert [CardRecord, bool] == [type(cards[0]), type(cards[0].enabled)]
-                assert sorted([first, second]) == sorted(store.entries(EntryQuery()))
-                assert documents[::-1] == samples.every_document(store)
-                assert dict(store.counters(["most", "least"])) == {"most": 2**62, "least": -(2**62)}
-                assert [audit] == list(store.audit())
+                assert _exact(sorted([largest, smallest])) == _exact(sorted(store.cards(CardQuery())))
+                for card in (largest, smallest):
+                    assert [_exact([card])] * 4 == [_exact([each]) for each in _every_way(store, card)]
+                assert _exact(sorted([first, second])) == _exact(sorted(store.entries(EntryQuery())))
+                assert _exact(documents[::-1]) == _exact(samples.every_document(store))
+                assert _exact(documents) == _exact(store.document(each.key) for each in documents)
+                assert dict(counters) == {"most": 2**62, "least": -(2**62)}
+                assert [int, int] == [type(value) for value in counters.values()]
+                assert _exact([audit]) == _exact(store.audit())
 
     @proves("law 5")
     def test_law_5_any_values_come_back_equal(self) -> None:
         """
-        Whatever the shell may write comes back as it was written.
+        Whatever the shell may write comes back as it was written, and of the same type.
         """
 
         def check(changes: Changes) -> None:
             with self.opened() as store:
                 store.commit(changes)
 
-                assert {card for card, _ in changes.new} == set(store.cards(CardQuery()))
-                assert {entry for _, entry in changes.new} == set(store.entries(EntryQuery()))
-                assert {document for document, _ in changes.documents} == set(samples.every_document(store))
-                assert set(changes.audit) == set(store.audit())
+                assert set(_exact(card for card, _ in changes.new)) == set(_exact(store.cards(CardQuery())))
+                assert set(_exact(entry for _, entry in changes.new)) == set(_exact(store.entries(EntryQuery())))
+                assert set(_exact(each for each, _ in changes.documents)) == set(_exact(samples.every_document(store)))
+                assert set(_exact(changes.audit)) == set(_exact(store.audit()))
 
         given(strategies.first_changes())(TRIES(check))()
+
+    @proves("law 5")
+    def test_law_5_a_replaced_card_comes_back_equal(self) -> None:
+        """
+        A card of which all but the id was replaced comes back as it was written last, whichever way it is read.
+        """
+        states, untouched = [samples.rewritten(1, times) for times in range(5)], samples.card(2)
+        entries = [samples.entry(state, state.credit if state is states[0] else 1) for state in states]
+        with self.fresh() as open_store, closing(open_store()) as store:
+            store.commit(Changes(new=[(states[0], entries[0]), *samples.new(2)]))
+            for number, after in enumerate(states[1:], 1):
+                store.commit(Changes(replace=[(after, after.version - 1)], entries=[entries[number]]))
+                with closing(open_store()) as other:
+                    for reader in (store, other):
+                        # By id first: who keeps the old index or serial is told so, not that the card is gone.
+                        for found in _every_way(reader, after):
+                            assert not _differing(after, found)
+                        assert _exact(sorted([after, untouched])) == _exact(sorted(reader.cards(CardQuery())))
+            stored = store.entries(EntryQuery(card=states[0].id))
+
+            assert _exact(entries) == _exact(stored)
+
+    @proves("law 5")
+    def test_law_5_a_changed_document_comes_back_equal(self) -> None:
+        """
+        A document whose value and expiry were changed, also from and to None, comes back as it was written last.
+        """
+        kept = Document("kept", b"kept", 1, samples.EPOCH)
+        moments = [None, samples.EPOCH + 1, samples.EPOCH + 2, None, -1, 0, MAX, 1, None]
+        with self.fresh() as open_store, closing(open_store()) as store:
+            store.commit(Changes(documents=[(kept, 0)]))
+            for version, expires_at in enumerate(moments, 1):
+                value = b"" if version % 4 == 0 else EVERY_BYTE * version
+                changed = Document("changed", value, version, expires_at)
+                store.commit(Changes(documents=[(changed, version - 1)]))
+                with closing(open_store()) as other:
+                    for reader in (store, other):
+                        assert not _differing(changed, reader.document("changed"))
+                        assert _exact([changed, kept]) == _exact(samples.every_document(reader))
 
     @proves("law 5")
     def test_law_5_the_longest_comes_back_equal(self) -> None:
@@ -251,6 +291,25 @@ def _longest(card: CardRecord) -> CardRecord:
     )  # fmt: skip
 
 
+def _every_way(store: Store, card: CardRecord) -> list[CardRecord | None]:
+    """
+    Read a card in each way that gives one card.
+    """
+    return [
+        store.find(id=card.id),
+        store.find(serial=card.serial),
+        store.find(index=card.index),
+        store.nearest(card.index),
+    ]
+
+
+def _exact(rows: Iterable[Row | None]) -> list[tuple[Any, ...]]:
+    """
+    Put its type to each row and value, so that 1 is not True, 5.0 is not 5 and a bytearray is not bytes.
+    """
+    return [(type(row), *((type(value), value) for value in row or ())) for row in rows]
+
+
 def _filled(size: int) -> str:
     """
     Make a text of so many bytes in UTF-8 that has lines, and ends with what is easily lost.
@@ -262,10 +321,16 @@ def _filled(size: int) -> str:
 
 def _differing(written: Row, read: Row | None) -> list[str]:
     """
-    Name the fields that did not come back as they were written.
+    Name the fields that did not come back as they were written, or as a value of another type that is equal.
     """
     if read is None:
         return [f"{type(written).__name__} is gone"]
+    if type(read) is not type(written):
+        return [f"{type(written).__name__} came back as {type(read).__name__}"]
     pairs = zip(written._fields, written, read, strict=True)
 
-    return [f"{type(written).__name__}.{name}" for name, before, after in pairs if before != after]
+    return [
+        f"{type(written).__name__}.{name}"
+        for name, before, after in pairs
+        if type(before) is not type(after) or before != after
+    ]
