@@ -5,7 +5,9 @@ Errors: one fact each, in fields that survive every journey, said in a sentence 
 from __future__ import annotations
 
 import copy
+import errno
 import inspect
+import os
 import pickle
 import re
 import traceback
@@ -269,6 +271,25 @@ def test_store_errors_need_only_say_what_is_special() -> None:
         assert not error.maybe_applied
         assert error.reason == str(error)
     assert not errors.StoreError("reason").maybe_applied
+
+
+@pytest.mark.parametrize(
+    "number, kind",
+    [
+        *((number, errors.StoreFullError) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)),
+        *((number, errors.StoreReadOnlyError) for number in (errno.EACCES, errno.EPERM, errno.EROFS)),
+        *((number, errors.StoreError) for number in (errno.ENOENT, errno.EIO, errno.ENAMETOOLONG, errno.EMFILE)),
+    ],
+)
+def test_what_the_operating_system_refuses_has_a_class(number: int, kind: type[errors.StoreError]) -> None:
+    """
+    No space and no permission are told apart from what else may be wrong, and the system's own words are kept.
+    """
+    error = errors.storage_error(OSError(number, os.strerror(number)), "cards.db")
+
+    assert kind is type(error)
+    assert str(error) == f"cards.db cannot be written: {os.strerror(number)}"
+    assert not error.maybe_applied
 
 
 def test_the_types_of_fields_can_be_resolved() -> None:

@@ -167,6 +167,24 @@ def test_no_field_of_an_entry_can_be_changed(field: str) -> None:
         assert not RECORDS.is_chained(ENTRY._replace(**{field: value}), NO_CHAIN)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *({"amount": value} for value in ("text", None, 0.5, b"1", 2**63)),
+        *({"credit_left": value} for value in ("text", -(2**63))),
+        *({"created_at": value} for value in (2**62, "text", None)),
+    ],
+    ids=str,
+)
+def test_an_entry_that_cannot_be_shown_is_refused(damage: dict[str, Any]) -> None:
+    """
+    A history is shown without going over its chain, but nothing that is no amount or moment is shown as one.
+    """
+    with pytest.raises(TamperedError) as caught:
+        RECORDS.entry(ENTRY._replace(**damage))
+    assert (caught.value.subject, caught.value.part) == (ENTRY.serial, "history")
+
+
 @pytest.mark.parametrize("field", AuditRecord._fields)
 def test_no_field_of_an_audit_entry_can_be_changed(field: str) -> None:
     """

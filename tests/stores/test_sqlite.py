@@ -719,6 +719,30 @@ def test_a_scratch_file_that_cannot_be_made_is_refused() -> None:
         assert before == snapshot(folder)
 
 
+@pytest.mark.parametrize("count", [1, MANY])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"credit": 2**63}, {"credit": "ten"}, {"credit": 0.5}, {"credit": None}, {"serial": "\ud800"}),
+        *({"serial": b"K7QX"}, {"sealed_code": "text"}),
+    ],
+    ids=str,
+)
+def test_what_sqlite_cannot_take_is_refused(wrong: dict[str, Any], count: int, place: Path) -> None:
+    """
+    A value of another type, or too large for 64 bits, is an error of the store, and nothing is written.
+    """
+    pairs = list(samples.Flood(count))
+    card, entry = pairs[-1]
+    with closing(SQLiteStore(place, journal="delete")) as store:
+        with pytest.raises(StoreError):
+            store.commit(Changes(new=[*pairs[:-1], (card._replace(**wrong), entry)]))
+
+        assert store.count(CardQuery()) == 0
+        store.commit(Changes(new=pairs))
+    assert names(place) == {"cards.db"}
+
+
 @journals
 def test_side_files_are_readable_by_their_owner_only(journal: Journal, place: Path) -> None:
     """

@@ -4,6 +4,7 @@ The kit itself: each store that is broken on purpose is rejected by the law that
 
 from __future__ import annotations
 
+import itertools
 from typing import Final
 
 import pytest
@@ -29,7 +30,7 @@ from tests.testing.broken import (
     kit,
 )
 from voipcard.stores import CardRecord, MemoryStore, SQLiteStore
-from voipcard.testing import STORY, StoreContract, check_story, store_machine
+from voipcard.testing import STORY, StoreContract, check_story, samples, store_machine
 
 REPEATABLE: Final = settings(STORY, max_examples=200, derandomize=True, phases=[Phase.generate])
 """The same stories every time, and no time is spent on making a failing one shorter."""
@@ -86,6 +87,9 @@ def test_no_field_of_a_replaced_card_can_be_kept(field: str) -> None:
     """
     A store that keeps a single old field of a card that is replaced is rejected, whichever field it is.
     """
+    values = [getattr(samples.rewritten(1, times), field) for times in range(5)]
+
+    assert all(before != after for before, after in itertools.pairwise(values)), "the kit does not change this field"
 
     class KeepsOne(KeepsOldFields):
         kept = (field,)

@@ -143,7 +143,8 @@ def rewritten(number: int, times: int) -> CardRecord:
     """
     Make the card *number* as it is after so many replacements, each of which changes every field but the id.
 
-    What may be None or empty is so at first, then is not, then is something else, then is None or empty again.
+    What may be None is so at first, then a moment, then another one, then None again; other fields become empty and are
+    filled again in the same way.
     """
     if times == 0:
         return card(number)

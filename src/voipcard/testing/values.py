@@ -303,7 +303,7 @@ def _every_way(store: Store, card: CardRecord) -> list[CardRecord | None]:
     ]
 
 
-def _exact(rows: Iterable[Row | None]) -> list[tuple[Any, ...]]:
+def _exact(rows: Iterable[tuple[object, ...] | None]) -> list[tuple[Any, ...]]:
     """
     Put its type to each row and value, so that 1 is not True, 5.0 is not 5 and a bytearray is not bytes.
     """
