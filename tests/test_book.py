@@ -38,7 +38,7 @@ from tests.book_world import (
     sound,
     verbs_of,
 )
-from voipcard import CardQuery, Credit, Extension, KeyFile, License, NewCard, Policy, Quota, open_book
+from voipcard import AuditEntry, CardQuery, Credit, Extension, KeyFile, License, NewCard, Policy, Quota, open_book
 from voipcard.errors import (
     CurrencyError,
     InvalidValueError,
@@ -256,6 +256,17 @@ def test_two_licenses_at_once_both_count() -> None:
     assert sound(book) == ()
 
 
+@pytest.mark.parametrize("given", [5, None, {"max_active_codes": 5}])
+def test_what_is_no_license_is_not_installed(given: Any) -> None:  # noqa: ANN401 - what is refused
+    """
+    A number is no license.
+    """
+    book = new_book()
+
+    assert outcome(lambda: book.install_license(given))[:2] == (InvalidValueError, "license")  # type: ignore[index]
+    assert book.license == License.unlimited()
+
+
 @pytest.mark.parametrize("limit", [-1, 2**63, True, "5", 1.5])
 def test_what_is_no_number_of_codes_is_no_license(limit: Any) -> None:  # noqa: ANN401 - what is refused
     """
@@ -334,6 +345,27 @@ def test_the_trail_is_in_order_and_goes_on_where_it_was_left(steps: list[tuple[s
 
     assert [str(number) for number in range(len(steps))] == known + rest
     assert [actor for actor, _ in steps] == [entry.actor for entry in book.audit_trail()]
+
+
+def test_whoever_goes_on_from_the_last_entry_misses_none() -> None:
+    """
+    What took long, and was written after something that began later, comes after it: a reader who goes on sees all.
+    """
+    store = Meddled()
+    clock = Clock()
+    book, other = book_on(store, clock=clock), book_on(store.another(), clock=clock)
+    seen: list[AuditEntry] = []
+
+    def overtake() -> None:
+        clock.move(seconds=1)
+        other.label_extension(OTHER, "Main")
+        seen.extend(other.audit_trail())
+
+    store.meddle = overtake
+    book.extension(EXTENSION).generate(1)
+    rest = list(other.audit_trail(after=seen[-1]))
+
+    assert [entry.verb for entry in [*seen, *rest]] == ["label_extension", "generate"]
 
 
 def test_a_long_trail_is_read_page_by_page() -> None:

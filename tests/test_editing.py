@@ -367,6 +367,7 @@ def test_what_the_extension_does_not_have_is_refused_before_anything_is_done(ver
     extension = book.extension(EXTENSION)
     made = [handout.serial for handout in extension.generate(1001, enabled=verb != "enable")]
     [other] = book.extension(OTHER).add("7700")
+    first, last = (f"{batch}-{number}" for batch, number in (("2222", "000001"), ("ZZZZ", "999999")))
     commits = len(store.commits)
     call = getattr(extension, verb)
 
@@ -740,6 +741,35 @@ def test_a_dry_removal_writes_nothing(tmp_path: Path) -> None:
             (OperationConflictError, "remove", ""),
         ] == dry
         assert tuple(made[1:3]) == extension.remove(made[1:3], operation="new")
+
+
+def test_a_dry_run_of_many_goes_on_where_the_real_one_stopped() -> None:
+    """
+    The answer of a dry run is that of the real one for thousands of cards, too, and for a call that was interrupted.
+    """
+    store = Meddled()
+    extension = book_on(store).extension(EXTENSION)
+    made = tuple(handout.serial for handout in extension.generate(1001))
+    dry = [extension.remove(cards, dry_run=True) for cards in (CardQuery(), made)]
+    with pytest.raises(PulledPlugError):
+        extension.remove(CardQuery(), operation="all", progress=pulling(store))
+    half = extension.remove(CardQuery(), operation="all", dry_run=True)
+
+    assert dry == [made, made]
+    assert extension.count() == 1
+    assert half == extension.remove(CardQuery(), operation="all") == made
+
+
+def test_a_query_for_a_page_is_no_selection() -> None:
+    """
+    Where all cards that match are changed, a cursor or the size of a page makes no sense and is refused.
+    """
+    extension = new_book().extension(EXTENSION)
+    card = one_of(extension, "7700")
+
+    for query in (CardQuery(limit=1), CardQuery(after=(0, card.id))):
+        for call in (extension.enable, extension.disable, extension.remove):
+            assert outcome(lambda c=call, q=query: c(q))[0] is InvalidValueError  # type: ignore[misc, index]
 
 
 def test_a_card_that_is_used_meanwhile_is_not_removed_as_unused() -> None:

@@ -223,6 +223,36 @@ def test_progress_is_told_every_thousand_cards_and_at_the_end() -> None:
     assert told == [(1000, 2500), (2000, 2500), (2500, 2500), (2, 2)]
 
 
+class StopItError(Exception):
+    """
+    What a progress function may raise to end the work.
+    """
+
+
+@pytest.mark.parametrize("count", [5, 2500])
+def test_whoever_is_told_of_progress_can_stop_it_or_use_the_book(count: int, tmp_path: Path) -> None:
+    """
+    An error in the progress function comes through, nothing was written, and the book can be used, also from within.
+    """
+    with file_book(tmp_path / "cards.db") as book:
+        extension = book.extension(EXTENSION)
+        seen: list[tuple[int, int]] = []
+
+        def stop(done: int, _: int | None) -> None:
+            raise StopItError(done)
+
+        with pytest.raises(StopItError):
+            extension.generate(count, progress=stop)
+        extension.generate(
+            count, progress=lambda done, _: seen.append((done, book.extension(OTHER).add(f"7{done}").size))
+        )
+
+        assert seen[-1] == (count, 1)
+        assert extension.count() == count
+        assert book.extension(OTHER).count() == len(seen)
+        assert sound(book) == ()
+
+
 @pytest.mark.parametrize("count", [1, 5, 12])
 def test_codes_that_are_taken_are_drawn_again(count: int) -> None:
     """
@@ -660,6 +690,8 @@ REFUSED: Final[dict[str, tuple[Verb, type[VoipcardError]]]] = {
     "precise credit": (lambda x: x.generate(1, credit="0.0000001"), AmountError),
     "long order number": (lambda x: x.generate(1, order_number="x" * 256), InvalidValueError),
     "control characters": (lambda x: x.generate(1, order_number="PO\n1"), InvalidValueError),
+    "too many labels": (lambda x: x.generate(1, labels=["vip"] * 1000), InvalidValueError),
+    "no bool": (lambda x: x.generate(1, enabled="yes"), InvalidValueError),  # type: ignore[arg-type]
     "empty label": (lambda x: x.generate(1, labels=["vip", ""]), InvalidValueError),
     "naive expiry": (lambda x: x.generate(1, expires_at=datetime(2030, 1, 1)), InvalidValueError),  # noqa: DTZ001
     "over quota": (lambda x: x.generate(10), QuotaExceededError),

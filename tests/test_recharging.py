@@ -35,10 +35,12 @@ from voipcard.errors import (
     InsufficientCreditError,
     InvalidValueError,
     OperationConflictError,
+    TamperedError,
     UnknownCardError,
     UnlimitedCreditError,
     VoipcardError,
 )
+from voipcard.stores import MemoryStore
 
 INFINITE: Final = None
 """How the models of these tests write Unlimited."""
@@ -350,6 +352,48 @@ def test_a_recharge_that_somebody_else_does_meanwhile_is_not_lost() -> None:
     assert sound(book) == ()
 
 
+class RemembersTooMuch(MemoryStore):
+    """
+    A store that has lost an entry but still knows its operation.
+    """
+
+    def known(self, **asked: Any) -> frozenset[bytes | str]:  # noqa: ANN401 - as the contract has it
+        """
+        Know everything.
+        """
+        return frozenset(asked.get("operations", ()))
+
+
+def test_an_order_whose_entry_is_gone_is_not_credited_again() -> None:
+    """
+    Where the history lacks what it should have, the card is refused as tampered with.
+    """
+    extension = book_on(RemembersTooMuch()).extension(EXTENSION)
+    [handout] = extension.generate(1)
+
+    assert outcome(lambda: extension.recharge(handout.serial, 1, order_number="PO-1")) == (
+        TamperedError,
+        handout.serial,
+        "history",
+    )
+
+
+def test_a_repetition_outlives_the_card() -> None:
+    """
+    What an operation did is told again after the card was removed; an order number needs its card.
+    """
+    book = new_book()
+    extension = book.extension(EXTENSION)
+    [card, other] = cards(book, 10, 10)
+    first = extension.recharge(card, 5, order_number="PO-1", operation="named")
+    moved = extension.transfer(card, other, amount=1, operation="moved")
+    extension.remove([card, other])
+
+    assert extension.recharge(card, 5, order_number="PO-1", operation="named") == first
+    assert extension.transfer(card, other, amount=1, operation="moved") == moved
+    assert outcome(lambda: extension.recharge(card, 5, order_number="PO-1")) == (UnknownCardError, card.serial)
+
+
 # Recharging many
 
 
@@ -478,6 +522,31 @@ def test_an_operation_is_for_all_the_cards_that_it_was_for() -> None:
         )
     assert Credit(0) == extension[rows[-1][0]].credit
     assert Credit(1) == extension[rows[0][0]].credit
+
+
+def test_a_stranger_among_many_is_refused_before_anything_is_done() -> None:
+    """
+    An unknown serial, or a card of another extension, behind a thousand others leaves all of them as they were.
+    """
+    store = Recording()
+    book = book_on(store)
+    extension = book.extension(EXTENSION)
+    rows = [(handout.serial, 1) for handout in extension.generate(1001)]
+    [other] = cards(book, 0, number=OTHER)
+    commits = len(store.commits)
+
+    for stranger in ("ZZZZ-999999", other.serial):
+        assert outcome(lambda s=stranger: extension.recharge_many([*rows, (s, 1)])) == (UnknownCardError, stranger)  # type: ignore[misc]
+    assert len(store.commits) == commits
+
+
+@pytest.mark.parametrize("rows", [["A-1"], [("A-1",)], [("A-1", 1, 2)], "A-1"])
+def test_what_is_no_pair_is_refused(rows: Any) -> None:  # noqa: ANN401 - what is refused
+    """
+    Many recharges are pairs of a card and an amount.
+    """
+    with pytest.raises(InvalidValueError):
+        new_book().extension(EXTENSION).recharge_many(rows)
 
 
 def test_recharging_no_cards_is_nothing() -> None:

@@ -566,10 +566,12 @@ def test_a_damaged_cursor_is_refused(data: st.DataObject) -> None:
     assert (CursorError,) == outcome(lambda: extension.page(limit=1, order=order, cursor=damaged))
 
 
-@pytest.mark.parametrize("cursor", ["", "A", "AAAA", base64.urlsafe_b64encode(bytes(40)).decode(), "é", "\0"])
-def test_what_is_no_cursor_is_refused(cursor: str) -> None:
+@pytest.mark.parametrize(
+    "cursor", [7, b"AAAA", "", "A", "AAAA", base64.urlsafe_b64encode(bytes(40)).decode(), "é", "\0"]
+)
+def test_what_is_no_cursor_is_refused(cursor: Any) -> None:  # noqa: ANN401 - what is refused
     """
-    Any text that is no cursor is refused as one, the empty text too.
+    Whatever is no cursor is refused as one, the empty text too.
     """
     extension = numbered(2)
 

@@ -223,13 +223,13 @@ class Scene:
         if self.folder is not None and done == total:
             locked = threading.Event()
             threading.Thread(target=self._look_while_locked, args=[self.folder, locked]).start()
-            locked.wait(10)
+            locked.wait(60)
 
     def _look_while_locked(self, folder: Path, locked: threading.Event) -> None:
         with altered(folder / "cards.db") as connection:
             connection.execute("BEGIN IMMEDIATE")
             locked.set()
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while time.monotonic() < deadline and sum(map(len, unnamed(folder))) < 500_000:
                 time.sleep(0.01)
             self.look()

@@ -107,7 +107,7 @@ def test_every_law_rejects_some_store() -> None:
     laws = {test.split("_")[2] for test in REJECTED_BY.values() if test.startswith("test_law")}
 
     assert set("123456789") == laws
-    assert len(names("test_law")) >= len(set(REJECTED_BY.values())) >= 20
+    assert len(set(REJECTED_BY.values())) >= 20
 
 
 @pytest.mark.parametrize("store", FOUND_BY_STORIES, ids=lambda store: store.__name__)
