@@ -81,6 +81,9 @@ FORMATS: Final = [
 ]
 
 amounts: Final = st.one_of(st.integers(0, 100), st.just(UNLIMITED), st.decimals(0, 100, places=6))
+own_cards: Final = strategies.new_cards().filter(lambda card: weakness(card.pin, card.code) != "part_of_code")
+"""Cards that every policy takes."""
+
 labels: Final = st.lists(strategies.texts(20).filter(bool), max_size=3)
 
 
@@ -488,7 +491,7 @@ def test_other_odds_can_be_accepted_for_one_call() -> None:
 
 
 @settings(max_examples=50)
-@given(st.lists(strategies.new_cards(), min_size=1, max_size=8, unique_by=lambda card: (card.kind, card.code)))
+@given(st.lists(own_cards, min_size=1, max_size=8, unique_by=lambda card: (card.kind, card.code)))
 def test_added_cards_are_stored_as_they_were_given(cards: list[NewCard]) -> None:
     """
     Codes, CallerIDs, PINs, credit and order numbers come back in the order given, and each card is found by its code.

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from voipcard.core.drawing import RandomSource, draw_characters
 from voipcard.core.pins import (
     NO_PIN,
+    PART_OF_CODE,
     PinFormat,
     check_pin,
     draw_pins,
@@ -275,9 +276,7 @@ def test_a_chosen_pin_is_given_back_as_it_is_stored(text: str, pin: str) -> None
     assert pin == check_pin(text, "7700183422151", allow_weak=False)
 
 
-@pytest.mark.parametrize(
-    "pin, reason", [("1234", "sequence"), ("12-34", "sequence"), ("7700", "part_of_code"), ("2151", "part_of_code")]
-)
+@pytest.mark.parametrize("pin, reason", [("1234", "sequence"), ("12-34", "sequence"), ("1990", "year")])
 def test_a_weak_pin_is_refused_unless_allowed(pin: str, reason: str) -> None:
     """
     The policy decides about weak PINs, and the reason is told.
@@ -286,6 +285,17 @@ def test_a_weak_pin_is_refused_unless_allowed(pin: str, reason: str) -> None:
         check_pin(pin, "7700183422151", allow_weak=False)
     assert ("pin", reason, 0) == (caught.value.name, caught.value.reason, caught.value.row)
     assert pin.replace("-", "") == check_pin(pin, "7700183422151", allow_weak=True)
+
+
+@pytest.mark.parametrize("pin", ["7700", "2151", "77 00"])
+@pytest.mark.parametrize("allow_weak", [True, False])
+def test_a_part_of_the_code_is_refused_always(pin: str, allow_weak: bool) -> None:  # noqa: FBT001 - a parameter of a test
+    """
+    Whatever the policy, no code begins or ends with its PIN.
+    """
+    with pytest.raises(WeakPinError) as caught:
+        check_pin(pin, "7700183422151", allow_weak=allow_weak)
+    assert caught.value.reason == PART_OF_CODE
 
 
 @pytest.mark.parametrize("pin", ["123", "1234567890123", "٢٣٦٣", "12e4", "1_000", "²³⁶³", "+1234"])
