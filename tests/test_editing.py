@@ -31,6 +31,7 @@ from tests.book_world import (
     new_book,
     on_disk,
     outcome,
+    seeded,
     serials,
     sound,
     verbs_of,
@@ -371,7 +372,7 @@ def test_what_the_extension_does_not_have_is_refused_before_anything_is_done(ver
     An unknown serial, a card of another extension or a query for one: nothing is written.
     """
     store = Recording()
-    book = book_on(store)
+    book = book_on(store, source=seeded("behind a thousand"))
     extension = book.extension(EXTENSION)
     made = [handout.serial for handout in extension.generate(1001, enabled=verb != "enable")]
     [other] = book.extension(OTHER).add("7700")
@@ -379,6 +380,7 @@ def test_what_the_extension_does_not_have_is_refused_before_anything_is_done(ver
     commits = len(store.commits)
     call = getattr(extension, verb)
 
+    assert first < made[0] < made[-1] < other.serial < last
     assert (UnknownCardError, NOBODY) == outcome(lambda: call(NOBODY))
     assert (UnknownCardError, first) == outcome(lambda: call([first, *made]))
     assert (UnknownCardError, last) == outcome(lambda: call([*made, last]))

@@ -291,8 +291,8 @@ class _Targets:
         if self._query is None:
             start = after if isinstance(after, int) else 0
             end = start + CHUNK
-            if start == 0:
-                self.engine.refuse_unknown(self._serials)
+            if start == 0 and self.is_long:
+                self.engine.refuse_unknown(self.extension, self._serials)
             page = [self.engine.card(self.extension, serial) for serial in self._serials[start:end]]
             following: int | Position | None = end if end < len(self._serials) else None
         else:

@@ -38,7 +38,7 @@ def recharge_many(
     asked = [_parsed(change) for change in amounts]
     content = [extension, order_number, engine.records.digest([[serial, str(amount)] for serial, amount in asked])]
     if len(asked) > CHUNK and operation is None:
-        engine.refuse_unknown(serial for serial, _ in asked)
+        engine.refuse_unknown(extension, (serial for serial, _ in asked))
     entries: list[LedgerEntry] = []
     for part, chunk in enumerate(_chunks(asked)):
         # One audit entry a call: with the first chunk, or where order numbers were done before, the first that is not.

@@ -263,18 +263,17 @@ class Engine:
 
         return self.records.checked(record)
 
-    def refuse_unknown(self, serials: Iterable[str]) -> None:
+    def refuse_unknown(self, extension: str, serials: Iterable[str]) -> None:
         """
-        Refuse serials that no card has, before long work.
+        Refuse serials that no card of the extension has, before work that takes several commits.
 
         Raises:
             UnknownCardError: For the first of them.
+
+            TamperedError: If a card was changed from outside.
         """
-        asked = list(serials)
-        known = self.store.known(serials=filter(serial_or_nothing, asked))
-        for serial in asked:
-            if serial not in known:
-                raise UnknownCardError(serial_or_nothing(serial))
+        for serial in serials:
+            self.card(extension, serial)
 
     # License
 
