@@ -38,7 +38,7 @@ from tests.book_world import (
     sound,
     verbs_of,
 )
-from voipcard import AuditEntry, CardQuery, Credit, Extension, KeyFile, License, NewCard, Policy, Quota, open_book
+from voipcard import CardQuery, Credit, Extension, KeyFile, License, NewCard, Policy, Quota, open_book
 from voipcard.errors import (
     CurrencyError,
     InvalidValueError,
@@ -347,27 +347,6 @@ def test_the_trail_is_in_order_and_goes_on_where_it_was_left(steps: list[tuple[s
     assert [actor for actor, _ in steps] == [entry.actor for entry in book.audit_trail()]
 
 
-def test_whoever_goes_on_from_the_last_entry_misses_none() -> None:
-    """
-    What took long, and was written after something that began later, comes after it: a reader who goes on sees all.
-    """
-    store = Meddled()
-    clock = Clock()
-    book, other = book_on(store, clock=clock), book_on(store.another(), clock=clock)
-    seen: list[AuditEntry] = []
-
-    def overtake() -> None:
-        clock.move(seconds=1)
-        other.label_extension(OTHER, "Main")
-        seen.extend(other.audit_trail())
-
-    store.meddle = overtake
-    book.extension(EXTENSION).generate(1)
-    rest = list(other.audit_trail(after=seen[-1]))
-
-    assert [entry.verb for entry in [*seen, *rest]] == ["label_extension", "generate"]
-
-
 def test_a_long_trail_is_read_page_by_page() -> None:
     """
     Every entry comes once, however many there are.
@@ -631,6 +610,18 @@ def test_a_book_without_its_key_ring_is_damaged() -> None:
     store.commit(Changes(documents=[(Document("book", b"{}", 1), 0)]))
 
     assert (TamperedError, "keyring", "document") == outcome(lambda: book_on(store))
+
+
+def test_a_document_that_is_no_bytes_is_damaged() -> None:
+    """
+    Whatever a store gives for a document, it is either what was written or tampered with.
+    """
+    store = MemoryStore()
+    book = book_on(store)
+    broken: Any = "no bytes"
+    store.commit(Changes(documents=[(Document(f"extension/{EXTENSION}", broken, 1), 0)]))
+
+    assert outcome(lambda: book.extension(EXTENSION).label) == (TamperedError, f"extension/{EXTENSION}", "document")
 
 
 def test_a_book_that_cannot_be_opened_leaves_its_store_closed() -> None:

@@ -66,7 +66,7 @@ picks: Final = st.lists(st.integers(0, 99), max_size=4)
 pick: Final = st.integers(0, 99)
 once: Final = st.booleans()
 initial: Final = st.sampled_from([0, 5, 10, None])
-amounts: Final = st.sampled_from([1, 3, 10, -1, -4, -20, None])
+amounts: Final = st.sampled_from([1, 3, 10, 20, -1, -4, -20, None])
 orders: Final = st.sampled_from(["", "", "PO-1", "PO-2"])
 
 
@@ -341,6 +341,15 @@ class BookMachine(RuleBasedStateMachine):
                 )
             )
 
+    @rule(
+        number=numbers, place=pick, amount=st.sampled_from([1, 1, 5, -1, None]), order=st.sampled_from(["PO-1", "PO-2"])
+    )
+    def pay(self, number: str, place: int, amount: Plain, order: str) -> None:
+        """
+        Recharge one card for an order, which may have paid for it before.
+        """
+        self.recharge(number, [(place, amount)], order, named=False)
+
     @rule(number=numbers, rows=st.lists(st.tuples(pick, amounts), min_size=1, max_size=4), order=orders, named=once)
     def recharge(self, number: str, rows: list[tuple[int, Plain]], order: str, *, named: bool) -> None:
         """
@@ -469,7 +478,7 @@ class BookMachine(RuleBasedStateMachine):
     @rule(
         number=numbers,
         place=pick,
-        code=st.sampled_from([None, "0000", "1111", "88", "+88"]),
+        code=st.sampled_from([None, "0000", "1111", "88", "+88", "89", "90"]),
         pin=st.none() | st.just("8068"),
     )
     def edit(self, number: str, place: int, code: str | None, pin: str | None) -> None:

@@ -60,6 +60,7 @@ from voipcard.errors import (
     InvalidValueError,
     OperationConflictError,
     QuotaExceededError,
+    StaleError,
     StoreError,
     UploadError,
     VoipcardError,
@@ -712,6 +713,7 @@ REFUSED: Final[dict[str, tuple[Verb, type[VoipcardError]]]] = {
     "operation of another verb": (lambda x: x.generate(1, operation="added"), OperationConflictError),
     "operation of other content": (lambda x: x.add("7703", operation="added"), OperationConflictError),
     "operation without a name": (lambda x: x.add("7703", operation=""), InvalidValueError),
+    "operation of many characters": (lambda x: x.add("7703", operation="x" * 256), InvalidValueError),
     "operation of two lines": (lambda x: x.add("7703", operation="a\n1"), InvalidValueError),
     "operation of no text": (lambda x: x.add("7703", operation="\ud800"), InvalidValueError),
 }
@@ -1018,8 +1020,6 @@ class Stubborn(MemoryStore):
         Refuse cards, each time as if everything had changed.
         """
         if any(True for _ in changes.new):
-            from voipcard.errors import StaleError
-
             raise StaleError
         super().commit(changes)
 

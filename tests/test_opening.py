@@ -45,6 +45,9 @@ T = TypeVar("T")
 Snapshot: TypeAlias = Mapping[str, tuple[object, ...]]
 
 NOBODY: Final = 65534
+PATIENCE: Final = 60
+"""After how many seconds a child is killed that does not answer."""
+
 NUMBER: Final = "0003*215"
 
 
@@ -104,6 +107,7 @@ def forked(work: Callable[[], T], *, user: int | None = None, gate: int | None =
     child = os.fork()
     if child == 0:
         os.close(answer)
+        signal.alarm(PATIENCE)
         try:
             if gate is not None:
                 os.read(gate, 1)

@@ -35,9 +35,11 @@ from voipcard.errors import (
     CursorError,
     InvalidCodeError,
     InvalidValueError,
+    TamperedError,
     UnknownCardError,
     VoipcardError,
 )
+from voipcard.stores import CardRecord, MemoryStore
 
 HOUR: Final = timedelta(hours=1)
 DIGITS: Final = "0123"
@@ -437,6 +439,39 @@ def test_what_cannot_be_a_code_is_refused(way: str, value: str) -> None:
 
     for call in (extension.find, extension.get, extension.search, extension.page, extension.count):
         assert InvalidCodeError is outcome(lambda c=call: c(**ask))[0]  # type: ignore[misc]
+
+
+class MixesUp(MemoryStore):
+    """
+    A store whose indexes lead to another card, as those of a damaged file may.
+    """
+
+    def find(self, **asked: Any) -> CardRecord | None:  # noqa: ANN401 - as the contract has it
+        """
+        Give any card but the one that is asked for.
+        """
+        right = super().find(**asked)
+
+        return next((card for card in self.cards(CardQuery()) if card != right), None)
+
+
+def test_a_store_that_gives_another_card_is_found_out() -> None:
+    """
+    What comes back has to be what was asked for, by serial as by code.
+    """
+    extension = book_on(MixesUp(), policy=LAX).extension(EXTENSION)
+    [first, _] = extension.add(["7700", "7701"])
+    answers: list[Any] = [
+        outcome(call)
+        for call in (
+            lambda: extension[first.serial],
+            lambda: extension.find(code="7700"),
+            lambda: extension.recharge(first.serial, 1),
+            lambda: extension.edit(first.serial, pin=""),
+        )
+    ]
+
+    assert [answer[0] if isinstance(answer, tuple) else answer for answer in answers] == [TamperedError] * 4
 
 
 # Pages

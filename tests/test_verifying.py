@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -459,18 +459,50 @@ def test_an_owner_of_the_keys_cannot_mix_cards_up_either() -> None:
     """
     book = new_book()
     extension = book.extension(EXTENSION)
-    first, second, third = (handout.serial for handout in extension.add(["7700", "7701", "7702"], pin="8068"))
+    codes = ["7700", "7701", "7702", "7703"]
+    first, second, third, fourth = (handout.serial for handout in extension.add(codes, pin="8068"))
     engine = engine_of(book)
-    records = [engine.card(EXTENSION, serial) for serial in (first, second, third)]
+    records = [engine.card(EXTENSION, serial) for serial in (first, second, third, fourth)]
+    other_pin = engine.records.keyring.pin_mac("8093", owner=records[3].id)
     forged = [
         records[0]._replace(index=bytes(16)),
         records[1]._replace(sealed_pin=records[0].sealed_pin),
         records[2]._replace(credit=1),
+        records[3]._replace(pin_mac=other_pin),
     ]
     changes = [(engine.records.signed(record._replace(version=2)), 1) for record in forged]
     engine.store.commit(attrs.evolve(engine.activating(EXTENSION, 0), replace=changes))
 
-    assert {(first, "index"), (second, "PIN"), (third, "balance")} == findings_of(book)
+    assert {(first, "index"), (second, "PIN"), (third, "balance"), (fourth, "PIN")} == findings_of(book)
+
+
+def test_a_removed_card_does_not_rise_again(tmp_path: Path) -> None:
+    """
+    A card that is put back from a copy, after it was removed, is found.
+    """
+    path = tmp_path / "cards.db"
+    with file_book(path) as book:
+        extension = book.extension(EXTENSION)
+        [handout] = extension.generate(1, credit=10)
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.row_factory = sqlite3.Row
+            [row] = connection.execute("SELECT * FROM cards").fetchall()
+            extension.remove(handout.serial)
+            insert(connection, "cards", dict(row))
+
+        assert (handout.serial, "record") in findings_of(book)
+
+
+def test_an_entry_that_cannot_be_read_is_damaged(world: World) -> None:
+    """
+    An amount that no amount can be is refused where the history is read, not only where the book is gone over.
+    """
+    edited(world, sql("UPDATE entries SET amount = -9223372036854775808 WHERE serial = :rich AND sequence = 2"))
+    with file_book(world.path) as book:
+        answer = outcome(lambda: list(book.extension(EXTENSION).history(world.rich)))
+
+        assert answer == (TamperedError, world.rich, "history")
+        assert findings_of(book) == {(world.rich, "history")}
 
 
 # Sound books
@@ -560,6 +592,14 @@ class Interrupted(MemoryStore):
 
         return super().count(query)
 
+    def counters(self, keys: Iterable[str]) -> Mapping[str, int]:
+        """
+        Let others go first.
+        """
+        self._others_first("counters")
+
+        return super().counters(keys)
+
 
 def interrupted() -> tuple[CardBook, CardBook, Interrupted]:
     """
@@ -612,6 +652,20 @@ def test_cards_may_be_made_while_a_book_is_gone_over() -> None:
 
     assert sound(book) == ()
     assert book.extension(EXTENSION).count() == 6
+
+
+def test_a_counter_that_never_stands_still_is_no_finding() -> None:
+    """
+    Where others make cards before every single read, a counter cannot be compared, and is not said to be wrong.
+    """
+    book, other, store = interrupted()
+    book.extension(EXTENSION).generate(3)
+    make: list[Callable[[], object]] = [lambda: other.extension(EXTENSION).generate(1)] * 100
+    store.meddlers = {"count": iter(make), "counters": iter(make)}
+
+    assert sound(book) == ()
+    store.meddlers = {}
+    assert sound(book) == ()
 
 
 def test_a_busy_file_is_sound(tmp_path: Path) -> None:

@@ -179,7 +179,10 @@ def find(
     if serial is not None:
         record = engine.find_serial(serial)
     else:
-        record = engine.store.find(index=exact_index(engine, extension, code=code, caller_id=caller_id))
+        index = exact_index(engine, extension, code=code, caller_id=caller_id)
+        record = engine.store.find(index=index)
+        if record is not None and record.index != index:
+            raise TamperedError(record.serial, "index")
     if record is None or record.extension != extension:
         return None
 

@@ -243,8 +243,15 @@ class Engine:
     def find_serial(self, serial: str) -> CardRecord | None:
         """
         Give the card with this serial, of whatever extension, or None. What is no serial is not even looked for.
+
+        Raises:
+            TamperedError: If the store gives another card.
         """
-        return self.store.find(serial=serial) if serial_or_nothing(serial) else None
+        record = self.store.find(serial=serial) if serial_or_nothing(serial) else None
+        if record is not None and record.serial != serial:
+            raise TamperedError(serial, "record")
+
+        return record
 
     def card(self, extension: str, serial: str) -> CardRecord:
         """
@@ -258,8 +265,6 @@ class Engine:
         record = self.find_serial(serial)
         if record is None or record.extension != extension:
             raise UnknownCardError(serial_or_nothing(serial))
-        if record.serial != serial:
-            raise TamperedError(serial, "record")
 
         return self.records.checked(record)
 

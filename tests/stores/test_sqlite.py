@@ -681,6 +681,48 @@ def test_a_file_that_may_not_grow_refuses_the_commit(journal: Journal, place: Pa
         assert store.count(CardQuery()) == 501
 
 
+class Failing:
+    """
+    A connection whose disk fails at the last moment.
+    """
+
+    in_transaction = False
+
+    def __init__(self, code: int) -> None:
+        self._code = code
+
+    def execute(self, _: str) -> None:
+        """
+        Fail.
+        """
+        error = sqlite3.OperationalError("at the last moment")
+        error.sqlite_errorcode = self._code
+        raise error
+
+
+@pytest.mark.parametrize(
+    "code, maybe_applied",
+    [
+        (13, False),  # SQLITE_FULL
+        (10, True),  # SQLITE_IOERR
+        (7, True),  # SQLITE_NOMEM
+    ],
+)
+def test_an_unknown_outcome_is_said_to_be_unknown(
+    code: int,
+    maybe_applied: bool,  # noqa: FBT001 - a parameter of a test
+    place: Path,
+) -> None:
+    """
+    Where a commit fails at its end, it may be on the disk, unless there was no space for it.
+    """
+    failing: Any = Failing(code)
+    with closing(SQLiteStore(place)) as store, pytest.raises(StoreError) as caught:
+        store._file._end(failing)  # noqa: SLF001 - no disk fails when it should
+
+    assert maybe_applied is caught.value.maybe_applied
+
+
 def test_a_duplicate_is_refused_on_a_full_disk(place: Path) -> None:
     """
     Finding out what a commit collides with takes space; without any it is refused for that reason instead.
