@@ -357,6 +357,42 @@ def test_only_enabled_cards_count_and_a_request_fits_whole_or_not_at_all(
     assert sound(book) == ()
 
 
+def test_disabled_cards_can_be_made_above_the_license() -> None:
+    """
+    Where the license shrank below what is active, cards that do not count can be made, dry and in earnest.
+    """
+    book = new_book()
+    extension = book.extension(EXTENSION)
+    extension.generate(3)
+    book.install_license(License(1))
+    made = [extension.generate(2, enabled=False, dry_run=dry).size for dry in (True, False)]
+    added = [extension.add("7700", enabled=False, dry_run=dry).size for dry in (True, False)]
+
+    assert (made, added) == ([2, 2], [1, 1])
+    assert book.quota == Quota(1, 3)
+    assert outcome(lambda: extension.generate(1)) == (QuotaExceededError, 1, 3, 1)
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_drawn() -> None:
+    """
+    A request over the license costs neither randomness nor sealing, however many codes it is for.
+    """
+    drawn: list[int] = []
+    told: list[int] = []
+    chance = seeded("refused")
+
+    def source(count: int) -> bytes:
+        drawn.append(count)
+        return chance(count)
+
+    extension = new_book(source=source, license=License(5)).extension(EXTENSION)
+    refused = outcome(lambda: extension.generate(50_000, progress=lambda done, _: told.append(done)))
+    dry = extension.generate(5, dry_run=True)
+
+    assert refused == (QuotaExceededError, 5, 0, 50_000)
+    assert (drawn, told, dry.size) == ([], [], 5)
+
+
 def test_a_license_that_shrinks_while_codes_are_made_is_kept() -> None:
     """
     The license that counts is the one at the moment of the commit.

@@ -28,6 +28,8 @@ from voipcard.core.cards import (
     canonical_code,
     canonical_pin,
     part_of_code,
+    serial_of,
+    serial_or_nothing,
 )
 from voipcard.core.credit import UNLIMITED, Credit
 from voipcard.errors import (
@@ -467,3 +469,30 @@ def test_a_batch_compares_with_batches_only() -> None:
     batch: object = Batch("K7QX", "1", 1, [handout()])
 
     assert batch != [handout()]
+
+
+@pytest.mark.parametrize(
+    "text, serial",
+    [
+        ("K7QX-000042", "K7QX-000042"),
+        ("K7QX2-1000000", "K7QX2-1000000"),
+        ("7700183422151", ""),
+        ("7722-123456", ""),
+        ("+40722123456", ""),
+        ("K7QX-000042 ", ""),
+        (7700, ""),
+        (None, ""),
+    ],
+)
+def test_only_what_looks_like_a_serial_is_repeated(text: object, serial: str) -> None:
+    """
+    What was given in the place of a serial may be a code: then it is named nowhere.
+    """
+    assert serial == serial_or_nothing(text)
+
+
+def test_a_card_is_named_by_itself_or_by_its_serial() -> None:
+    """
+    The serial of a serial is that serial.
+    """
+    assert serial_of("K7QX-000042") == "K7QX-000042"
