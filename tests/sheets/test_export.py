@@ -423,13 +423,14 @@ def test_what_the_system_refuses_while_writing_is_said(tmp_path: Path, error: OS
 @pytest.mark.parametrize("share", [0, 0.2, 0.8, 1])
 def test_a_disk_may_be_full_at_any_time(tmp_path: Path, handout: Handout, suffix: str, share: float) -> None:
     """
-    Wherever the file breaks off, down to its last byte, that is said, the old file is kept and nothing else is left.
+    Wherever the file breaks off, down to its last bytes, that is said, the old file is kept and nothing else is left.
     """
     path = tmp_path / f"handout{suffix}"
     values = [handout] * 3000
     sheets.write(path, values)
     before = path.stat()
-    with pytest.raises(SheetError) as caught, room_for(int(before.st_size * share) - (share == 1)):
+    # The time that is in a workbook makes it longer or shorter by a few bytes.
+    with pytest.raises(SheetError) as caught, room_for(int(before.st_size * share) - 20 * (share == 1)):
         sheets.write(path, values)
 
     assert caught.value.reason == "full"
