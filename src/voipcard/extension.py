@@ -358,7 +358,7 @@ class Extension:
             The card as it is now stored.
 
         Raises:
-            UnknownCardError: If the extension has no such card.
+            UnknownCardError: If the extension has no such card, or no longer when *operation* is asked for again.
 
             InvalidCodeError: If *code* cannot be one.
 
