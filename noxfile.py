@@ -40,3 +40,21 @@ def types(session: nox.Session) -> None:
     session.install("-e", ".[dev]")
     session.run("mypy")
     session.run("pyright", "--verifytypes", "voipcard", "--ignoreexternal")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """
+    Build the documentation; a warning is an error.
+    """
+    session.install("-e", ".[docs]")
+    session.run("sphinx-build", "-n", "-W", "--keep-going", "-b", "html", "docs", "build/docs")
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """
+    Measure the speed beside that of hand-written code: all lines, or those named. See benchmarks/README.md.
+    """
+    session.install("-e", ".[bench]")
+    session.run("python", "-m", "benchmarks", *session.posargs)
