@@ -4,6 +4,7 @@ Records: whatever a store keeps is signed as a whole, so that nobody changes any
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Callable
 from typing import Any, Final
@@ -31,7 +32,7 @@ values: Final = st.one_of(
     st.integers(),
     st.text(st.characters(exclude_categories=["Cs"])),
     st.binary(),
-    st.sampled_from([b"~", b"1;", b"1:1", b'1"1', "~", "1;", "", b"", 1, 0, -1]),
+    st.sampled_from(["'", '"', "\\", "','", b"'", b"\\", "1", b"1", "None", "", b"", 1, 0, -1]),
 )
 rows: Final = st.lists(values, max_size=5).map(tuple)
 json_values: Final = st.recursive(
@@ -108,24 +109,21 @@ def test_different_fields_never_give_equal_bytes(row: tuple[Any, ...], other: tu
     assert same == (packed(row) == packed(other))
 
 
-@given(rows, rows)
-def test_no_field_runs_into_the_next(row: tuple[Any, ...], other: tuple[Any, ...]) -> None:
+@given(rows)
+def test_what_is_signed_reads_back(row: tuple[Any, ...]) -> None:
     """
-    Fields cannot be moved over the border between two.
+    The bytes say all there is to know about the fields: none runs into the next, and none is cut.
     """
-    whole = (*row, *other)
-
-    assert packed(row) + packed(other) == packed(whole)
-    assert (not row) == (packed(row) == b"")
-    assert packed([*row, None]) != packed(row)
+    assert ast.literal_eval(packed(row).decode("ascii")) == row
 
 
-def test_equal_values_are_signed_alike() -> None:
+def test_equal_texts_are_signed_alike() -> None:
     """
-    A text is a text, whatever class it has; a truth is the number that stores make of it.
+    A text is a text, whatever class it has.
     """
-    assert packed(["PO-1", 1]) == packed([Word("PO-1"), True])
+    assert packed(("PO-1",)) == packed((Word("PO-1"),))
     assert RECORDS.signed(FULL).mac == RECORDS.signed(FULL._replace(order_number=Word(FULL.order_number))).mac
+
 
 
 @settings(max_examples=50)

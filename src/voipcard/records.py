@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
 
 from voipcard.core.cards import CardCode, Handout, Kind
@@ -63,7 +62,9 @@ class Records:
         """
         Give the record with its MAC.
         """
-        return record._replace(mac=self._mac("card", record[:-1]))
+        fields = record[:-1]
+
+        return CardRecord._make((*fields, self._mac("card", fields)))
 
     def checked(self, record: CardRecord) -> CardRecord:
         """
@@ -152,7 +153,9 @@ class Records:
         """
         Give the entry with its MAC, which covers the MAC of the entry before.
         """
-        return entry._replace(mac=self._mac("entry", (chain, *entry[:-1])))
+        fields = entry[:-1]
+
+        return EntryRecord._make((*fields, self._mac("entry", (chain, *fields))))
 
     def is_chained(self, entry: EntryRecord, chain: bytes) -> bool:
         """
@@ -290,7 +293,7 @@ class Records:
         """
         return self._mac("content", (json.dumps(value, sort_keys=True, default=str),)).hex()[:32]
 
-    def _mac(self, part: str, fields: Iterable[bytes | int | str | None]) -> bytes:
+    def _mac(self, part: str, fields: tuple[bytes | int | str | None, ...]) -> bytes:
         return self.keyring.mac(part, packed(fields))
 
 
@@ -301,35 +304,8 @@ def _same(mac: bytes, stored: object) -> bool:
     return isinstance(stored, bytes) and hmac.compare_digest(mac, stored)
 
 
-def packed(fields: Iterable[bytes | int | str | None]) -> bytes:
+def packed(fields: tuple[bytes | int | str | None, ...]) -> bytes:
     """
-    Write fields one after another so that different fields never give equal bytes.
+    Write fields so that different ones never give equal bytes: as Python would write them down, in ASCII.
     """
-    return b"".join([_PACKED[type(field)](field) for field in fields])
-
-
-def _packed_text(text: str) -> bytes:
-    data = text.encode()
-
-    return b'%d"%b' % (len(data), data)
-
-
-class _Packers(dict[type, Callable[[Any], bytes]]):
-    """
-    How a field of each type is written; a subclass is written like the type it is one of.
-    """
-
-    def __missing__(self, kind: type) -> Callable[[Any], bytes]:
-        return next(packer for known, packer in self.items() if issubclass(kind, known))
-
-
-_PACKED: Final = _Packers(
-    {
-        type(None): lambda _: b"~",
-        bool: lambda truth: b"%d;" % truth,
-        int: lambda number: b"%d;" % number,
-        bytes: lambda data: b"%d:%b" % (len(data), data),
-        str: _packed_text,
-        float: lambda _: b"?",  # Nothing that is written has one, but a damaged file may.
-    }
-)
+    return ascii(fields).encode()

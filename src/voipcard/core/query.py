@@ -191,7 +191,7 @@ class CardQuery:
             and self.expired in (None, is_expired)
         )
 
-    def position(self, card: SearchableCard) -> Position:
+    def position(self, card: SearchableCard) -> tuple[int | str, bytes]:
         """
         Tell where *card* stands in the order. Positions compare as the cards do, and no two cards share one.
         """

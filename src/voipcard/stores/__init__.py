@@ -10,6 +10,7 @@ from voipcard.stores.contract import (
     Document,
     EntryRecord,
     Grouping,
+    SealedCode,
     Store,
     Total,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "Grouping",
     "MemoryStore",
     "SQLiteStore",
+    "SealedCode",
     "Store",
     "Total",
 ]

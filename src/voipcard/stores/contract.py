@@ -22,6 +22,7 @@ __all__ = [
     "Document",
     "EntryRecord",
     "Grouping",
+    "SealedCode",
     "Store",
     "Total",
 ]
@@ -91,6 +92,21 @@ class CardRecord(NamedTuple):
     chain: bytes
     version: int
     mac: bytes
+
+
+class SealedCode(NamedTuple):
+    """
+    As much of a card as it takes to look into its code.
+
+    Attributes:
+        value: What the page is ordered by: the card's serial, or when it was made, or its credit.
+        id: The card. Together with *value* it is the card's position.
+        sealed_code: The sealed code or CallerID.
+    """
+
+    value: int | str
+    id: bytes
+    sealed_code: bytes
 
 
 class EntryRecord(NamedTuple):
@@ -291,6 +307,14 @@ class Store(Protocol):
         """
         ...
 
+    def find_many(self, *, ids: Iterable[bytes] = (), serials: Iterable[str] = ()) -> Sequence[CardRecord]:
+        """
+        Give the cards with these ids and those with these serials, in bulk: as many as there are, in any order.
+
+        A card that is asked for more than once may be given more than once.
+        """
+        ...
+
     def nearest(self, index: bytes) -> CardRecord | None:
         """
         Give the card with the smallest index not below *index*, or with the smallest of all if there is none.
@@ -311,6 +335,12 @@ class Store(Protocol):
     def cards(self, query: CardQuery) -> Sequence[CardRecord]:
         """
         Give one page of cards.
+        """
+        ...
+
+    def sealed_codes(self, query: CardQuery) -> Sequence[SealedCode]:
+        """
+        Give the same page as `cards`, but of each card only its position and its sealed code.
         """
         ...
 

@@ -14,7 +14,16 @@ from typing import TypeVar
 
 from voipcard.core.query import CardQuery, EntryQuery, Position
 from voipcard.errors import CeilingError, DuplicateError, StaleError, StoreClosedError
-from voipcard.stores.contract import AuditRecord, CardRecord, Changes, Document, EntryRecord, Grouping, Total
+from voipcard.stores.contract import (
+    AuditRecord,
+    CardRecord,
+    Changes,
+    Document,
+    EntryRecord,
+    Grouping,
+    SealedCode,
+    Total,
+)
 from voipcard.stores.totals import totaled
 
 __all__ = ["MemoryStore"]
@@ -73,6 +82,15 @@ class MemoryStore:
 
             return None if id is None else self._cards.get(id)
 
+    def find_many(self, *, ids: Iterable[bytes] = (), serials: Iterable[str] = ()) -> Sequence[CardRecord]:
+        """
+        Look each of them up.
+        """
+        with self._open():
+            named = (self._id_by_serial[serial] for serial in serials if serial in self._id_by_serial)
+
+            return [self._cards[id] for id in chain(ids, named) if id in self._cards]
+
     def nearest(self, index: bytes) -> CardRecord | None:
         """
         Look at the indexes of all cards, whether one of them is *index* or not.
@@ -106,6 +124,12 @@ class MemoryStore:
         """
         with self._open():
             return _page(filter(query.matches, self._cards.values()), query, query.position)
+
+    def sealed_codes(self, query: CardQuery) -> Sequence[SealedCode]:
+        """
+        Give the sealed codes of the same page.
+        """
+        return [SealedCode(*query.position(card), card.sealed_code) for card in self.cards(query)]
 
     def count(self, query: CardQuery) -> int:
         """

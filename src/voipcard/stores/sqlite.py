@@ -6,64 +6,58 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
+import attrs
+
 from voipcard.core.query import CardQuery, EntryQuery
-from voipcard.errors import (
-    CeilingError,
-    DuplicateError,
-    NotABookError,
-    SchemaError,
-    StaleError,
-    StoreError,
-)
+from voipcard.errors import NotABookError, SchemaError, StoreBusyError, StoreClosedError, StoreError
 from voipcard.stores.contract import (
     AuditRecord,
     CardRecord,
     Changes,
-    CounterChange,
     Document,
     EntryRecord,
     Grouping,
+    SealedCode,
     Total,
 )
-from voipcard.stores.sqlite_file import Journal, SQLiteFile, sqlite3, wal_is_safe
+from voipcard.stores.sqlite_commit import (
+    BULK,
+    NewCard,
+    apply,
+    apply_bulk,
+    collided,
+    fill_scratch,
+    read_counter,
+)
+from voipcard.stores.sqlite_file import FAILURES, Collision, Journal, SQLiteFile, sqlite3, wal_is_safe
 from voipcard.stores.statements import (
     AUDIT,
     CARD,
     ENTRY,
-    INSERT_AUDIT,
-    INSERT_CARD,
-    INSERT_ENTRY,
     ORDERS,
     STATEMENTS,
-    UPDATE_CARD,
-    UPDATE_LASTING,
     Condition,
     Parameter,
     card_conditions,
-    changing,
     entry_conditions,
     filtered,
-    lasting,
     read_card,
     read_row,
 )
 from voipcard.stores.totals import totaled
+from voipcard.stores.turns import Turns
 
 __all__ = ["Journal", "SQLiteStore", "wal_is_safe"]
 
-NewCard: TypeAlias = tuple[CardRecord, EntryRecord]
+_Commit: TypeAlias = tuple[Changes, Sequence[NewCard]]
 
 APPLICATION_ID: Final = 0x766F6970
 """`voip`, in the header of the file."""
 
 SCHEMA_VERSION: Final = 1
-
-BULK: Final = 2000
-"""From how many new cards on a commit is prepared in a scratch file, outside of the write lock."""
 
 
 class SQLiteStore:
@@ -96,6 +90,7 @@ class SQLiteStore:
 
     def __init__(self, path: str | os.PathLike[str], *, journal: Journal | None = None, timeout: float = 30.0) -> None:
         self._file: Final = SQLiteFile(path, journal, timeout)
+        self._turns: Final = Turns(self._commit_together, _interrupted)
         try:
             self._check_or_create()
         except BaseException:
@@ -115,6 +110,17 @@ class SQLiteStore:
 
         return read_card(rows[0]) if rows else None
 
+    def find_many(self, *, ids: Iterable[bytes] = (), serials: Iterable[str] = ()) -> Sequence[CardRecord]:
+        """
+        Give the cards with these ids and those with these serials.
+        """
+        with self._file.reading() as connection:
+            return [
+                read_card(row)
+                for column, values in (("id", ids), ("serial", serials))
+                for row in _looked_up(connection, f"SELECT {CARD} FROM cards", column, values)
+            ]
+
     def nearest(self, index: bytes) -> CardRecord | None:
         """
         Give the card with the smallest index not below *index*, or with the smallest of all.
@@ -130,27 +136,31 @@ class SQLiteStore:
         """
         Tell which of these indexes, serials and operations exist.
         """
-        found: set[bytes | str] = set()
         wanted: tuple[tuple[str, str, Iterable[bytes | str]], ...] = (
             ("cards", "index", indexes),
             ("cards", "serial", serials),
             ("entries", "operation", operations),
         )
         with self._file.reading() as connection:
-            for table, column, values in wanted:
-                iterator = iter(values)
-                while chunk := list(itertools.islice(iterator, 500)):
-                    marks = ", ".join("?" * len(chunk))
-                    rows = connection.execute(f'SELECT "{column}" FROM {table} WHERE "{column}" IN ({marks})', chunk)
-                    found.update(row[0] for row in rows)
-
-        return frozenset(found)
+            return frozenset(
+                value
+                for table, column, values in wanted
+                for (value,) in _looked_up(connection, f'SELECT "{column}" FROM {table}', column, values)
+            )
 
     def cards(self, query: CardQuery) -> Sequence[CardRecord]:
         """
         Give one page of cards.
         """
         return [read_card(row) for row in self._page(f"SELECT {CARD} FROM cards", card_conditions(query), query)]
+
+    def sealed_codes(self, query: CardQuery) -> Sequence[SealedCode]:
+        """
+        Give the sealed codes of the same page.
+        """
+        select = f"SELECT {ORDERS[query.order][0]}, id, sealed_code FROM cards"
+
+        return [read_row(SealedCode, row) for row in self._page(select, card_conditions(query), query)]
 
     def count(self, query: CardQuery) -> int:
         """
@@ -204,7 +214,7 @@ class SQLiteStore:
         Read counters.
         """
         with self._file.reading() as connection:
-            return {key: _counter(connection, key) for key in keys}
+            return {key: read_counter(connection, key) for key in keys}
 
     def audit(self, *, after: bytes = b"", limit: int = 1000) -> Sequence[AuditRecord]:
         """
@@ -220,10 +230,11 @@ class SQLiteStore:
         """
         Apply *changes* whole, or not at all.
         """
+        self._file.refuse_use()
         new = iter(changes.new)
         head = list(itertools.islice(new, BULK))
         if len(head) < BULK:
-            self._commit(changes, head)
+            self._turns.take((changes, head))
         else:
             self._commit_bulk(changes, itertools.chain(head, new))
 
@@ -233,89 +244,72 @@ class SQLiteStore:
         """
         self._file.close()
 
-    def _commit(self, changes: Changes, new: Sequence[NewCard]) -> None:
+    def _commit_together(self, commits: Sequence[_Commit]) -> Sequence[Exception | None]:
+        """
+        Apply several commits in one transaction, each as if it were alone: what one is refused with harms no other.
+        """
+        if len(commits) == 1:
+            return [self._commit_alone(*commits[0])]
         try:
             with self._file.writing() as connection:
-                self._replace(connection, changes)
-                connection.executemany(INSERT_CARD, (card for card, _ in new))
-                connection.executemany(INSERT_ENTRY, (entry for _, entry in new))
-                self._finish(connection, changes)
-        except sqlite3.IntegrityError as error:
+                refusals = [self._step(connection, *commit) for commit in commits]
+        except StoreError as error:
+            if error.maybe_applied or isinstance(error, StoreBusyError | StoreClosedError):
+                return [attrs.evolve(error) for _ in commits]
+            # One of them may be what the disk has no room for.
+            return [self._commit_alone(*commit) for commit in commits]
+
+        return [
+            self._collided(*commit, refusal) if isinstance(refusal, Collision) else refusal
+            for commit, refusal in zip(commits, refusals, strict=True)
+        ]
+
+    def _commit_alone(self, changes: Changes, new: Sequence[NewCard]) -> Exception | None:
+        try:
+            with self._file.writing() as connection:
+                apply(connection, changes, new)
+        except Collision as collision:
+            return self._collided(changes, new, collision)
+        except Exception as error:  # noqa: BLE001 - it is raised where it belongs
+            return error
+
+        return None
+
+    def _step(self, connection: sqlite3.Connection, changes: Changes, new: Sequence[NewCard]) -> Exception | None:
+        connection.execute("SAVEPOINT step")
+        try:
+            apply(connection, changes, new)
+        except Exception as error:
+            if not connection.in_transaction:  # SQLite has rolled back what the others did as well.
+                raise
+            connection.execute("ROLLBACK TO step")
+            return self._file.translation(error) if isinstance(error, FAILURES) else error
+        finally:
+            if connection.in_transaction:
+                connection.execute("RELEASE step")
+
+        return None
+
+    def _collided(self, changes: Changes, new: Sequence[NewCard], collision: Collision) -> StoreError:
+        try:
             with self._file.scratch() as connection:
-                self._fill_scratch(connection, [*new, *((None, entry) for entry in changes.entries)])
-                raise self._refusal(connection, changes) from error
+                fill_scratch(self._file, connection, [*new, *((None, entry) for entry in changes.entries)])
+                refusal = collided(connection, changes)
+        except StoreError as error:
+            return error
+        refusal.__cause__ = collision.__cause__
+
+        return refusal
 
     def _commit_bulk(self, changes: Changes, new: Iterator[NewCard]) -> None:
         with self._file.scratch() as connection:
-            self._fill_scratch(connection, new)
+            fill_scratch(self._file, connection, new)
             try:
                 with self._file.writing(connection):
-                    self._replace(connection, changes)
-                    connection.execute(f"INSERT INTO cards ({CARD}) SELECT {CARD} FROM scratch.cards")
-                    connection.execute(f"INSERT INTO entries ({ENTRY}) SELECT {ENTRY} FROM scratch.entries")
-                    self._finish(connection, changes)
-            except sqlite3.IntegrityError as error:
-                self._fill_scratch(connection, ((None, entry) for entry in changes.entries))
-                raise self._refusal(connection, changes) from error
-
-    def _fill_scratch(
-        self, connection: sqlite3.Connection, new: Iterable[tuple[CardRecord | None, EntryRecord]]
-    ) -> None:
-        rows = iter(new)
-        connection.execute(f"CREATE TABLE IF NOT EXISTS scratch.cards AS SELECT {CARD} FROM main.cards LIMIT 0")
-        connection.execute(f"CREATE TABLE IF NOT EXISTS scratch.entries AS SELECT {ENTRY} FROM main.entries LIMIT 0")
-        connection.execute("BEGIN")
-        while chunk := list(itertools.islice(rows, BULK)):
-            with self._file.binding():
-                connection.executemany(INSERT_CARD.replace("cards", "scratch.cards", 1), (c for c, _ in chunk if c))
-                connection.executemany(INSERT_ENTRY.replace("entries", "scratch.entries", 1), (e for _, e in chunk))
-        connection.execute("COMMIT")
-
-    def _replace(self, connection: sqlite3.Connection, changes: Changes) -> None:
-        required = {key for key, expected in changes.require if _version(connection, key) != expected}
-        cards = {card.id for card, expected in changes.replace if not _replaced(connection, card, expected)}
-        cards |= {card for card, expected in changes.remove if not _removed(connection, card, expected)}
-        documents = {
-            document.key for document, expected in changes.documents if not _put(connection, document, expected)
-        }
-        if cards or documents or required:
-            raise StaleError(cards=frozenset(cards), documents=frozenset(documents | required))
-
-    def _finish(self, connection: sqlite3.Connection, changes: Changes) -> None:
-        connection.executemany(INSERT_ENTRY, changes.entries)
-        if risen := tuple(
-            (change.key, value) for change in changes.counters if (value := _move(connection, change)) is not None
-        ):
-            raise CeilingError(counters=risen)
-        connection.executemany(INSERT_AUDIT, changes.audit)
-
-    def _refusal(self, connection: sqlite3.Connection, changes: Changes) -> StoreError:
-        """
-        Find out what a failed commit collided with. *connection* has its new cards and entries in a scratch file.
-        """
-        stale = {card.id for card, expected in changes.replace if _card_version(connection, card.id) != expected}
-        stale |= {card for card, expected in changes.remove if _card_version(connection, card) != expected}
-        documents = {
-            key
-            for key, expected in [*((d.key, expected) for d, expected in changes.documents), *changes.require]
-            if _version(connection, key) != expected
-        }
-        if stale or documents:
-            return StaleError(cards=frozenset(stale), documents=frozenset(documents))
-        replaced = [card for card, _ in changes.replace]
-        # The entries of a removed card stay, and with them its id.
-        buried = connection.execute(
-            "SELECT id FROM scratch.cards WHERE EXISTS (SELECT 1 FROM main.entries WHERE card = id)"
-        )
-        found = DuplicateError(
-            ids=frozenset([*_taken(connection, "cards", "id"), *(card for (card,) in buried)]),
-            indexes=frozenset([*_taken(connection, "cards", "index"), *_moved(connection, "index", replaced)]),
-            serials=frozenset([*_taken(connection, "cards", "serial"), *_moved(connection, "serial", replaced)]),
-            operations=frozenset(_taken(connection, "entries", "operation")),
-        )
-
-        # What was in the way may have gone by now: then all that can be said is that something changed.
-        return found if found.ids or found.indexes or found.serials or found.operations else StaleError()
+                    apply_bulk(connection, changes)
+            except Collision as collision:
+                fill_scratch(self._file, connection, ((None, entry) for entry in changes.entries))
+                raise collided(connection, changes) from collision.__cause__
 
     # Connections
 
@@ -357,96 +351,23 @@ class SQLiteStore:
         return self._read(f"{sql} ORDER BY {order} LIMIT ?", [*parameters, query.limit])
 
 
+def _looked_up(
+    connection: sqlite3.Connection, select: str, column: str, values: Iterable[bytes | str]
+) -> Iterator[tuple[Any, ...]]:
+    """
+    Give the rows with one of many values, some hundred values at a time.
+    """
+    iterator = iter(values)
+    while chunk := list(itertools.islice(iterator, 500)):
+        marks = ", ".join("?" * len(chunk))
+        yield from connection.execute(f'{select} WHERE "{column}" IN ({marks})', chunk)
+
+
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
     [(value,)] = connection.execute(f"PRAGMA {name}").fetchall()
 
     return int(value)
 
 
-def _one(connection: sqlite3.Connection, sql: str, key: Parameter) -> int:
-    row = connection.execute(sql, (key,)).fetchone()
-
-    if row is None:
-        return 0
-    if type(row[0]) is not int:
-        raise NotABookError("a number is damaged")
-
-    return row[0]
-
-
-def _card_version(connection: sqlite3.Connection, card: bytes) -> int:
-    return _one(connection, "SELECT version FROM cards WHERE id = ?", card)
-
-
-def _version(connection: sqlite3.Connection, key: str) -> int:
-    return _one(connection, "SELECT version FROM documents WHERE key = ?", key)
-
-
-def _counter(connection: sqlite3.Connection, key: str) -> int:
-    return _one(connection, "SELECT value FROM counters WHERE key = ?", key)
-
-
-def _replaced(connection: sqlite3.Connection, card: CardRecord, expected: int) -> bool:
-    facts = lasting(card)
-    if connection.execute(UPDATE_CARD, (*changing(card), expected)).rowcount == 0:
-        return False
-    connection.execute(UPDATE_LASTING, (*facts, card.id, *facts))
-
-    return True
-
-
-def _removed(connection: sqlite3.Connection, card: bytes, expected: int) -> bool:
-    return connection.execute("DELETE FROM cards WHERE id = ? AND version = ?", (card, expected)).rowcount == 1
-
-
-def _put(connection: sqlite3.Connection, document: Document, expected: int) -> bool:
-    """
-    Write a document if the one before has the expected version, and tell whether it had.
-    """
-    if expected == 0:
-        sql = "INSERT INTO documents (key, value, version, expires_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
-        return connection.execute(sql, document).rowcount == 1
-    sql = "UPDATE documents SET key = ?, value = ?, version = ?, expires_at = ? WHERE key = ? AND version = ?"
-
-    return connection.execute(sql, (*document, document.key, expected)).rowcount == 1
-
-
-def _move(connection: sqlite3.Connection, change: CounterChange) -> int | None:
-    """
-    Move a counter, or give its value if that is not possible.
-    """
-    value = _counter(connection, change.key)
-    moved = value + change.delta
-    if change.delta > 0 and change.ceiling is not None and moved > change.ceiling:
-        return value
-    connection.execute("INSERT OR REPLACE INTO counters (key, value) VALUES (?, ?)", (change.key, moved))
-
-    return None
-
-
-def _taken(connection: sqlite3.Connection, table: str, column: str) -> Iterator[Any]:
-    """
-    Give the values of the scratch file that the book has already, or that the scratch file has twice.
-    """
-    rows = connection.execute(
-        f'SELECT s."{column}" FROM scratch.{table} s JOIN main.{table} m ON m."{column}" = s."{column}"'
-        f' UNION SELECT "{column}" FROM scratch.{table} WHERE "{column}" IS NOT NULL'
-        f' GROUP BY "{column}" HAVING count(*) > 1'
-    )
-
-    return (value for (value,) in rows)
-
-
-def _moved(connection: sqlite3.Connection, column: str, replaced: Sequence[CardRecord]) -> Iterator[Any]:
-    """
-    Give the values that a replaced card would share with a stored, a new or another replaced card.
-    """
-    counts = Counter(getattr(card, column) for card in replaced)
-    sql = (
-        f'SELECT 1 FROM main.cards WHERE "{column}" = ?1 AND id <> ?2'
-        f' UNION SELECT 1 FROM scratch.cards WHERE "{column}" = ?1'
-    )
-    for card in replaced:
-        value = getattr(card, column)
-        if counts[value] > 1 or connection.execute(sql, (value, card.id)).fetchone():
-            yield value
+def _interrupted() -> StoreError:
+    return StoreError("the thread that committed for this one was interrupted", maybe_applied=True)

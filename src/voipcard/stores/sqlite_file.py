@@ -34,9 +34,21 @@ else:
     except ImportError:
         import sqlite3
 
-__all__ = ["Journal", "SQLiteFile", "sqlite3", "wal_is_safe"]
+__all__ = ["FAILURES", "Collision", "Journal", "SQLiteFile", "sqlite3", "wal_is_safe"]
 
 Journal: TypeAlias = Literal["wal", "delete"]
+
+
+class Collision(Exception):  # noqa: N818 - no error yet: the commit finds out what it collided with
+    """
+    Something that a commit wanted to write is there already.
+    """
+
+
+UNFIT: Final = (OverflowError, UnicodeError)
+"""What SQLite raises for a value that it cannot take."""
+
+FAILURES: Final = (sqlite3.Error, *UNFIT)
 
 
 def wal_is_safe(version: tuple[int, int, int]) -> bool:
@@ -138,9 +150,26 @@ class SQLiteFile:
         # With this synchronous setting a rollback journal is always safe, only slower.
         return journal in {self.journal, "delete"}
 
-    def _refuse_closed(self) -> None:
+    def refuse_use(self) -> None:
+        """
+        Refuse to go on after `close` or a fork.
+
+        Raises:
+            StoreClosedError: If the store is closed, or was opened by another process.
+        """
+        if self._process != os.getpid():
+            raise StoreClosedError("the store was opened by another process: open it again after a fork")
         if self._closed:
             raise StoreClosedError("the store is closed")
+
+    def translation(self, error: Exception) -> StoreError | Collision:
+        """
+        Say what an error of SQLite means.
+        """
+        if isinstance(error, sqlite3.IntegrityError) and str(error).startswith("UNIQUE "):
+            return Collision()
+
+        return _meaning(error, self.path)
 
     @contextmanager
     def binding(self) -> Generator[None]:
@@ -149,32 +178,16 @@ class SQLiteFile:
         """
         try:
             yield
-        except (OverflowError, UnicodeError) as error:
-            raise _translation(error, self.path) from error
-
-    @contextmanager
-    def _translated(self) -> Generator[None]:
-        """
-        Let no error of SQLite out, and refuse a store that is closed or comes from another process.
-        """
-        if self._process != os.getpid():
-            raise StoreClosedError("the store was opened by another process: open it again after a fork")
-        self._refuse_closed()
-        try:
-            yield
-        except sqlite3.IntegrityError as error:
-            if str(error).startswith("UNIQUE "):
-                raise  # The commit finds out what it collided with.
-            raise _translation(error, self.path) from error
-        except sqlite3.Error as error:
-            raise _translation(error, self.path) from error
+        except UNFIT as error:
+            raise self.translation(error) from error
 
     @contextmanager
     def reading(self) -> Generator[sqlite3.Connection]:
         """
         Lend a connection to read with.
         """
-        with self._translated(), self.binding():
+        self.refuse_use()
+        try:
             with self._pool_lock:
                 connection = self._readers.pop() if self._readers else None
             connection = connection or self._connect()
@@ -186,30 +199,34 @@ class SQLiteFile:
                         connection.close()
                     else:
                         self._readers.append(connection)
+        except FAILURES as error:
+            raise self.translation(error) from error
 
     @contextmanager
     def writing(self, bulk: sqlite3.Connection | None = None) -> Generator[sqlite3.Connection]:
         """
         Hold the write lock of the process and of the file; commit at the end, roll back where anything raised.
         """
-        with self._translated(), self.binding():
-            if not self._write_lock.acquire(timeout=self._timeout):
-                raise StoreBusyError("other threads kept the store locked for too long")
+        self.refuse_use()
+        if not self._write_lock.acquire(timeout=self._timeout):
+            raise StoreBusyError("other threads kept the store locked for too long")
+        try:
+            self.refuse_use()
+            connection = bulk or self._writer or self._connect_to_write()
+            if bulk is None:
+                self._writer = connection
+            connection.execute(self.begin)
+            self._refuse_unsafe_journal(connection)
             try:
-                self._refuse_closed()
-                connection = bulk or self._writer or self._connect_to_write()
-                if bulk is None:
-                    self._writer = connection
-                connection.execute(self.begin)
-                self._refuse_unsafe_journal(connection)
-                try:
-                    yield connection
-                    self._end(connection)
-                finally:
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
+                yield connection
+                self._end(connection)
             finally:
-                self._write_lock.release()
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+        except FAILURES as error:
+            raise self.translation(error) from error
+        finally:
+            self._write_lock.release()
 
     def _refuse_unsafe_journal(self, connection: sqlite3.Connection) -> None:
         # Another process, whose SQLite may use WAL, can have changed the journal since this one connected.
@@ -230,7 +247,7 @@ class SQLiteFile:
                 raise
             # A full disk is noticed before the change is in place; after any other failure nobody knows.
             is_full = error.sqlite_errorcode & 0xFF == codes.SQLITE_FULL
-            raise attrs.evolve(_translation(error, self.path), maybe_applied=not is_full) from error
+            raise attrs.evolve(_meaning(error, self.path), maybe_applied=not is_full) from error
 
     @contextmanager
     def scratch(self) -> Generator[sqlite3.Connection]:
@@ -239,7 +256,8 @@ class SQLiteFile:
 
         A temporary table would do the same, but some builds of SQLite keep those in memory.
         """
-        with self._translated():
+        self.refuse_use()
+        try:
             connection = self._connect_to_write()
             try:
                 name = self._make_scratch_file()
@@ -255,6 +273,8 @@ class SQLiteFile:
                 yield connection
             finally:
                 connection.close()
+        except sqlite3.Error as error:
+            raise self.translation(error) from error
 
     def _make_scratch_file(self) -> str:
         try:
@@ -277,7 +297,7 @@ def _create_file(path: Path) -> None:
         raise storage_error(error, path.name) from error
 
 
-def _translation(error: Exception, path: Path) -> StoreError:
+def _meaning(error: Exception, path: Path) -> StoreError:
     # The primary code only: pysqlite3 does not know the extended ones.
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:
         case codes.SQLITE_BUSY | codes.SQLITE_LOCKED:

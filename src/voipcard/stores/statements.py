@@ -11,9 +11,9 @@ from typing import Any, Final, TypeAlias, TypeVar, get_args, get_type_hints
 from voipcard.core.credit import UNLIMITED, Credit
 from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.errors import NotABookError
-from voipcard.stores.contract import AuditRecord, CardRecord, Document, EntryRecord
+from voipcard.stores.contract import AuditRecord, CardRecord, Document, EntryRecord, SealedCode
 
-Row = TypeVar("Row", AuditRecord, CardRecord, Document, EntryRecord)
+Row = TypeVar("Row", AuditRecord, CardRecord, Document, EntryRecord, SealedCode)
 Parameter: TypeAlias = bytes | int | str | None
 Condition: TypeAlias = tuple[str, Sequence[Any]]
 """A part of a WHERE clause and its parameters."""
@@ -76,12 +76,13 @@ _ENABLED: Final = CardRecord._fields.index("enabled")
 # SQLite rewrites every index that has a column of the SET list, changed or not: what hardly ever changes is apart.
 _LASTING: Final = ("serial", "extension", "batch", "index", "created_at", "order_number")
 _CHANGING: Final = tuple(name for name in CardRecord._fields if name not in {"id", *_LASTING})
-UPDATE_CARD: Final = f"UPDATE cards SET {', '.join(f'{name} = ?' for name in _CHANGING)} WHERE id = ? AND version = ?"
-UPDATE_LASTING: Final = (
-    f"UPDATE cards SET {', '.join(f'{name!r} = ?' for name in _LASTING)}"
-    f" WHERE id = ? AND ({', '.join(f'{name!r}' for name in _LASTING)}) <> ({', '.join('?' * len(_LASTING))})"
-).replace("'", '"')
-changing: Final = operator.attrgetter(*_CHANGING, "id")
+_SET_CHANGING: Final = ", ".join(f"{name} = ?" for name in _CHANGING)
+_IS_LASTING: Final = [f'"{name}" = ?' for name in _LASTING]
+UPDATE_CARD: Final = f"UPDATE cards SET {', '.join([_SET_CHANGING, *_IS_LASTING])} WHERE id = ? AND version = ?"
+UPDATE_CHANGING: Final = (
+    f"UPDATE cards SET {_SET_CHANGING} WHERE id = ? AND version = ? AND {' AND '.join(_IS_LASTING)}"
+)
+changing: Final = operator.attrgetter(*_CHANGING)
 lasting: Final = operator.attrgetter(*_LASTING)
 
 ORDERS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -118,7 +119,7 @@ def read_card(row: tuple[Any, ...]) -> CardRecord:
     """
     card = read_row(CardRecord, row)
 
-    return card._replace(enabled=bool(card.enabled))
+    return CardRecord._make((*card[:_ENABLED], card.enabled == 1, *card[_ENABLED + 1 :]))
 
 
 _seen: Final[set[tuple[type, ...]]] = set()
