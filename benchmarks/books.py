@@ -1,0 +1,114 @@
+"""
+The books that lines share: made with the library itself, each once in a run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import voipcard
+from benchmarks.internals import derived_keys
+from benchmarks.protocol import Facts, facts_file
+from voipcard.core.cards import Batch
+from voipcard.stores.sqlite_file import sqlite3
+
+__all__ = ["EXTENSION", "PAGE", "Books", "created", "issued"]
+
+EXTENSION: Final = "0003*215"
+PIN_FORMAT: Final = voipcard.PinFormat(6)
+
+PAGE: Final = 50
+"""How many cards a page has."""
+
+SAMPLE: Final = 20_000
+"""How many cards of a book are known by code and PIN at most: more than what the processor's caches hold."""
+
+
+class Books:
+    """
+    The books of a run, by their size.
+
+    Args:
+        folder: Where they are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder: Final = folder
+        self._made: Final[dict[int, Path]] = {}
+
+    def book(self, size: int) -> Path:
+        """
+        Give the book of so many cards; the first time it is made.
+        """
+        if size not in self._made:
+            self._made[size] = _made(self._folder / f"book-{size}.db", size)
+
+        return self._made[size]
+
+
+def created(path: Path) -> voipcard.CardBook:
+    """
+    Make an empty book.
+    """
+    key = voipcard.KeyFile(Path(f"{path}.key"))
+    key.create()
+
+    return voipcard.open_book(path, currency="EUR", key=key)
+
+
+def issued(extension: voipcard.Extension, size: int, progress: voipcard.Progress | None = None) -> Batch:
+    """
+    Make cards as all lines have them.
+    """
+    return extension.generate(size, credit="10.00", order_number="PO-117", pin_format=PIN_FORMAT, progress=progress)
+
+
+def _made(path: Path, size: int) -> Path:
+    with created(path) as book:
+        batch = issued(book.acting_as("bench").extension(EXTENSION), size, _progress(size))
+        keys = derived_keys(book)
+    places = random.Random(1).sample(range(size), min(size, SAMPLE))
+    sample = [batch.handouts[place] for place in places]
+    facts = Facts(
+        extension=EXTENSION,
+        serials=[handout.serial for handout in sample],
+        codes=[handout.code for handout in sample],
+        pins=[handout.pin for handout in sample],
+        keys=keys,
+        position=_last_page(path, size),
+    )
+    with open(facts_file(path), "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        json.dump(asdict(facts), file)
+
+    return path
+
+
+def _last_page(path: Path, size: int) -> tuple[int, str]:
+    """
+    Give the position before the last page that is full and has another one behind it.
+    """
+    behind = min(size - 1, 2 * PAGE)
+    with closing(sqlite3.connect(path)) as connection:
+        [(moment, card)] = connection.execute(
+            "SELECT created_at, hex(id) FROM cards ORDER BY extension DESC, created_at DESC, id DESC LIMIT 1 OFFSET ?",
+            [behind],
+        ).fetchall()
+
+    return moment, card
+
+
+def _progress(size: int) -> voipcard.Progress:
+    step = max(size // 10, 10_000)
+
+    def progress(done: int, _total: int | None) -> None:
+        if done % step == 0:
+            sys.stderr.write(f"  making the book of {size:,} cards: {done:,}\n")
+
+    return progress

@@ -1,0 +1,209 @@
+"""
+Everything that is measured, as a table: add a line here, and its two sides in `ours` and `baselines`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import Any, Final, Literal
+
+__all__ = ["LINES", "Goal", "Line", "Side"]
+
+Figure = Literal["ratio", "fairness", "above_result_mb", "extra_ms", "times_longer"]
+
+WHOLE: Final = sys.maxsize
+"""No limit: as many as `--size` says."""
+
+SMALL: Final = 10_000
+
+
+@dataclass(frozen=True)
+class Goal:
+    """
+    What a line has to reach.
+
+    Attributes:
+        figure:
+            Which of its figures: `ratio` is our rate over the baseline's, `fairness` the slowest thread over the
+            fastest, `above_result_mb` the peak of memory above the result, `extra_ms` how much longer an operation of
+            ours takes than one of the baseline, `times_longer` how often longer it takes than an operation of *other*.
+        limit: The figure that is reached at least, or at most where less is better.
+        other: The line that `times_longer` compares with; it has to be in the same run.
+    """
+
+    figure: Figure
+    limit: float
+    other: str = ""
+
+    @property
+    def more_is_better(self) -> bool:
+        """
+        Whether the limit is a lower one.
+        """
+        return self.figure in {"ratio", "fairness"}
+
+    def is_met(self, value: float) -> bool:
+        """
+        Tell whether a figure reaches the goal.
+        """
+        return value >= self.limit if self.more_is_better else value <= self.limit
+
+    def __str__(self) -> str:
+        sign = "≥" if self.more_is_better else "≤"
+        form = {
+            "ratio": "{sign} {limit:g}×",
+            "fairness": "slowest thread {sign} {limit:g} of the fastest",
+            "above_result_mb": "{sign} {limit:g} MB above the result",
+            "extra_ms": "{sign} {limit:g} ms longer",
+            "times_longer": "{sign} {limit:g}× as long as {other}",
+        }
+
+        return form[self.figure].format(sign=sign, limit=self.limit, other=self.other)
+
+
+@dataclass(frozen=True)
+class Side:
+    """
+    One side of a line.
+
+    Attributes:
+        module: The module below `benchmarks` whose `prepare` gives the block.
+        options: What it is told.
+    """
+
+    module: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """
+    One thing that is measured.
+
+    Attributes:
+        name: What it is called.
+        unit: What an operation is.
+        ours: The side of the library.
+        baseline: The side of hand-written code.
+        goals: What has to be reached.
+        cards: How many cards the book has at most that both sides share; 0 if they share none.
+        block: How many operations a block has at most.
+        rounds: How many rounds there are: in each, both sides do a block.
+        warm: Whether both sides do a block before the first round, which does not count.
+        fresh: Whether each round has new processes and new files.
+        growing: Whether the size of the book matters, so that it is worth seeing how the figures grow.
+        durable: Whether the speed of the disk matters.
+        requires: The libraries that its baseline needs.
+    """
+
+    name: str
+    unit: str
+    ours: Side
+    baseline: Side
+    goals: tuple[Goal, ...]
+    cards: int = WHOLE
+    block: int = WHOLE
+    rounds: int = 7
+    warm: bool = True
+    fresh: bool = False
+    growing: bool = False
+    durable: bool = False
+    requires: tuple[str, ...] = ()
+
+    def can_run(self) -> bool:
+        """
+        Tell whether the libraries that the baseline needs are installed.
+        """
+        return all(find_spec(library) for library in self.requires)
+
+
+_ALL_CARDS: Final = {"digits": "77777"}
+_BY_32: Final = {"threads": 32}
+_HOT: Final = {"hot": True}
+
+LINES: Final = (
+    Line(
+        name="issue",
+        unit="cards",
+        ours=Side("ours.issue"),
+        baseline=Side("baselines.issue"),
+        goals=(Goal("ratio", 0.33), Goal("above_result_mb", 100)),
+        cards=1,
+        rounds=3,
+        warm=False,
+        fresh=True,
+        growing=True,
+        durable=True,
+    ),
+    Line(
+        name="find",
+        unit="lookups",
+        ours=Side("ours.find"),
+        baseline=Side("baselines.find"),
+        goals=(Goal("ratio", 0.5),),
+        block=5_000,
+        growing=True,
+    ),
+    Line(
+        name="verify-pin",
+        unit="PINs",
+        ours=Side("ours.verify_pin"),
+        baseline=Side("baselines.verify_pin"),
+        goals=(Goal("ratio", 0.5),),
+        block=5_000,
+        growing=True,
+    ),
+    Line(
+        name="recharge",
+        unit="recharges",
+        ours=Side("ours.recharge"),
+        baseline=Side("baselines.recharge"),
+        goals=(Goal("ratio", 0.8),),
+        cards=SMALL,
+        block=2_000,
+        durable=True,
+    ),
+    Line(
+        name="recharge-32",
+        unit="recharges",
+        ours=Side("ours.recharge", _BY_32),
+        baseline=Side("baselines.recharge"),
+        goals=(Goal("ratio", 2.5), Goal("fairness", 0.5)),
+        cards=SMALL,
+        block=6_400,
+        durable=True,
+    ),
+    Line(
+        name="recharge-hot",
+        unit="recharges",
+        ours=Side("ours.recharge", {**_BY_32, **_HOT}),
+        baseline=Side("ours.recharge", _HOT),
+        goals=(Goal("ratio", 0.8),),
+        cards=SMALL,
+        block=3_200,
+        durable=True,
+    ),
+    Line(
+        name="recharge-many",
+        unit="recharges",
+        ours=Side("ours.recharge_many", {"cards": 1_000}),
+        baseline=Side("baselines.recharge_many", {"cards": 1_000}),
+        goals=(Goal("ratio", 0.6),),
+        cards=SMALL,
+        block=10_000,
+        durable=True,
+    ),
+    Line(
+        name="contains",
+        unit="cards",
+        ours=Side("ours.contains", _ALL_CARDS),
+        baseline=Side("baselines.contains", _ALL_CARDS),
+        goals=(Goal("ratio", 0.6),),
+        rounds=3,
+        warm=False,
+        growing=True,
+    ),
+)

@@ -1,0 +1,31 @@
+"""
+Opening the book of a line with the library.
+"""
+
+from __future__ import annotations
+
+import shutil
+
+import voipcard
+from benchmarks.protocol import Parameters
+
+__all__ = ["opened", "opened_copy"]
+
+
+def opened(parameters: Parameters) -> voipcard.Extension:
+    """
+    Open the book that both sides share, to read.
+    """
+    return voipcard.open_book(parameters.shared_book).extension(parameters.facts().extension)
+
+
+def opened_copy(parameters: Parameters) -> voipcard.Extension:
+    """
+    Open a copy of the book that this side alone has, to write.
+    """
+    shared = parameters.shared_book
+    copy = parameters.folder / "copy.db"
+    for end in ("", ".key"):
+        shutil.copyfile(f"{shared}{end}", f"{copy}{end}")
+
+    return voipcard.open_book(copy).acting_as("bench").extension(parameters.facts().extension)
