@@ -1,0 +1,158 @@
+"""
+How Sphinx builds the documentation: Markdown pages, and a reference that is read from the docstrings.
+
+Docstrings here are not reStructuredText. Two hooks make them so: names between single backticks are code, and links
+where they name something public; blocks between three backticks are literal blocks. A third hook finds the one place
+where a public name is documented, wherever the class behind it is defined.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from textwrap import indent
+from typing import TYPE_CHECKING, Final
+
+from sphinx.pycode import ModuleAnalyzer
+
+import voipcard
+
+if TYPE_CHECKING:
+    from docutils import nodes
+    from sphinx.addnodes import pending_xref
+    from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
+
+project = "voipcard"
+author = "the voipcard authors"
+copyright = author  # noqa: A001 - the name that Sphinx asks for
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+myst_enable_extensions = ["deflist"]
+myst_heading_anchors = 3
+exclude_patterns = ["**/*.py"]
+
+html_theme = "furo"
+html_title = "voipcard"
+html_static_path = ["_static"]
+html_css_files = ["voipcard.css"]
+html_copy_source = False
+html_show_sourcelink = False
+html_show_sphinx = False
+
+add_module_names = False
+autodoc_member_order = "bysource"
+autodoc_class_signature = "mixed"
+napoleon_attr_annotations = False
+python_maximum_signature_line_length = 100
+python_use_unqualified_type_names = True
+
+nitpicky = True
+# Without a network there is no inventory to look these up in.
+nitpick_ignore_regex = [
+    ("py:.*", r"(?:collections|contextlib|datetime|decimal|os|pathlib|types|typing|hypothesis)\..*"),
+    # Signatures that cannot be evaluated keep the words of the source, without their modules.
+    ("py:class", "SearchStrategy|datetime"),
+]
+
+MODULES: Final = ("voipcard", "voipcard.stores", "voipcard.sheets", "voipcard.testing", "voipcard.errors")
+"""What is public, and so documented. A name that two of them have is documented in the later one."""
+
+_CODE: Final = re.compile(r"(?<![`:\w])`([^`]+)`(?!`)")
+_EMPHASIZED_CODE: Final = re.compile(r"(?<!\*)(\*[^*`\n]+)`([^`\n]+)`([^*`\n]*\*)")
+_FENCE: Final = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
+
+
+def _homes() -> Iterator[tuple[str, str]]:
+    """
+    Give each public name, and each public member of a public class, with the name under which it is documented.
+    """
+    for module in map(import_module, MODULES):
+        for name in module.__all__:
+            value = getattr(module, name)
+            yield name, f"{module.__name__}.{name}"
+            for member in vars(value) if inspect.isclass(value) else ():
+                if not member.startswith("_"):
+                    yield f"{name}.{member}", f"{module.__name__}.{name}.{member}"
+
+
+HOMES: Final = {
+    **dict(_homes()),
+    # Not exported, but a part of the contract of a store.
+    "EntryQuery": "voipcard.core.query.EntryQuery",
+    "EntryQuery.matches": "voipcard.core.query.EntryQuery.matches",
+    "Position": "voipcard.core.query.Position",
+    # Not exported, and best explained by what is.
+    "CardFilters": "voipcard.CardQuery",
+    "CardOrder": "voipcard.CardQuery.order",
+    "EntryOrder": "voipcard.core.query.EntryQuery.order",
+    "SearchableCard": "voipcard.stores.CardRecord",
+    "SearchableEntry": "voipcard.stores.EntryRecord",
+}
+
+MADE_ELSEWHERE: Final = {"CardBook", "Extension", "KeyProvider", "Opener", "Store", "StoreContract", "StoreMachine"}
+"""Classes that nobody calls, so that their signature would mislead."""
+
+
+def _linked(match: re.Match[str]) -> str:
+    name = " ".join(match[1].split())
+    home = HOMES.get(name.removeprefix("voipcard."), name if name in HOMES.values() else None)
+
+    return f":py:obj:`{name} <{home}>`" if home else f"``{name}``"
+
+
+def _fenced(match: re.Match[str]) -> str:
+    return f".. code-block:: {match[1]}\n\n" + indent(match[2], "    ")
+
+
+def rewrite(app: Sphinx, what: str, name: str, value: object, options: object, lines: list[str]) -> None:
+    """
+    Make a docstring reStructuredText. The words of an alias or a constant stand behind it, where it is defined.
+    """
+    del app, value, options
+    if what == "data":
+        module, _, word = name.rpartition(".")
+        home = next((home for home, names in voipcard._HOMES.items() if word in names), None)  # noqa: SLF001 - a friend
+        analyzer = ModuleAnalyzer.for_module(f"voipcard.{home}" if home and module == "voipcard" else module)
+        lines[:] = analyzer.find_attr_docs().get(("", word), [])
+    if what in {"data", "property"}:
+        lines[:0] = ["..", ""]  # a comment, or napoleon would take what stands before a colon for a type
+    text = _FENCE.sub(_fenced, "\n".join(lines))
+    text = _EMPHASIZED_CODE.sub(r"\1\2\3", text)
+    lines[:] = _CODE.sub(_linked, text).split("\n")
+
+
+def hide_signature(
+    app: Sphinx, what: str, name: str, value: object, options: object, signature: str, returns: str
+) -> tuple[str, str] | None:
+    """
+    Leave out how a class is called that nobody calls.
+    """
+    del app, value, options, signature, returns
+
+    return ("", "") if what == "class" and name.rpartition(".")[2] in MADE_ELSEWHERE else None
+
+
+def find_home(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.Element) -> nodes.Node | None:
+    """
+    Resolve a public name that was written without its module, or with the module that defines it.
+    """
+    target = node.get("reftarget", "")
+    home = HOMES.get(target) or (HOMES.get(target.rpartition(".")[2]) if target.startswith("voipcard.") else None)
+    if node.get("refdomain") != "py" or home is None or home == target:
+        return None
+
+    return env.domains.python_domain.resolve_xref(
+        env, node["refdoc"], app.builder, "obj", home, node, content
+    )  # fmt: skip
+
+
+def setup(app: Sphinx) -> None:
+    """
+    Hang the hooks in, before those of napoleon.
+    """
+    app.connect("autodoc-process-docstring", rewrite, priority=400)
+    app.connect("autodoc-process-signature", hide_signature)
+    app.connect("missing-reference", find_home)
