@@ -55,7 +55,11 @@ class Worker:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self._ask({"module": side.module, **asdict(parameters)})
+        try:
+            self._ask({"module": side.module, **asdict(parameters)})
+        except BaseException:
+            self.close()
+            raise
 
     def block(self) -> dict[str, Any]:
         """

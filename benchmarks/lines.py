@@ -123,8 +123,20 @@ class Line:
 _ALL_CARDS: Final = {"digits": "77777"}
 _BY_32: Final = {"threads": 32}
 _HOT: Final = {"hot": True}
+_FIRST: Final = {"limit": 50, "deep": False}
+_DEEP: Final = {"limit": 50, "deep": True}
 
 LINES: Final = (
+    Line(
+        name="draw",
+        unit="cards",
+        ours=Side("ours.draw"),
+        baseline=Side("baselines.draw"),
+        goals=(Goal("ratio", 0.9),),
+        cards=0,
+        growing=True,
+        requires=("numpy",),
+    ),
     Line(
         name="issue",
         unit="cards",
@@ -197,6 +209,24 @@ LINES: Final = (
         durable=True,
     ),
     Line(
+        name="page-first",
+        unit="pages",
+        ours=Side("ours.page", _FIRST),
+        baseline=Side("baselines.page", _FIRST),
+        goals=(Goal("extra_ms", 1),),
+        block=200,
+        growing=True,
+    ),
+    Line(
+        name="page-deep",
+        unit="pages",
+        ours=Side("ours.page", _DEEP),
+        baseline=Side("baselines.page", _DEEP),
+        goals=(Goal("extra_ms", 1), Goal("times_longer", 1.5, "page-first")),
+        block=200,
+        growing=True,
+    ),
+    Line(
         name="contains",
         unit="cards",
         ours=Side("ours.contains", _ALL_CARDS),
@@ -205,5 +235,14 @@ LINES: Final = (
         rounds=3,
         warm=False,
         growing=True,
+    ),
+    Line(
+        name="import",
+        unit="starts",
+        ours=Side("ours.start"),
+        baseline=Side("baselines.start"),
+        goals=(Goal("extra_ms", 60),),
+        cards=0,
+        block=10,
     ),
 )

@@ -9,11 +9,12 @@ import platform
 import re
 import tempfile
 import time
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-__all__ = ["describe_machine", "fdatasync_rate", "filesystem", "memory"]
+__all__ = ["describe_machine", "fdatasync_rate", "filesystem", "forget_peak", "memory"]
 
 _PAGE: Final = bytes(8192)
 """What one small commit writes at least: two pages of a database."""
@@ -21,11 +22,19 @@ _PAGE: Final = bytes(8192)
 
 def memory(field: str) -> int:
     """
-    Give one figure of this process in bytes: `VmRSS` for what it holds now, `VmHWM` for the most it ever held.
+    Give one figure of this process in bytes: `VmRSS` for what it holds now, `VmHWM` for the most it held.
     """
     match = re.search(rf"^{field}:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
 
     return int(match[1]) * 1024 if match else 0
+
+
+def forget_peak() -> None:
+    """
+    Let `VmHWM` begin again with what this process holds now, where the system knows how.
+    """
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def fdatasync_rate(folder: Path, *, seconds: float = 0.5) -> float:

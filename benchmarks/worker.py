@@ -16,7 +16,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import memory
+from benchmarks.measure import forget_peak, memory
 from benchmarks.protocol import Block, Parameters, Prepare
 
 __all__ = ["prepared"]
@@ -38,6 +38,7 @@ def prepared(module: str, parameters: Parameters) -> Block:
 
 def _measured(block: Block) -> dict[str, Any]:
     gc.collect()
+    forget_peak()
     before = memory("VmRSS")
     start = time.perf_counter()
     done = block()
