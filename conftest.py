@@ -42,9 +42,11 @@ _DRAWN: Final = (
 
 def _enter_folder(namespace: dict[str, Any]) -> None:
     """
-    Let the blocks of one page share a folder, which goes away with them.
+    Let the blocks of one page share a folder, which goes away with them, and files that everybody can read at first.
     """
     stack = namespace["_folder"] = contextlib.ExitStack()
+    mask = os.umask(0o022)
+    stack.callback(os.umask, mask)
     stack.enter_context(contextlib.chdir(stack.enter_context(tempfile.TemporaryDirectory())))
 
 
@@ -90,7 +92,7 @@ def _without_chance(text: str) -> str:
     for pattern, name in _DRAWN:
         text = pattern.sub(name, text)
 
-    return text
+    return f"{text.rstrip()}\n"
 
 
 def _blocks(language: str, evaluate: Callable[[Example], str | None]) -> Callable[[Document], Iterable[Region]]:

@@ -30,7 +30,6 @@ author = "the voipcard authors"
 copyright = author  # noqa: A001 - the name that Sphinx asks for
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["**/*.py"]
 
