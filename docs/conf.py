@@ -123,15 +123,17 @@ def rewrite(app: Sphinx, what: str, name: str, value: object, options: object, l
     lines[:] = _CODE.sub(_linked, text).split("\n")
 
 
-def hide_signature(
+def rewrite_signature(
     app: Sphinx, what: str, name: str, value: object, options: object, signature: str, returns: str
 ) -> tuple[str, str] | None:
     """
-    Leave out how a class is called that nobody calls.
+    Leave out how a class is called that nobody calls, and name the one default that is a function.
     """
-    del app, value, options, signature, returns
+    del app, value, options
+    if what == "class" and name.rpartition(".")[2] in MADE_ELSEWHERE:
+        return "", ""
 
-    return ("", "") if what == "class" and name.rpartition(".")[2] in MADE_ELSEWHERE else None
+    return (signature or "").replace("<built-in function urandom>", "os.urandom"), returns
 
 
 def find_home(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.Element) -> nodes.Node | None:
@@ -153,5 +155,5 @@ def setup(app: Sphinx) -> None:
     Hang the hooks in, before those of napoleon.
     """
     app.connect("autodoc-process-docstring", rewrite, priority=400)
-    app.connect("autodoc-process-signature", hide_signature)
+    app.connect("autodoc-process-signature", rewrite_signature)
     app.connect("missing-reference", find_home)
