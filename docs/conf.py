@@ -133,7 +133,10 @@ def rewrite_signature(
     if what == "class" and name.rpartition(".")[2] in MADE_ELSEWHERE:
         return "", ""
 
-    return (signature or "").replace("<built-in function urandom>", "os.urandom"), returns
+    if "<built-in function urandom>" in (signature or ""):
+        return signature.replace("<built-in function urandom>", "os.urandom"), returns
+
+    return None
 
 
 def find_home(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.Element) -> nodes.Node | None:
