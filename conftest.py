@@ -28,6 +28,9 @@ from sybil.parsers.markdown import CodeBlockParser, PythonCodeBlockParser
 
 import voipcard
 
+collect_ignore_glob = ["docs/*.py", "docs/**/*.py"]
+"""Scripts with libraries that tests do not need; they have no examples."""
+
 NOT_RUN: Final = re.compile(r"<!-- not run: (.+) -->\n\Z")
 
 _FILE: Final = re.compile(r"# (\w+\.py)\n")

@@ -72,9 +72,10 @@ def _homes() -> Iterator[tuple[str, str]]:
         for name in module.__all__:
             value = getattr(module, name)
             yield name, f"{module.__name__}.{name}"
-            for member in vars(value) if inspect.isclass(value) else ():
-                if not member.startswith("_"):
-                    yield f"{name}.{member}", f"{module.__name__}.{name}.{member}"
+            for base in inspect.getmro(value) if inspect.isclass(value) else ():
+                for member in vars(base) if base.__module__.startswith("voipcard") else ():
+                    if not member.startswith("_"):
+                        yield f"{name}.{member}", f"{module.__name__}.{name}.{member}"
 
 
 HOMES: Final = {
@@ -93,6 +94,12 @@ HOMES: Final = {
 
 MADE_ELSEWHERE: Final = {"CardBook", "Extension", "KeyProvider", "Opener", "Store", "StoreContract", "StoreMachine"}
 """Classes that nobody calls, so that their signature would mislead."""
+
+
+NAMED_DEFAULTS: Final = (
+    (r"<built-in function urandom>", "os.urandom"),
+    (r"settings\(backend=.*verbosity=[\w.]+\)", "STORY"),
+)
 
 
 def _linked(match: re.Match[str]) -> str:
@@ -127,16 +134,17 @@ def rewrite_signature(
     app: Sphinx, what: str, name: str, value: object, options: object, signature: str, returns: str
 ) -> tuple[str, str] | None:
     """
-    Leave out how a class is called that nobody calls, and name the one default that is a function.
+    Leave out how a class is called that nobody calls, and name the defaults that are known by a name.
     """
     del app, value, options
     if what == "class" and name.rpartition(".")[2] in MADE_ELSEWHERE:
         return "", ""
 
-    if "<built-in function urandom>" in (signature or ""):
-        return signature.replace("<built-in function urandom>", "os.urandom"), returns
+    named = signature
+    for pattern, word in NAMED_DEFAULTS if signature else ():
+        named = re.sub(pattern, word, named)
 
-    return None
+    return None if named == signature else (named, returns)
 
 
 def find_home(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.Element) -> nodes.Node | None:
