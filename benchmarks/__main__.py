@@ -35,8 +35,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown := set(options.lines) - {line.name for line in LINES}:
         parser.error(f"no such line: {', '.join(sorted(unknown))}")
     chosen = [line for line in LINES if not options.lines or line.name in options.lines]
-    # What an interrupted run leaves would be gigabytes with keys beside them.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with _scratch(options.folder) as folder:
         if options.profile:
             from benchmarks.profiling import profiled
@@ -125,4 +123,6 @@ def _positive(text: str) -> int:
 
 
 if __name__ == "__main__":
+    # What a run that is ended leaves would be gigabytes, with keys beside them.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main())

@@ -50,11 +50,13 @@ def drawn(report: Mapping[str, Any], place: Path) -> None:
         message = "no line was measured at several sizes: run the benchmarks with --growth"
         raise ValueError(message)
     rows = math.ceil(len(grown) / _COLUMNS)
+    # As many decades in each panel, so that slopes and distances compare.
+    decades = max(high - low for low, high in map(_decades, grown))
     with mpl.rc_context(_SETTINGS):
         figure = Figure(figsize=(3.2 * _COLUMNS, 0.6 + 2.4 * rows), layout="constrained")
         panels: list[Axes] = figure.subplots(rows, _COLUMNS, squeeze=False).ravel().tolist()
         for panel, results in zip(panels, grown, strict=False):
-            _panel(panel, results)
+            _panel(panel, results, decades)
         for panel in panels[len(grown) :]:
             panel.remove()
         handles, labels = panels[0].get_legend_handles_labels()
@@ -70,19 +72,24 @@ def _grown(report: Mapping[str, Any]) -> list[list[Mapping[str, Any]]]:
     return [sorted(results, key=lambda result: result["size"]) for results in lines.values() if len(results) > 1]
 
 
-def _panel(panel: Axes, results: Sequence[Mapping[str, Any]]) -> None:
+def _decades(results: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    rates = [rate for result in results for rate in result["rates"].values()]
+
+    return math.floor(math.log10(min(rates))), math.ceil(math.log10(max(rates)))
+
+
+def _panel(panel: Axes, results: Sequence[Mapping[str, Any]], decades: int) -> None:
     sizes = [result["size"] for result in results]
     for side, style in _STYLES.items():
         panel.plot(sizes, [result["rates"][side] for result in results], markersize=4, linewidth=1.5, **style)
-    rates = [rate for result in results for rate in result["rates"].values()]
+    lowest, _ = _decades(results)
     panel.set(
         xscale="log",
         yscale="log",
         xticks=sizes,
         xlabel="cards",
         ylabel=f"{results[0]['unit']}/s",
-        # Whole decades, so that slopes compare from panel to panel.
-        ylim=(10 ** math.floor(math.log10(min(rates))), 10 ** math.ceil(math.log10(max(rates) * 1.01))),
+        ylim=(10.0**lowest, 10.0 ** (lowest + decades)),
     )
     panel.set_title(results[0]["name"], loc="left", fontweight="bold")
     panel.minorticks_off()

@@ -251,6 +251,15 @@ def test_a_line_that_is_unknown_is_refused(capsys: pytest.CaptureFixture[str]) -
     assert "no such line: recharges" in capsys.readouterr().err
 
 
+def test_the_readme_tells_of_every_line() -> None:
+    """
+    Whoever reads the table can look up what each of its lines measures.
+    """
+    text = (_ROOT / "README.md").read_text()
+
+    assert [line.name for line in LINES if f"`{line.name}`" not in text] == []
+
+
 def test_growth_goes_by_powers_of_ten() -> None:
     """
     Growing lines are measured at each power of ten from 10,000 on; the others are left out.
