@@ -125,7 +125,6 @@ def test_equal_texts_are_signed_alike() -> None:
     assert RECORDS.signed(FULL).mac == RECORDS.signed(FULL._replace(order_number=Word(FULL.order_number))).mac
 
 
-
 @settings(max_examples=50)
 @given(strategies.card_records())
 def test_a_signed_record_is_accepted(record: CardRecord) -> None:

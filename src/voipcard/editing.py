@@ -23,7 +23,7 @@ from voipcard.errors import (
     WeakPinError,
 )
 from voipcard.names import CARDS, TOMBSTONE
-from voipcard.registry import facts_of
+from voipcard.registry import id_of
 from voipcard.stores.contract import CardRecord, Changes, CounterChange
 from voipcard.transact import CHUNK, Decision, Engine
 
@@ -73,7 +73,7 @@ def edit(
         changed = records.signed(
             record._replace(
                 kind=wanted.kind,
-                index=records.index(facts_of(engine, extension).id, wanted.kind, wanted.code),
+                index=records.index(id_of(engine, extension), wanted.kind, wanted.code),
                 sealed_code=records.sealed_code(record.id, wanted.code),
                 pin_mac=pin_mac,
                 sealed_pin=sealed_pin,
@@ -91,6 +91,7 @@ def edit(
         lambda: [extension, serial, code, caller_id, pin],
         decide=decide,
         replay=lambda _: engine.records.card(engine.card(extension, serial)),
+        cards=[serial],
     )
 
 
@@ -284,16 +285,25 @@ class _Targets:
 
         return {"query": asked, "matching": self.engine.store.count(self._query)}
 
+    def serials(self, after: int | Position | None) -> Sequence[str]:
+        """
+        Give the serials of the next cards; none where they are known from a query only.
+        """
+        start = after if isinstance(after, int) else 0
+
+        return self._serials[start : start + CHUNK]
+
     def chunk(self, after: int | Position | None) -> tuple[list[CardRecord], int | Position | None]:
         """
         Give the next cards, and where to go on; None at the end.
         """
         if self._query is None:
-            start = after if isinstance(after, int) else 0
-            end = start + CHUNK
-            if start == 0 and self.is_long:
+            if after is None and self.is_long:
                 self.engine.refuse_unknown(self.extension, self._serials)
-            page = [self.engine.card(self.extension, serial) for serial in self._serials[start:end]]
+            serials = self.serials(after)
+            named = self.engine.cards(self.extension, serials)
+            page = [named[serial] for serial in serials]
+            end = CHUNK + (after if isinstance(after, int) else 0)
             following: int | Position | None = end if end < len(self._serials) else None
         else:
             position = after if isinstance(after, tuple) else None
@@ -362,6 +372,7 @@ def _in_chunks(
             lambda: [targets.extension, targets.content],
             decide=decide,
             replay=lambda memo: memo,
+            cards=targets.serials(after),
             part=len(answers),
             dry_run=dry_run,
         )

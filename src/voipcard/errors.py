@@ -661,3 +661,20 @@ def storage_error(error: OSError, name: str) -> StoreError:
         return StoreReadOnlyError(reason)
 
     return StoreError(reason)
+
+
+def interrupted() -> StoreError:
+    """
+    Say that another thread was to commit for this one, and was stopped.
+    """
+    return StoreError("the thread that committed for this one was interrupted", maybe_applied=True)
+
+
+def said_again(error: StoreError) -> StoreError:
+    """
+    Give an error that says the same, for another thread to raise: a traceback belongs to one.
+    """
+    other = attrs.evolve(error)
+    other.__cause__ = error.__cause__
+
+    return other

@@ -914,5 +914,8 @@ class Extension:
         if code is not None or caller_id is not None:
             index = searching.exact_index(self._engine, self.number, code=code, caller_id=caller_id)
             query = attrs.evolve(query, index=index)
+        if is_caller_id(prefix):
+            # No dialed code is meant.
+            query = attrs.evolve(query, kind="caller_id", serial="" if query.kind == "code" else query.serial)
 
-        return Search(query, part_of_code(prefix), part_of_code(contains), only_caller_ids=is_caller_id(prefix))
+        return Search(query, part_of_code(prefix), part_of_code(contains))

@@ -34,7 +34,7 @@ from voipcard.records import NO_CHAIN
 from voipcard.registry import ExtensionFacts, facts_of
 from voipcard.searching import handouts_of_batch
 from voipcard.stores.contract import CardRecord, Changes, CounterChange, EntryRecord
-from voipcard.transact import Decision, Engine
+from voipcard.transact import Decision, Engine, new_id
 
 __all__ = ["Terms", "add", "generate", "terms"]
 
@@ -398,7 +398,7 @@ class _Sealing:
         self, number: int, kind: Kind, code: str, pin: str, *, credit: Credit, order_number: str
     ) -> tuple[CardRecord, EntryRecord]:
         records = self._engine.records
-        card = self._engine.new_id(number)
+        card = new_id(self.now, number)
         pin_mac, sealed_pin = records.sealed_pin(card, pin)
         record = CardRecord(
             id=card,

@@ -7,8 +7,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-import attrs
-
 from voipcard.core.arguments import Progress, checked_text
 from voipcard.core.cards import CardCode, serial_of
 from voipcard.core.credit import Amount, Credit
@@ -36,9 +34,8 @@ def recharge_many(
     order_number = checked_text("order_number", order_number)
     # Every amount is parsed before the first commit.
     asked = [_parsed(change) for change in amounts]
-    content = [extension, order_number, engine.records.digest([[serial, str(amount)] for serial, amount in asked])]
     if len(asked) > CHUNK and operation is None:
-        engine.refuse_unknown(extension, (serial for serial, _ in asked))
+        engine.refuse_unknown(extension, [serial for serial, _ in asked])
     entries: list[LedgerEntry] = []
     for part, chunk in enumerate(_chunks(asked)):
         # One audit entry a call: with the first chunk, or where order numbers were done before, the first that is not.
@@ -49,9 +46,10 @@ def recharge_many(
         done: list[LedgerEntry] = engine.once(
             "recharge",
             operation,
-            lambda: content,
+            lambda: [extension, order_number, [[serial, str(amount)] for serial, amount in asked]],
             decide=decide,
             replay=lambda memo: _replayed(engine, memo),
+            cards=[serial for serial, _ in chunk],
             part=part,
         )
         entries += done
@@ -81,7 +79,7 @@ def transfer(
         raise InvalidValueError("target", "has to be another card")
 
     def decide(_: StoreError | None) -> Decision[list[LedgerEntry]]:
-        desk = _Desk(engine, extension)
+        desk = _Desk(engine, extension, serials)
         before = tuple(desk.balance(serial) for serial in serials)
         after = transferred(before[0], before[1], moved, serials=serials)
         for serial, balance, change in zip(serials, after, (-moved, moved), strict=True):
@@ -90,11 +88,16 @@ def transfer(
             "transfer", extension=extension, serials=serials, amount=str(moved), order_number=order_number
         )
 
-        return desk.decision(attrs.evolve(desk.changes(), audit=audit))
+        return desk.decision(audit)
 
     content = [extension, serials, str(moved), order_number]
     taken, given = engine.once(
-        "transfer", operation, lambda: content, decide=decide, replay=lambda memo: _replayed(engine, memo)
+        "transfer",
+        operation,
+        lambda: content,
+        decide=decide,
+        replay=lambda memo: _replayed(engine, memo),
+        cards=serials,
     )
 
     return taken, given
@@ -126,11 +129,12 @@ def _recharging(
         audited: How many recharges the call's audit entry tells of; 0 if another commit has it.
     """
     once_per_order = by_order and bool(order_number)
+    serials = [serial for serial, _ in asked]
 
     def decide(_: StoreError | None) -> Decision[list[LedgerEntry]]:
-        desk = _Desk(engine, extension)
-        keys = [_order_key(engine, desk.record(serial), order_number) for serial, _ in asked] if once_per_order else []
-        done = engine.store.known(operations=keys)
+        desk = _Desk(engine, extension, serials)
+        keys = [_order_key(engine, desk.record(serial), order_number) for serial in serials] if once_per_order else []
+        done = engine.store.known(operations=keys) if keys else frozenset()
         for (serial, amount), key in itertools.zip_longest(asked, keys):
             if key in done or key in desk.keys:
                 desk.replay(key, serial, amount)
@@ -148,7 +152,7 @@ def _recharging(
         elif audited:
             audit = engine.audited("recharge", extension=extension, count=audited, order_number=order_number)
 
-        return desk.decision(attrs.evolve(desk.changes(), audit=audit))
+        return desk.decision(audit)
 
     return decide
 
@@ -158,12 +162,11 @@ class _Desk:
     The cards of one commit while their credit changes, so that one card can come more than once.
     """
 
-    def __init__(self, engine: Engine, extension: str) -> None:
+    def __init__(self, engine: Engine, extension: str, serials: Sequence[str]) -> None:
         self._engine = engine
-        self._extension = extension
         self._now = engine.now()
-        self._before: dict[str, CardRecord] = {}
-        self._after: dict[str, CardRecord] = {}
+        self._before = engine.cards(extension, serials)
+        self._after = dict(self._before)
         self.keys: dict[bytes, EntryRecord] = {}
         self.posted: list[EntryRecord] = []
         self.answers: list[LedgerEntry] = []
@@ -172,9 +175,6 @@ class _Desk:
         """
         Give the card as it is after what was posted so far.
         """
-        if serial not in self._after:
-            self._before[serial] = self._after[serial] = self._engine.card(self._extension, serial)
-
         return self._after[serial]
 
     def balance(self, serial: str) -> Balance:
@@ -231,9 +231,9 @@ class _Desk:
             raise OperationConflictError("recharge", serial)
         self.answers.append(self._engine.records.entry(entry, replayed=True))
 
-    def changes(self) -> Changes:
+    def decision(self, audit: Sequence[AuditRecord]) -> Decision[list[LedgerEntry]]:
         """
-        Give what has to be committed.
+        Give what has to be committed, and what it can be answered from again.
         """
         sign = self._engine.records.signed
         replaced = [
@@ -241,13 +241,8 @@ class _Desk:
             for serial, record in self._after.items()
             if (before := self._before[serial]) is not record
         ]
+        changes = Changes(replace=replaced, entries=self.posted, audit=audit)
 
-        return Changes(replace=replaced, entries=self.posted)
-
-    def decision(self, changes: Changes) -> Decision[list[LedgerEntry]]:
-        """
-        Give the decision with what it can be answered from again.
-        """
         return Decision(changes, self.answers, [[entry.card.hex(), entry.sequence] for entry in self.posted])
 
 

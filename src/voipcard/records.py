@@ -14,7 +14,7 @@ from voipcard.core.ledger import Balance, EntryKind, LedgerEntry
 from voipcard.core.moments import from_micros
 from voipcard.errors import AmountError, AmountTypeError, TamperedError
 from voipcard.keyring import Keyring
-from voipcard.stores.contract import AuditRecord, CardRecord, Document, EntryRecord
+from voipcard.stores.contract import AuditRecord, CardRecord, Document, EntryRecord, SealedCode
 
 __all__ = ["Records"]
 
@@ -115,6 +115,15 @@ class Records:
             TamperedError: If the sealed value was changed from outside.
         """
         return self.keyring.unseal(record.sealed_code, part="code", owner=record.id, subject=record.serial)
+
+    def unsealed(self, code: SealedCode) -> str:
+        """
+        Unseal a code or CallerID whose card was not read.
+
+        Raises:
+            TamperedError: If the sealed value was changed from outside.
+        """
+        return self.keyring.unseal(code.sealed_code, part="code", owner=code.id, subject=code.id.hex())
 
     def pin(self, record: CardRecord) -> str:
         """

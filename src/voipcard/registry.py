@@ -17,7 +17,7 @@ from voipcard.names import EXTENSION
 from voipcard.stores.contract import Changes, Document
 from voipcard.transact import Decision, Engine
 
-__all__ = ["ExtensionFacts", "change", "checked_number", "facts_of", "known_extensions"]
+__all__ = ["ExtensionFacts", "change", "checked_number", "facts_of", "id_of", "known_extensions"]
 
 _NUMBER: Final = re.compile(r"[!-~]{1,64}", re.ASCII)
 
@@ -85,6 +85,19 @@ def facts_of(engine: Engine, number: str) -> ExtensionFacts:
         return ExtensionFacts(number, os.urandom(16), label="", enabled=True, created_at=engine.now(), version=0)
 
     return _facts(number, value, version)
+
+
+def id_of(engine: Engine, number: str) -> bytes:
+    """
+    Give the random id that the codes of an extension are indexed with; a new one if the book does not know it yet.
+    """
+    if number not in engine.extension_ids:
+        facts = facts_of(engine, number)
+        if not facts.version:
+            return facts.id
+        engine.extension_ids[number] = facts.id
+
+    return engine.extension_ids[number]
 
 
 def known_extensions(engine: Engine) -> Iterator[ExtensionFacts]:

@@ -17,8 +17,8 @@ from voipcard.core.cards import CardCode, Handout, Kind, canonical_caller_id, ca
 from voipcard.core.credit import Amount, Credit
 from voipcard.core.query import CardOrder, CardQuery, EntryQuery, Position
 from voipcard.errors import CursorError, InvalidValueError, TamperedError
-from voipcard.registry import facts_of
-from voipcard.stores.contract import CardRecord, EntryRecord
+from voipcard.registry import id_of
+from voipcard.stores.contract import CardRecord, EntryRecord, SealedCode
 from voipcard.transact import Engine
 
 __all__ = ["CardFilters", "Page", "Search", "card_records", "entry_records", "find", "handouts_of_batch"]
@@ -80,22 +80,26 @@ class Search:
         query: What the store looks for.
         code_prefix: How the code or CallerID begins, in canonical form; empty for any.
         code_contains: What it contains; empty for any.
-        only_caller_ids: Whether the beginning was written with a `+`, so that no dialed code is meant.
     """
 
     query: CardQuery
     code_prefix: str = ""
     code_contains: str = ""
-    only_caller_ids: bool = False
 
     def records(self, engine: Engine) -> Iterator[CardRecord]:
         """
-        Give the cards that match, in the order of the query, after its cursor.
+        Give the cards that match, in the order of the query, after its cursor. They are checked where they are used.
         """
-        for record in card_records(engine, self.query):
-            if self._is_hidden(engine, record):
-                continue
-            yield record
+        if not self._looks_inside:
+            yield from card_records(engine, self.query)
+            return
+        for page in self._matching_codes(engine, self.query):
+            found = {record.id: record for record in engine.store.find_many(ids=[code.id for code in page])}
+            for code in page:
+                record = found.get(code.id)
+                # Since its code was read it can have been removed or changed.
+                if record and record.sealed_code == code.sealed_code and self.query.matches(record):
+                    yield record
 
     def page(self, engine: Engine, limit: int, cursor: str | None) -> Page:
         """
@@ -121,22 +125,27 @@ class Search:
         Count the cards that match.
         """
         if self._looks_inside:
-            return sum(1 for _ in attrs.evolve(self, query=attrs.evolve(self.query, after=None)).records(engine))
+            return sum(map(len, self._matching_codes(engine, attrs.evolve(self.query, after=None))))
 
         return engine.store.count(self.query)
 
     @property
     def _looks_inside(self) -> bool:
-        return bool(self.code_prefix or self.code_contains or self.only_caller_ids)
+        return bool(self.code_prefix or self.code_contains)
 
-    def _is_hidden(self, engine: Engine, record: CardRecord) -> bool:
-        if not self._looks_inside:
-            return False
-        if self.only_caller_ids and record.kind != "caller_id":
-            return True
-        code = engine.records.code(record)
+    def _matching_codes(self, engine: Engine, query: CardQuery) -> Iterator[list[SealedCode]]:
+        """
+        Unseal the codes of the cards that the store finds, page by page, and keep those that match.
 
-        return not (code.startswith(self.code_prefix) and self.code_contains in code)
+        Of a card whose code does not match nothing else is read: that is most of them.
+        """
+        prefix, part = self.code_prefix, self.code_contains
+        while page := engine.store.sealed_codes(query):
+            texts = [_unsealed(engine, code) for code in page]
+            yield [code for code, text in zip(page, texts, strict=True) if part in text and text.startswith(prefix)]
+            if len(page) < query.limit:
+                return
+            query = attrs.evolve(query, after=(page[-1].value, page[-1].id))
 
     # Cursors say nothing but a position, and belong to one search in one order.
 
@@ -172,12 +181,12 @@ def find(
     engine: Engine, extension: str, *, code: str | None, caller_id: str | None, serial: str | None
 ) -> CardRecord | None:
     """
-    Give the one card of the extension with this code, CallerID or serial, or None.
+    Give the one card of the extension with this code, CallerID or serial, or None. It is checked where it is used.
     """
     if [code, caller_id, serial].count(None) != 2:  # noqa: PLR2004  (one of three)
         raise InvalidValueError("serial, code, caller_id", "are three ways to find a card: give exactly one")
     if serial is not None:
-        record = engine.find_serial(serial)
+        record = engine.find_serials([serial]).get(serial)
     else:
         index = exact_index(engine, extension, code=code, caller_id=caller_id)
         record = engine.store.find(index=index)
@@ -186,7 +195,7 @@ def find(
     if record is None or record.extension != extension:
         return None
 
-    return engine.records.checked(record)
+    return record
 
 
 def exact_index(engine: Engine, extension: str, *, code: str | None, caller_id: str | None) -> bytes:
@@ -203,16 +212,27 @@ def exact_index(engine: Engine, extension: str, *, code: str | None, caller_id: 
     else:
         text = canonical_code(code or "")
 
-    return engine.records.index(facts_of(engine, extension).id, kind, text)
+    return engine.records.index(id_of(engine, extension), kind, text)
+
+
+def _unsealed(engine: Engine, code: SealedCode) -> str:
+    try:
+        return engine.records.unsealed(code)
+    except TamperedError:
+        record = engine.store.find(id=code.id)
+        if record is None:  # Removed meanwhile, after somebody changed it from outside.
+            raise
+        raise TamperedError(record.serial, "code") from None
 
 
 def card_records(engine: Engine, query: CardQuery) -> Iterator[CardRecord]:
     """
     Give all cards that match, page by page, so that nothing stays open in the store.
+
+    Whether somebody changed them is checked where they are used.
     """
     while page := engine.store.cards(query):
-        for record in page:
-            yield engine.records.checked(record)
+        yield from page
         if len(page) < query.limit:
             return
         query = attrs.evolve(query, after=query.position(page[-1]))

@@ -13,7 +13,8 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from functools import partial
+from typing import Any, Final, Generic, TypeAlias, TypeVar, cast
 
 import attrs
 
@@ -33,10 +34,14 @@ from voipcard.errors import (
     StoreError,
     TamperedError,
     UnknownCardError,
+    interrupted,
+    said_again,
 )
+from voipcard.lines import Lines
 from voipcard.names import ACTIVE, LICENSE, OPERATION
 from voipcard.records import Records
-from voipcard.stores.contract import AuditRecord, CardRecord, Changes, CounterChange, Document, Store
+from voipcard.stores.contract import AuditRecord, CardRecord, Changes, CounterChange, Document, Store, joined
+from voipcard.turns import Turns
 
 __all__ = ["AuditEntry", "Decision", "Engine"]
 
@@ -47,8 +52,21 @@ CHUNK: Final = 1000
 """How many cards one commit changes at most, so that others need not wait for long."""
 
 
+FEW: Final = 2
+"""Of how many cards a change is so small that several threads' changes are decided by one of them."""
+
 _ATTEMPTS: Final = 200
 _LONGEST_PAUSE: Final = 0.02
+
+
+_AS_JSON: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True, default=str)
+
+
+def new_id(now: int, number: int = 0) -> bytes:
+    """
+    Give 16 bytes that sort by the time *now*, then by *number*, and that nobody else gives.
+    """
+    return max(0, now).to_bytes(7, "big") + number.to_bytes(4, "big") + os.urandom(5)
 
 
 @attrs.frozen
@@ -89,6 +107,55 @@ class Decision(Generic[T]):
     memo: Any = None
 
 
+Decide: TypeAlias = Callable[[StoreError | None], Decision[Any]]
+"""Reads and decides. It is given what the commit before was refused for; None at first."""
+
+
+def _together(
+    store: Store, decides: Sequence[Decide], pass_on: Callable[[], None]
+) -> Sequence[tuple[Decision[Any], bool] | Exception]:
+    """
+    Decide for several threads, one after another, and commit all of it at once.
+
+    Returns:
+        What was decided, and whether it is done: else the thread has to do it alone.
+    """
+    outcomes = [_outcome(decide) for decide in decides]
+    pass_on()
+    commits = [each.changes for each in outcomes if isinstance(each, Decision) and each.changes is not None]
+    changes = commits[0] if len(commits) == 1 else joined(commits)
+    failure: StoreError | None = None
+    try:
+        if commits and changes is not None:
+            store.commit(changes)
+    except (StaleError, DuplicateError, CeilingError):
+        changes = None
+    except StoreError as error:
+        failure = error
+
+    return [_answer(outcome, is_committed=changes is not None, failure=failure) for outcome in outcomes]
+
+
+def _outcome(decide: Decide) -> Decision[Any] | Exception:
+    try:
+        return decide(None)
+    except Exception as error:  # noqa: BLE001 - it is raised in the thread that it belongs to
+        return error
+
+
+def _answer(
+    outcome: Decision[Any] | Exception, *, is_committed: bool, failure: StoreError | None
+) -> tuple[Decision[Any], bool] | Exception:
+    if isinstance(outcome, Exception):
+        return outcome
+    if outcome.changes is None:
+        return outcome, True
+    if failure is not None:
+        return said_again(failure)
+
+    return outcome, is_committed
+
+
 @attrs.frozen
 class Engine:
     """
@@ -102,6 +169,9 @@ class Engine:
         policy: What is refused as too risky.
         actor: Who acts; empty if nobody said.
         numbers: Counts the audit entries of this process.
+        lines: Where its threads wait for a card that another one is changing.
+        turns: Where what they decide at a time is decided and committed together.
+        extension_ids: The random ids of the extensions that were met. They never change.
     """
 
     store: Store
@@ -111,6 +181,12 @@ class Engine:
     policy: Policy
     actor: str = ""
     numbers: Iterator[int] = attrs.field(factory=itertools.count, repr=False)
+    lines: Lines = attrs.field(factory=Lines, repr=False)
+    turns: Turns[Decide, tuple[Decision[Any], bool]] = attrs.field(
+        default=attrs.Factory(lambda engine: Turns(partial(_together, engine.store), interrupted), takes_self=True),
+        repr=False,
+    )
+    extension_ids: dict[str, bytes] = attrs.field(factory=dict, repr=False)
 
     def now(self) -> int:
         """
@@ -118,21 +194,28 @@ class Engine:
         """
         return to_micros(self.clock())
 
-    def new_id(self, number: int = 0) -> bytes:
-        """
-        Give 16 bytes that sort by time, then by *number*, and that nobody else gives.
-        """
-        return max(0, self.now()).to_bytes(7, "big") + number.to_bytes(4, "big") + os.urandom(5)
-
     # Committing
 
-    def run(self, decide: Callable[[StoreError | None], Decision[T]]) -> T:
+    def run(self, decide: Callable[[StoreError | None], Decision[T]], *, cards: Sequence[str] = ()) -> T:
         """
         Decide and commit, again and again while others are faster.
 
         Args:
             decide: Reads and decides. It is given what the commit before was refused for; None at first.
+
+            cards:
+                The serials of the cards that it changes, where they are known before. Threads that want to change the
+                same card come one after another, instead of being refused. If they are a few only, what several
+                threads decide at a time is decided by one of them, and committed together.
         """
+        with self.lines.holding(cards):
+            if 0 < len(cards) <= FEW:
+                decision, is_committed = self.turns.take(decide)
+                if is_committed:
+                    return cast("T", decision.answer)
+            return self._run_alone(decide)
+
+    def _run_alone(self, decide: Callable[[StoreError | None], Decision[T]]) -> T:
         refusal: StoreError | None = None
         attempt = 0
         while True:
@@ -160,6 +243,7 @@ class Engine:
         *,
         decide: Callable[[StoreError | None], Decision[T]],
         replay: Callable[[Any], T],
+        cards: Sequence[str] = (),
         part: int = 0,
         dry_run: bool = False,
     ) -> T:
@@ -179,6 +263,8 @@ class Engine:
 
             replay: Builds the first answer again from its memo.
 
+            cards: As for `run`.
+
             part: Which of its commits this is, where it takes several: what was interrupted goes on with the next one.
 
             dry_run: Whether to answer only, and write nothing.
@@ -187,7 +273,7 @@ class Engine:
             OperationConflictError: If *operation* was used for something else.
         """
         if operation is None:
-            return decide(None).answer if dry_run else self.run(decide)
+            return decide(None).answer if dry_run else self.run(decide, cards=cards)
         if not checked_text("operation", operation):
             raise InvalidValueError("operation", "has no characters")
         key = OPERATION + self.records.operation("operation", operation, str(part)).hex()
@@ -207,19 +293,17 @@ class Engine:
 
             return attrs.evolve(decision, changes=attrs.evolve(changes, documents=[*changes.documents, (memory, 0)]))
 
-        return self.run(decide_once)
+        return self.run(decide_once, cards=() if dry_run else cards)
 
     def audited(self, verb: str, *, extension: str = "", **detail: object) -> Sequence[AuditRecord]:
         """
         Give the entry that a write leaves in the audit trail.
         """
         # What one process does at one moment keeps its order.
-        number = next(self.numbers) % 2**32
-        text = json.dumps(detail, separators=(",", ":"), sort_keys=True, default=str)
+        now, number = self.now(), next(self.numbers) % 2**32
+        record = AuditRecord(new_id(now, number), now, self.actor, verb, extension, _AS_JSON.encode(detail), b"")
 
-        return [
-            self.records.audited(AuditRecord(self.new_id(number), self.now(), self.actor, verb, extension, text, b""))
-        ]
+        return [self.records.audited(record)]
 
     # Reading
 
@@ -240,18 +324,37 @@ class Engine:
             yield from page
             after = page[-1].key
 
-    def find_serial(self, serial: str) -> CardRecord | None:
+    def find_serials(self, serials: Iterable[str]) -> dict[str, CardRecord]:
         """
-        Give the card with this serial, of whatever extension, or None. What is no serial is not even looked for.
+        Give the cards with these serials, of whatever extension. What is no serial is not even looked for.
 
         Raises:
             TamperedError: If the store gives another card.
         """
-        record = self.store.find(serial=serial) if serial_or_nothing(serial) else None
-        if record is not None and record.serial != serial:
-            raise TamperedError(serial, "record")
+        asked = {serial for serial in serials if serial_or_nothing(serial)}
+        found = {record.serial: record for record in self.store.find_many(serials=asked)} if asked else {}
+        if found.keys() - asked:
+            raise TamperedError(min(asked - found.keys()), "record")
 
-        return record
+        return found
+
+    def cards(self, extension: str, serials: Sequence[str]) -> dict[str, CardRecord]:
+        """
+        Give cards of an extension by their serials, unchanged from outside.
+
+        Raises:
+            UnknownCardError: For the first serial that no card of the extension has.
+
+            TamperedError: If somebody changed a card.
+        """
+        found = self.find_serials(serials)
+        for serial in serials:
+            if serial not in found or found[serial].extension != extension:
+                raise UnknownCardError(serial_or_nothing(serial))
+        for record in found.values():
+            self.records.checked(record)
+
+        return found
 
     def card(self, extension: str, serial: str) -> CardRecord:
         """
@@ -262,13 +365,9 @@ class Engine:
 
             TamperedError: If somebody changed it.
         """
-        record = self.find_serial(serial)
-        if record is None or record.extension != extension:
-            raise UnknownCardError(serial_or_nothing(serial))
+        return self.cards(extension, [serial])[serial]
 
-        return self.records.checked(record)
-
-    def refuse_unknown(self, extension: str, serials: Iterable[str]) -> None:
+    def refuse_unknown(self, extension: str, serials: Sequence[str]) -> None:
         """
         Refuse serials that no card of the extension has, before work that takes several commits.
 
@@ -277,8 +376,8 @@ class Engine:
 
             TamperedError: If a card was changed from outside.
         """
-        for serial in serials:
-            self.card(extension, serial)
+        for start in range(0, len(serials), CHUNK):
+            self.cards(extension, serials[start : start + CHUNK])
 
     # License
 

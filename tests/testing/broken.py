@@ -27,6 +27,7 @@ from voipcard.stores import (
     EntryRecord,
     Grouping,
     MemoryStore,
+    SealedCode,
     SQLiteStore,
     Total,
 )
@@ -922,6 +923,65 @@ class StopsEverybody(MemoryStore):
         super()._apply(every, entries, changes)
 
 
+class ForgetsInBulk(MemoryStore):
+    """
+    Looks up at most as many cards as a statement has parameters.
+    """
+
+    def find_many(self, *, ids: Iterable[bytes] = (), serials: Iterable[str] = ()) -> Sequence[CardRecord]:
+        return super().find_many(ids=itertools.islice(ids, 999), serials=itertools.islice(serials, 999))
+
+
+class GivesOneForTrueInBulk(MemoryStore):
+    """
+    Forgets about what is true or false where many cards are found.
+    """
+
+    def find_many(self, *, ids: Iterable[bytes] = (), serials: Iterable[str] = ()) -> Sequence[CardRecord]:
+        found = super().find_many(ids=ids, serials=serials)
+
+        return [card._replace(enabled=int(card.enabled)) for card in found]  # type: ignore[arg-type]
+
+
+class OrdersCodesByAge(MemoryStore):
+    """
+    Gives sealed codes in the order that it keeps them in.
+    """
+
+    def sealed_codes(self, query: CardQuery) -> Sequence[SealedCode]:
+        return super().sealed_codes(attrs.evolve(query, order="created"))
+
+
+class BeginsCodesAnew(MemoryStore):
+    """
+    Gives the first page of sealed codes again and again.
+    """
+
+    def sealed_codes(self, query: CardQuery) -> Sequence[SealedCode]:
+        return super().sealed_codes(attrs.evolve(query, after=None))
+
+
+class AcceptsTogether(SQLiteStore):
+    """
+    Commits together what comes together, and answers that all of it was accepted.
+    """
+
+    def _commit_in_steps(self, commits: Sequence[Any]) -> Sequence[Exception | None]:
+        return [None for _ in super()._commit_in_steps(commits)]
+
+
+class RefusesTogether(SQLiteStore):
+    """
+    Refuses all that comes together where one is refused.
+    """
+
+    def _commit_in_steps(self, commits: Sequence[Any]) -> Sequence[Exception | None]:
+        answers = super()._commit_in_steps(commits)
+        refusal = next(filter(None, answers), None)
+
+        return [refusal for _ in answers]
+
+
 REJECTED_BY: Final[Mapping[type[MemoryStore | SQLiteStore], str]] = {
     AppliesInParts: "test_law_1_a_refused_commit_changes_nothing",
     RemembersCards: "test_law_1_every_handle_sees_a_commit",
@@ -943,6 +1003,8 @@ REJECTED_BY: Final[Mapping[type[MemoryStore | SQLiteStore], str]] = {
     ChecksThenWrites: "test_law_3_no_recharge_is_lost",
     ReadsThenCounts: "test_law_3_a_ceiling_is_reached_exactly",
     InsertsAfterLooking: "test_law_3_only_one_is_first",
+    AcceptsTogether: "test_law_3_threads_share_a_handle",
+    RefusesTogether: "test_law_3_threads_share_a_handle",
     RequiresTooEarly: "test_law_3_what_is_required_stays",
     LikeForEquality: "test_law_4_cards_are_those_that_match",
     LosesTheLastPage: "test_law_4_cards_are_those_that_match",
@@ -989,6 +1051,10 @@ REJECTED_BY: Final[Mapping[type[MemoryStore | SQLiteStore], str]] = {
     DefersBegin: "test_law_9_very_many_cards_commit_at_once",
     KeepsEverythingInMemory: "test_law_9_very_many_cards_take_bounded_memory",
     StopsEverybody: "test_law_9_very_many_cards_commit_at_once",
+    ForgetsInBulk: "test_find_many",
+    GivesOneForTrueInBulk: "test_find_many",
+    OrdersCodesByAge: "test_sealed_codes",
+    BeginsCodesAnew: "test_sealed_codes",
     DoesNotWrap: "test_nearest",
     KnowsTheFirst: "test_known",
     SumsIn64Bits: "test_totals",

@@ -269,6 +269,31 @@ class Changes:
     audit: Sequence[AuditRecord] = ()
 
 
+def joined(commits: Sequence[Changes]) -> Changes | None:
+    """
+    Give commits as one that does the same where none of them is refused; None where it would not.
+
+    It would not where two of them are about the same card, document or counter, or where their order counts: for what
+    a commit requires without writing it, and for an index or serial that one leaves and another takes.
+    """
+    if any(changes.new != () or changes.remove or changes.require for changes in commits):
+        return None
+    whole = Changes(
+        replace=[each for changes in commits for each in changes.replace],
+        entries=[each for changes in commits for each in changes.entries],
+        documents=[each for changes in commits for each in changes.documents],
+        counters=[each for changes in commits for each in changes.counters],
+        audit=[each for changes in commits for each in changes.audit],
+    )
+    names = [
+        *(card.id for card, _ in whole.replace),
+        *(document.key for document, _ in whole.documents),
+        *((counter.key,) for counter in whole.counters),
+    ]
+
+    return whole if len(set(names)) == len(names) else None
+
+
 @runtime_checkable
 class Store(Protocol):
     """

@@ -9,10 +9,18 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-import attrs
-
 from voipcard.core.query import CardQuery, EntryQuery
-from voipcard.errors import NotABookError, SchemaError, StoreBusyError, StoreClosedError, StoreError
+from voipcard.errors import (
+    CeilingError,
+    NotABookError,
+    SchemaError,
+    StaleError,
+    StoreBusyError,
+    StoreClosedError,
+    StoreError,
+    interrupted,
+    said_again,
+)
 from voipcard.stores.contract import (
     AuditRecord,
     CardRecord,
@@ -22,6 +30,7 @@ from voipcard.stores.contract import (
     Grouping,
     SealedCode,
     Total,
+    joined,
 )
 from voipcard.stores.sqlite_commit import (
     BULK,
@@ -48,7 +57,7 @@ from voipcard.stores.statements import (
     read_row,
 )
 from voipcard.stores.totals import totaled
-from voipcard.stores.turns import Turns
+from voipcard.turns import Turns
 
 __all__ = ["Journal", "SQLiteStore", "wal_is_safe"]
 
@@ -90,7 +99,7 @@ class SQLiteStore:
 
     def __init__(self, path: str | os.PathLike[str], *, journal: Journal | None = None, timeout: float = 30.0) -> None:
         self._file: Final = SQLiteFile(path, journal, timeout)
-        self._turns: Final = Turns(self._commit_together, _interrupted)
+        self._turns: Final[Turns[_Commit, None]] = Turns(self._commit_together, interrupted)
         try:
             self._check_or_create()
         except BaseException:
@@ -114,12 +123,9 @@ class SQLiteStore:
         """
         Give the cards with these ids and those with these serials.
         """
-        with self._file.reading() as connection:
-            return [
-                read_card(row)
-                for column, values in (("id", ids), ("serial", serials))
-                for row in _looked_up(connection, f"SELECT {CARD} FROM cards", column, values)
-            ]
+        rows = [*self._looked_up("cards", CARD, "id", ids), *self._looked_up("cards", CARD, "serial", serials)]
+
+        return [read_card(row) for row in rows]
 
     def nearest(self, index: bytes) -> CardRecord | None:
         """
@@ -136,17 +142,13 @@ class SQLiteStore:
         """
         Tell which of these indexes, serials and operations exist.
         """
-        wanted: tuple[tuple[str, str, Iterable[bytes | str]], ...] = (
-            ("cards", "index", indexes),
-            ("cards", "serial", serials),
-            ("entries", "operation", operations),
+        found = (
+            *self._looked_up("cards", '"index"', "index", indexes),
+            *self._looked_up("cards", "serial", "serial", serials),
+            *self._looked_up("entries", "operation", "operation", operations),
         )
-        with self._file.reading() as connection:
-            return frozenset(
-                value
-                for table, column, values in wanted
-                for (value,) in _looked_up(connection, f'SELECT "{column}" FROM {table}', column, values)
-            )
+
+        return frozenset(value for (value,) in found)
 
     def cards(self, query: CardQuery) -> Sequence[CardRecord]:
         """
@@ -244,18 +246,17 @@ class SQLiteStore:
         """
         self._file.close()
 
-    def _commit_together(self, commits: Sequence[_Commit]) -> Sequence[Exception | None]:
+    def _commit_together(self, commits: Sequence[_Commit], _pass_on: object) -> Sequence[Exception | None]:
         """
         Apply several commits in one transaction, each as if it were alone: what one is refused with harms no other.
         """
         if len(commits) == 1:
             return [self._commit_alone(*commits[0])]
         try:
-            with self._file.writing() as connection:
-                refusals = [self._step(connection, *commit) for commit in commits]
+            refusals = self._commit_at_once(commits) or self._commit_in_steps(commits)
         except StoreError as error:
             if error.maybe_applied or isinstance(error, StoreBusyError | StoreClosedError):
-                return [attrs.evolve(error) for _ in commits]
+                return [said_again(error) for _ in commits]
             # One of them may be what the disk has no room for.
             return [self._commit_alone(*commit) for commit in commits]
 
@@ -274,6 +275,29 @@ class SQLiteStore:
             return error
 
         return None
+
+    def _commit_at_once(self, commits: Sequence[_Commit]) -> Sequence[None]:
+        """
+        Apply them as a single one; none of them if any is refused, or if they have to come one after another.
+        """
+        changes = joined([changes for changes, _ in commits])
+        if changes is None:
+            return []
+        try:
+            with self._file.writing() as connection:
+                apply(connection, changes, ())
+        except (StaleError, CeilingError):
+            return []
+        except StoreError:
+            raise
+        except Exception:  # noqa: BLE001 - a step finds out whose it is
+            return []
+
+        return [None] * len(commits)
+
+    def _commit_in_steps(self, commits: Sequence[_Commit]) -> Sequence[Exception | None]:
+        with self._file.writing() as connection:
+            return [self._step(connection, *commit) for commit in commits]
 
     def _step(self, connection: sqlite3.Connection, changes: Changes, new: Sequence[NewCard]) -> Exception | None:
         connection.execute("SAVEPOINT step")
@@ -339,6 +363,17 @@ class SQLiteStore:
         with self._file.reading() as connection:
             return connection.execute(sql, parameters).fetchall()
 
+    def _looked_up(
+        self, table: str, columns: str, column: str, values: Iterable[bytes | str]
+    ) -> Iterator[tuple[Any, ...]]:
+        """
+        Give columns of the rows that have one of many values, some hundred values at a time.
+        """
+        iterator = iter(values)
+        while chunk := list(itertools.islice(iterator, 500)):
+            marks = ", ".join("?" * len(chunk))
+            yield from self._read(f'SELECT {columns} FROM {table} WHERE "{column}" IN ({marks})', chunk)
+
     def _page(self, select: str, conditions: list[Condition], query: CardQuery | EntryQuery) -> list[tuple[Any, ...]]:
         columns = ORDERS[query.order]
         if query.after is not None:
@@ -351,23 +386,7 @@ class SQLiteStore:
         return self._read(f"{sql} ORDER BY {order} LIMIT ?", [*parameters, query.limit])
 
 
-def _looked_up(
-    connection: sqlite3.Connection, select: str, column: str, values: Iterable[bytes | str]
-) -> Iterator[tuple[Any, ...]]:
-    """
-    Give the rows with one of many values, some hundred values at a time.
-    """
-    iterator = iter(values)
-    while chunk := list(itertools.islice(iterator, 500)):
-        marks = ", ".join("?" * len(chunk))
-        yield from connection.execute(f'{select} WHERE "{column}" IN ({marks})', chunk)
-
-
 def _pragma(connection: sqlite3.Connection, name: str) -> int:
     [(value,)] = connection.execute(f"PRAGMA {name}").fetchall()
 
     return int(value)
-
-
-def _interrupted() -> StoreError:
-    return StoreError("the thread that committed for this one was interrupted", maybe_applied=True)

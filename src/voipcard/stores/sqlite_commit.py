@@ -119,7 +119,7 @@ def read_counter(connection: sqlite3.Connection, key: str) -> int:
 
 def _replace(connection: sqlite3.Connection, changes: Changes) -> None:
     required = {key for key, expected in changes.require if _version(connection, key) != expected}
-    cards = {card.id for card, expected in changes.replace if not _replaced(connection, card, expected)}
+    cards = _replaced(connection, changes.replace)
     cards |= {card for card, expected in changes.remove if not _removed(connection, card, expected)}
     documents = {document.key for document, expected in changes.documents if not _put(connection, document, expected)}
     if cards or documents or required:
@@ -156,13 +156,27 @@ def _version(connection: sqlite3.Connection, key: str) -> int:
     return _one(connection, "SELECT version FROM documents WHERE key = ?", key)
 
 
-def _replaced(connection: sqlite3.Connection, card: CardRecord, expected: int) -> bool:
-    key, facts = (card.id, expected), lasting(card)
-    values = changing(card)
-    if connection.execute(UPDATE_CHANGING, (*values, *key, *facts)).rowcount == 1:
-        return True
+def _replaced(connection: sqlite3.Connection, replace: Sequence[tuple[CardRecord, int]]) -> set[bytes]:
+    """
+    Replace cards, and give the ids of those that do not have the expected version.
+    """
+    if not replace:
+        return set()
+    # Most often no index but that of the credit has to be touched.
+    rows = [(*changing(card), card.id, expected, *lasting(card)) for card, expected in replace]
+    connection.execute("SAVEPOINT replacing")
+    if connection.executemany(UPDATE_CHANGING, rows).rowcount < len(rows):
+        connection.execute("ROLLBACK TO replacing")
+        stale = {
+            card.id
+            for card, expected in replace
+            if not connection.execute(UPDATE_CARD, (*changing(card), *lasting(card), card.id, expected)).rowcount
+        }
+    else:
+        stale = set()
+    connection.execute("RELEASE replacing")
 
-    return connection.execute(UPDATE_CARD, (*values, *facts, *key)).rowcount == 1
+    return stale
 
 
 def _removed(connection: sqlite3.Connection, card: bytes, expected: int) -> bool:

@@ -9,11 +9,15 @@ import random
 import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from typing import Final
 
+import attrs
+
 from voipcard.core.query import CardQuery, EntryQuery
-from voipcard.errors import DuplicateError, StaleError, StoreClosedError
+from voipcard.errors import CeilingError, DuplicateError, StaleError, StoreClosedError, StoreError
 from voipcard.stores.contract import CardRecord, Changes, CounterChange, Document, EntryRecord, Store
 from voipcard.testing import children, samples
 from voipcard.testing.children import started
@@ -26,6 +30,7 @@ from voipcard.testing.values import ValueContract
 __all__ = ["StoreContract"]
 
 WORKERS: Final = 4
+THREADS: Final = 12
 WEIGHED: Final = 15_000
 """How many cards are committed at once to see what memory it takes: a store may have half of them in hand."""
 
@@ -124,6 +129,25 @@ class StoreContract(ReadContract, CommitContract, ValueContract):
                 (each.sequence, each.credit_left) for each in entries
             ]
             assert card.credit + every == final.credit == sum(each.amount for each in entries)
+
+    @proves("law 3")
+    def test_law_3_threads_share_a_handle(self) -> None:
+        """
+        Threads that commit through one handle at the same time are answered each for its own commit.
+
+        What was accepted is there and nothing else, and a refusal names nothing but what its own commit breached.
+        """
+        rounds = 30
+        with self.opened() as store:
+            store.commit(Changes(new=samples.new(0), documents=[(Document("shared", b"", version=1), 0)]))
+            with ThreadPoolExecutor(THREADS) as pool:
+                answers = [*pool.map(partial(_commit_rounds, store, rounds), range(THREADS))]
+            accepted = sorted(key for keys, _ in answers for key in keys)
+
+            assert [wrong for _, refusals in answers for wrong in refusals] == []
+            assert accepted == sorted(document.key for document in samples.every_document(store, "mine/"))
+            assert len(accepted) == THREADS * rounds
+            assert store.counters(map(str, range(THREADS))) == {f"{thread}": rounds for thread in range(THREADS)}
 
     @proves("law 3")
     def test_law_3_a_ceiling_is_reached_exactly(self) -> None:
@@ -242,12 +266,65 @@ class StoreContract(ReadContract, CommitContract, ValueContract):
             assert store.totals(EntryQuery())[0].count == 1
 
 
+def _commit_rounds(store: Store, rounds: int, thread: int) -> tuple[list[str], list[str]]:
+    """
+    Commit what only this thread writes, in turns with what has to be refused.
+
+    Returns:
+        What was accepted, and what was answered wrongly.
+    """
+    card, entry = samples.new(0)[0]
+    id = samples.card(1000 + thread).id
+    twin = card._replace(id=id, serial=f"K7QX-1{thread:05}"), entry._replace(card=id)
+    accepted, wrong = [], []
+    for number in range(rounds):
+        key = f"mine/{thread}/{number}"
+        mine = Changes(documents=[(Document(key, b"", version=1), 0)], counters=[CounterChange(f"{thread}", 1)])
+        attempts: dict[tuple[type[StoreError] | None, object], Changes] = {
+            (StaleError, "shared"): attrs.evolve(mine, require=[("shared", 10 + thread)]),
+            (DuplicateError, card.index): attrs.evolve(mine, new=[twin]),
+            (CeilingError, f"{thread}"): attrs.evolve(
+                mine, counters=[CounterChange(f"{thread}", 1, ceiling=number - 1)]
+            ),
+            (None, None): mine,
+        }
+        for expected, changes in attempts.items():
+            answer = _answer(store, changes)
+            if answer == (None, None):
+                accepted.append(key)
+            if answer != expected:
+                wrong.append(f"{answer} instead of {expected}")
+
+    return accepted, wrong
+
+
+def _answer(store: Store, changes: Changes) -> tuple[type[StoreError] | None, object]:
+    """
+    Commit, and give how it was refused and the one thing that was named.
+    """
+    try:
+        store.commit(changes)
+    except StaleError as error:
+        [key] = error.documents
+        return StaleError, key
+    except DuplicateError as error:
+        [index] = error.indexes
+        return DuplicateError, index
+    except CeilingError as error:
+        [(key, _)] = error.counters
+        return CeilingError, key
+
+    return None, None
+
+
 def _every_method(store: Store) -> list[Callable[[], object]]:
     return [
         lambda: store.find(id=b""),
+        lambda: store.find_many(serials=["K7QX-000001"]),
         lambda: store.nearest(b""),
         lambda: store.known(serials=["K7QX-000001"]),
         lambda: store.cards(CardQuery()),
+        lambda: store.sealed_codes(CardQuery()),
         lambda: store.count(CardQuery()),
         lambda: store.entries(EntryQuery()),
         lambda: store.totals(EntryQuery()),

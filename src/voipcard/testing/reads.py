@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from voipcard.stores.contract import (
     Document,
     EntryRecord,
     Grouping,
+    SealedCode,
     Store,
     Total,
 )
@@ -375,6 +376,44 @@ class ReadContract(Proofs):
             assert store.find(serial="K7QX-%") is None
             assert store.find(id=b"") is None
 
+    @proves("`find_many`")
+    def test_find_many(self) -> None:
+        """
+        `find_many` gives every card that has one of any number of ids or serials, and no other.
+        """
+        with self._filled() as (store, cards, _):
+
+            def found(ids: Iterable[bytes] = (), serials: Iterable[str] = ()) -> set[CardRecord]:
+                records = store.find_many(ids=ids, serials=serials)
+                assert all(type(record.enabled) is bool for record in records)
+
+                return set(records)
+
+            many = [samples.card(number) for number in reversed(range(3000))]
+
+            assert found() == set()
+            assert set(cards) == found(ids=(card.id for card in many))
+            assert set(cards) == found(serials=[card.serial for card in many])
+            assert set(cards[:9]) == found([card.id for card in cards[:5]], [card.serial for card in cards[3:9]])
+            assert {cards[0]} == found(ids=[cards[0].id] * 2, serials=[cards[0].serial])
+            assert found(ids=[b"", cards[0].index], serials=["", "K7QX-%", cards[0].serial.lower()]) == set()
+
+    @proves("`sealed_codes`")
+    def test_sealed_codes(self) -> None:
+        """
+        `sealed_codes` gives the positions and sealed codes of the same page of cards, whatever is asked for.
+        """
+        with self._filled() as (store, cards, _):
+            for conditions, (order, descending) in itertools.product(_each_condition(CARD_CONDITIONS), CARD_ORDERS):
+                query = CardQuery(**{**conditions, "order": order, "descending": descending})
+                for after in (None, query.position(cards[0])):
+                    page = samples.page_of(query, after, 7)
+
+                    assert list(store.sealed_codes(page)) == [
+                        SealedCode(*query.position(card), card.sealed_code) for card in store.cards(page)
+                    ]
+            assert len(cards) - 1 == len(store.sealed_codes(CardQuery(limit=len(cards) - 1)))
+
     @proves("`nearest`")
     def test_nearest(self) -> None:
         """
@@ -519,6 +558,8 @@ class ReadContract(Proofs):
                 lambda: store.totals(EntryQuery(batch=lone, created_from=-huge)),
                 lambda: store.find(serial=lone),
                 lambda: store.find(serial="\x00' OR 1=1 --"),
+                lambda: store.find_many(serials=["K7QX-000001", lone]),
+                lambda: store.sealed_codes(CardQuery(order_number=lone, created_from=huge)),
                 lambda: store.known(serials=[lone]),
                 lambda: store.document(lone),
                 lambda: store.documents(lone),

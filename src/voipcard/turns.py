@@ -1,0 +1,116 @@
+"""
+Leader and followers: calls that arrive while another one works are done together, by one of the callers.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final, Generic, TypeAlias, TypeVar
+
+import attrs
+
+__all__ = ["Turns", "Work"]
+
+J = TypeVar("J")
+A = TypeVar("A")
+
+Work: TypeAlias = Callable[[Sequence[J], Callable[[], None]], Sequence[A | Exception]]
+"""
+Does several jobs and gives for each in turn its answer, or the exception to raise. It may call what it is given besides
+as soon as the next jobs can be begun; otherwise they are when it returns.
+"""
+
+
+@attrs.define(eq=False)
+class _Caller(Generic[J, A]):
+    """
+    Somebody who waits.
+
+    Attributes:
+        job: What is to be done.
+        turn: Locked while the caller has to wait.
+        leads: Whether the caller is to do what waits, instead of being answered.
+        answers: The answer, once there is one.
+    """
+
+    job: J
+    turn: threading.Lock = attrs.field(factory=threading.Lock)
+    leads: bool = False
+    answers: list[A | Exception] = attrs.field(factory=list)
+
+
+class Turns(Generic[J, A]):
+    """
+    Lets whoever comes while nobody works lead; who comes meanwhile waits, and the first of them leads next.
+
+    A leader does all that waits when its turn comes. There is no thread besides those of the callers, and a call that
+    is alone is done by itself.
+
+    Args:
+        work: What a leader does.
+
+        unfinished: Gives what the others are answered with where *work* raised, because nobody knows what it did.
+    """
+
+    def __init__(self, work: Work[J, A], unfinished: Callable[[], Exception]) -> None:
+        self._work: Final = work
+        self._unfinished: Final = unfinished
+        self._guard: Final = threading.Lock()
+        self._waiting: list[_Caller[J, A]] = []
+        self._led = False
+
+    def take(self, job: J) -> A:
+        """
+        Do a job, together with others that wait, and give the answer.
+
+        Raises:
+            Exception: What *work* answered this job with.
+        """
+        caller: _Caller[J, A] = _Caller(job)
+        caller.turn.acquire()
+        with self._guard:
+            self._waiting.append(caller)
+            caller.leads, self._led = not self._led, True
+        try:
+            if not caller.leads:
+                caller.turn.acquire()
+            if caller.leads:
+                self._lead(caller)
+        except BaseException:
+            self._withdraw(caller)
+            raise
+        [answer] = caller.answers
+        if isinstance(answer, Exception):
+            raise answer
+
+        return answer
+
+    def _lead(self, leader: _Caller[J, A]) -> None:
+        with self._guard:
+            callers, self._waiting = self._waiting, []
+        answers: Sequence[A | Exception] = []
+        try:
+            answers = self._work([caller.job for caller in callers], lambda: self._withdraw(leader))
+        finally:
+            for caller in callers[len(answers) :]:
+                caller.answers.append(self._unfinished())
+            for caller, answer in zip(callers, answers, strict=False):
+                caller.answers.append(answer)
+            self._withdraw(leader)
+            for caller in callers:
+                caller.turn.release()
+
+    def _withdraw(self, caller: _Caller[J, A]) -> None:
+        """
+        Neither lead any longer nor wait: the first who waits leads next, if there is anybody.
+        """
+        with self._guard:
+            if caller in self._waiting:
+                self._waiting.remove(caller)
+            if caller.leads:
+                caller.leads = False
+                self._led = bool(self._waiting)
+                if self._waiting:
+                    self._waiting[0].leads = True
+                    self._waiting[0].turn.release()
