@@ -19,13 +19,12 @@ from voipcard.errors import (
     CardExistsError,
     DuplicateError,
     InvalidValueError,
-    StoreError,
     WeakPinError,
 )
 from voipcard.names import CARDS, TOMBSTONE
 from voipcard.registry import id_of
 from voipcard.stores.contract import CardRecord, Changes, CounterChange
-from voipcard.transact import CHUNK, Decision, Engine
+from voipcard.transact import CHUNK, Decision, Engine, Reading
 
 __all__ = ["Cards", "edit", "remove", "remove_unused", "reveal", "switch"]
 
@@ -57,10 +56,10 @@ def edit(
     if code is None and (pin is None or caller_id):
         raise InvalidValueError("code, pin", "are what can be changed: give one of them")
 
-    def decide(refusal: StoreError | None) -> Decision[CardCode]:
-        if isinstance(refusal, DuplicateError) and refusal.indexes:
-            raise CardExistsError((1,)) from refusal
-        record = engine.card(extension, serial)
+    def decide(reading: Reading) -> Decision[CardCode]:
+        if isinstance(reading.refusal, DuplicateError) and reading.refusal.indexes:
+            raise CardExistsError((1,)) from reading.refusal
+        record = engine.known_card(reading.cards, extension, serial)
         records = engine.records
         is_caller_id = caller_id if code is not None else record.kind == "caller_id"
         wanted = NewCard(
@@ -285,14 +284,6 @@ class _Targets:
 
         return {"query": asked, "matching": self.engine.store.count(self._query)}
 
-    def serials(self, after: int | Position | None) -> Sequence[str]:
-        """
-        Give the serials of the next cards; none where they are known from a query only.
-        """
-        start = after if isinstance(after, int) else 0
-
-        return self._serials[start : start + CHUNK]
-
     def chunk(self, after: int | Position | None) -> tuple[list[CardRecord], int | Position | None]:
         """
         Give the next cards, and where to go on; None at the end.
@@ -300,10 +291,9 @@ class _Targets:
         if self._query is None:
             if after is None and self.is_long:
                 self.engine.refuse_unknown(self.extension, self._serials)
-            serials = self.serials(after)
-            named = self.engine.cards(self.extension, serials)
-            page = [named[serial] for serial in serials]
-            end = CHUNK + (after if isinstance(after, int) else 0)
+            start = after if isinstance(after, int) else 0
+            end = start + CHUNK
+            page = self.engine.cards(self.extension, self._serials[start:end])
             following: int | Position | None = end if end < len(self._serials) else None
         else:
             position = after if isinstance(after, tuple) else None
@@ -355,7 +345,7 @@ def _in_chunks(
     done = 0
     while True:
 
-        def decide(_: StoreError | None, after: int | Position | None = after) -> Decision[Any]:
+        def decide(_: Reading, after: int | Position | None = after) -> Decision[Any]:
             records, following = targets.chunk(after)
             changes, answer = change(records, len(answers))
             if not answers:
@@ -372,7 +362,6 @@ def _in_chunks(
             lambda: [targets.extension, targets.content],
             decide=decide,
             replay=lambda memo: memo,
-            cards=targets.serials(after),
             part=len(answers),
             dry_run=dry_run,
         )

@@ -571,6 +571,8 @@ class Extension:
 
         Source: VoipNow user guide, "Manage Card Codes Credit".
         """
+        if operation is None:
+            return recharging.recharge(self._engine, self.number, card, amount, order_number=order_number)
         [entry] = self.recharge_many([(card, amount)], order_number=order_number, operation=operation)
 
         return entry

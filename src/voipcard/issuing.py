@@ -34,7 +34,7 @@ from voipcard.records import NO_CHAIN
 from voipcard.registry import ExtensionFacts, facts_of
 from voipcard.searching import handouts_of_batch
 from voipcard.stores.contract import CardRecord, Changes, CounterChange, EntryRecord
-from voipcard.transact import Decision, Engine, new_id
+from voipcard.transact import Decision, Engine, Reading, new_id
 
 __all__ = ["Terms", "add", "generate", "terms"]
 
@@ -136,7 +136,7 @@ def generate(
 
         return drawn
 
-    def decide(refusal: StoreError | None) -> Decision[Batch]:
+    def decide(reading: Reading) -> Decision[Batch]:
         facts = facts_of(engine, extension)
         counters = engine.store.counters([f"{CARDS}/{extension}", f"{ACTIVE}/{extension}"])
         refuse_crowded(code_format, counters[f"{CARDS}/{extension}"] + count, policy=engine.policy)
@@ -146,7 +146,15 @@ def generate(
             return _rehearsed(engine, extension, count, common)
         engine.refuse_over_quota(count * common.enabled)
 
-        return _issued(engine, facts, rows(facts, refusal), common, verb="generate", refusal=refusal, progress=progress)
+        return _issued(
+            engine,
+            facts,
+            rows(facts, reading.refusal),
+            common,
+            verb="generate",
+            refusal=reading.refusal,
+            progress=progress,
+        )
 
     asked = [extension, count, attrs.astuple(code_format), pin_format.length, str(initial), order_number]
 
@@ -178,7 +186,7 @@ def add(
     """
     _refuse_unfit(cards, code_format, allow_weak_pins=allow_weak_pins)
 
-    def decide(refusal: StoreError | None) -> Decision[Batch]:
+    def decide(reading: Reading) -> Decision[Batch]:
         facts = facts_of(engine, extension)
         _refuse_known(engine, facts, cards)
         if dry_run:
@@ -186,7 +194,14 @@ def add(
         engine.refuse_over_quota(len(cards) * common.enabled)
 
         return _issued(
-            engine, facts, _Rows.of(cards), common, verb="add", refusal=refusal, warnings=warnings, progress=progress
+            engine,
+            facts,
+            _Rows.of(cards),
+            common,
+            verb="add",
+            refusal=reading.refusal,
+            warnings=warnings,
+            progress=progress,
         )
 
     return engine.once(

@@ -21,6 +21,7 @@ import attrs
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from voipcard.errors import KeyMismatchError, KeyMissingError, TamperedError, storage_error
@@ -191,7 +192,7 @@ class Keyring:
     def __init__(self, roots: Mapping[int, bytes]) -> None:
         self._roots: Final = dict(roots)
         self._sealers: Final[dict[tuple[int, str], AESSIV]] = {}
-        self._macs: Final[dict[tuple[int, str], hmac.HMAC]] = {}
+        self._macs: Final[dict[tuple[int, str], HMAC]] = {}
         self.active: Final = max(roots)
 
     def __repr__(self) -> str:
@@ -280,26 +281,23 @@ class Keyring:
 
         return number in self._roots and hmac.compare_digest(self._pin_mac(number, pin, owner), mac)
 
-    def mac(self, part: str, data: bytes) -> bytes:
+    def mac(self, part: str, data: bytes, *, number: int = _FIRST) -> bytes:
         """
-        Authenticate *data* with the key of *part*.
+        Authenticate *data* with the key of *part* under a root.
         """
-        return self._mac(_FIRST, part, data)
-
-    def _pin_mac(self, number: int, pin: str, owner: bytes) -> bytes:
-        return number.to_bytes(4, "big") + self._mac(number, "pin", owner + pin.encode())
-
-    def _mac(self, number: int, part: str, data: bytes) -> bytes:
-        try:
-            keyed = self._macs[number, part]
-        except KeyError:
-            key = _derived(self._roots[number], f"mac/{part}", size=KEY_SIZE)
-            keyed = self._macs.setdefault((number, part), hmac.new(key, digestmod="sha256"))
         # A copy of what has taken in the key already costs less than taking it in once more.
-        mac = keyed.copy()
+        mac = (self._macs.get((number, part)) or self._keyed(number, part)).copy()
         mac.update(data)
 
-        return mac.digest()
+        return mac.finalize()
+
+    def _keyed(self, number: int, part: str) -> HMAC:
+        key = _derived(self._roots[number], f"mac/{part}", size=KEY_SIZE)
+
+        return self._macs.setdefault((number, part), HMAC(key, SHA256()))
+
+    def _pin_mac(self, number: int, pin: str, owner: bytes) -> bytes:
+        return number.to_bytes(4, "big") + self.mac("pin", owner + pin.encode(), number=number)
 
     def _sealer(self, number: int, part: str) -> AESSIV:
         try:

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Final
 
 __all__ = ["Lines"]
@@ -22,21 +21,31 @@ class Lines:
         self._guard: Final = threading.Lock()
         self._lines: Final[dict[str, deque[threading.Lock]]] = {}
 
-    @contextmanager
-    def holding(self, names: Iterable[str]) -> Generator[None]:
+    def enter(self, names: Iterable[str]) -> list[str]:
         """
-        Hold all of these names; who else wants one of them waits.
+        Wait until nobody else holds one of these names, and hold them.
+
+        Returns:
+            What to `leave` with.
         """
-        held = []
+        held: list[str] = []
         try:
             # Everybody takes names in the same order, so that no two wait for each other.
             for name in sorted(set(names)):
                 self._enter(name)
                 held.append(name)
-            yield
-        finally:
-            for name in held:
-                self._leave(name)
+        except BaseException:
+            self.leave(held)
+            raise
+
+        return held
+
+    def leave(self, held: Iterable[str]) -> None:
+        """
+        Hold these names no longer; the first in each line is next.
+        """
+        for name in held:
+            self._leave(name)
 
     def _enter(self, name: str) -> None:
         with self._guard:

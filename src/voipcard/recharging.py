@@ -5,18 +5,32 @@ Changing credit by hand: recharges, exactly once per order number, and transfers
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from voipcard.core.arguments import Progress, checked_text
 from voipcard.core.cards import CardCode, serial_of
 from voipcard.core.credit import Amount, Credit
 from voipcard.core.ledger import Balance, EntryKind, LedgerEntry, recharged, transferred
+from voipcard.core.moments import from_micros
 from voipcard.core.query import EntryQuery
-from voipcard.errors import InvalidValueError, OperationConflictError, StoreError, TamperedError
-from voipcard.stores.contract import AuditRecord, CardRecord, Changes, EntryRecord
-from voipcard.transact import CHUNK, Decision, Engine
+from voipcard.errors import InvalidValueError, OperationConflictError, TamperedError
+from voipcard.stores.contract import CardRecord, Changes, EntryRecord
+from voipcard.transact import CHUNK, Decision, Engine, Reading
 
-__all__ = ["recharge_many", "transfer"]
+__all__ = ["recharge", "recharge_many", "transfer"]
+
+
+def recharge(engine: Engine, extension: str, card: CardCode | str, amount: Amount, *, order_number: str) -> LedgerEntry:
+    """
+    Recharge one card. See `Extension.recharge`.
+    """
+    order_number = checked_text("order_number", order_number)
+    asked = [_parsed((card, amount))]
+    keys = _order_keys(engine, asked, order_number)
+    decide = _recharging(engine, extension, asked, order_number, keys=keys, audited=1)
+    [entry] = engine.run(decide, cards=[asked[0][0]], operations=keys)
+
+    return entry
 
 
 def recharge_many(
@@ -40,9 +54,8 @@ def recharge_many(
     for part, chunk in enumerate(_chunks(asked)):
         # One audit entry a call: with the first chunk, or where order numbers were done before, the first that is not.
         is_first = part == 0 if operation else all(entry.replayed for entry in entries)
-        decide = _recharging(
-            engine, extension, chunk, order_number, by_order=operation is None, audited=len(asked) if is_first else 0
-        )
+        keys = [] if operation else _order_keys(engine, chunk, order_number)
+        decide = _recharging(engine, extension, chunk, order_number, keys=keys, audited=len(asked) if is_first else 0)
         done: list[LedgerEntry] = engine.once(
             "recharge",
             operation,
@@ -50,6 +63,7 @@ def recharge_many(
             decide=decide,
             replay=lambda memo: _replayed(engine, memo),
             cards=[serial for serial, _ in chunk],
+            operations=keys,
             part=part,
         )
         entries += done
@@ -78,17 +92,14 @@ def transfer(
     if serials[0] == serials[1]:
         raise InvalidValueError("target", "has to be another card")
 
-    def decide(_: StoreError | None) -> Decision[list[LedgerEntry]]:
-        desk = _Desk(engine, extension, serials)
+    def decide(reading: Reading) -> Decision[list[LedgerEntry]]:
+        desk = _Desk(engine, extension, reading.cards)
         before = tuple(desk.balance(serial) for serial in serials)
         after = transferred(before[0], before[1], moved, serials=serials)
         for serial, balance, change in zip(serials, after, (-moved, moved), strict=True):
             desk.post(serial, balance, kind="transfer", amount=change, order_number=order_number)
-        audit = engine.audited(
-            "transfer", extension=extension, serials=serials, amount=str(moved), order_number=order_number
-        )
 
-        return desk.decision(audit)
+        return desk.decision("transfer", serials=serials, amount=str(moved), order_number=order_number)
 
     content = [extension, serials, str(moved), order_number]
     taken, given = engine.once(
@@ -109,9 +120,9 @@ def _recharging(
     asked: Sequence[tuple[str, Credit]],
     order_number: str,
     *,
-    by_order: bool,
+    keys: Sequence[bytes],
     audited: int,
-) -> Callable[[StoreError | None], Decision[list[LedgerEntry]]]:
+) -> Callable[[Reading], Decision[list[LedgerEntry]]]:
     """
     Make the decision about one commit of recharges.
 
@@ -124,35 +135,28 @@ def _recharging(
 
         order_number: The order that pays for it.
 
-        by_order: Whether the order number makes it happen once; an explicit operation takes its place.
+        keys: The operation of each recharge, if the order number makes it happen once; else none.
 
         audited: How many recharges the call's audit entry tells of; 0 if another commit has it.
     """
-    once_per_order = by_order and bool(order_number)
-    serials = [serial for serial, _ in asked]
 
-    def decide(_: StoreError | None) -> Decision[list[LedgerEntry]]:
-        desk = _Desk(engine, extension, serials)
-        keys = [_order_key(engine, desk.record(serial), order_number) for serial in serials] if once_per_order else []
-        done = engine.store.known(operations=keys) if keys else frozenset()
+    def decide(reading: Reading) -> Decision[list[LedgerEntry]]:
+        desk = _Desk(engine, extension, reading.cards)
         for (serial, amount), key in itertools.zip_longest(asked, keys):
-            if key in done or key in desk.keys:
+            if key in reading.operations or key in desk.keys:
                 desk.replay(key, serial, amount)
             else:
                 balance = recharged(desk.balance(serial), amount, serial=serial)
                 desk.post(serial, balance, kind="recharge", amount=amount, order_number=order_number, key=key)
         if not desk.posted:
             return Decision(None, desk.answers)
-        audit: Sequence[AuditRecord] = ()
         if audited == 1:
             [(serial, amount)] = asked
-            audit = engine.audited(
-                "recharge", extension=extension, serial=serial, amount=str(amount), order_number=order_number
-            )
-        elif audited:
-            audit = engine.audited("recharge", extension=extension, count=audited, order_number=order_number)
+            return desk.decision("recharge", serial=serial, amount=str(amount), order_number=order_number)
+        if audited:
+            return desk.decision("recharge", count=audited, order_number=order_number)
 
-        return desk.decision(audit)
+        return desk.decision()
 
     return decide
 
@@ -162,11 +166,14 @@ class _Desk:
     The cards of one commit while their credit changes, so that one card can come more than once.
     """
 
-    def __init__(self, engine: Engine, extension: str, serials: Sequence[str]) -> None:
+    def __init__(self, engine: Engine, extension: str, cards: Mapping[str, CardRecord]) -> None:
         self._engine = engine
+        self._extension = extension
+        self._cards = cards
         self._now = engine.now()
-        self._before = engine.cards(extension, serials)
-        self._after = dict(self._before)
+        self._moment = from_micros(self._now)
+        self._before: dict[str, CardRecord] = {}
+        self._after: dict[str, CardRecord] = {}
         self.keys: dict[bytes, EntryRecord] = {}
         self.posted: list[EntryRecord] = []
         self.answers: list[LedgerEntry] = []
@@ -175,6 +182,10 @@ class _Desk:
         """
         Give the card as it is after what was posted so far.
         """
+        if serial not in self._after:
+            record = self._engine.known_card(self._cards, self._extension, serial)
+            self._before[serial] = self._after[serial] = record
+
         return self._after[serial]
 
     def balance(self, serial: str) -> Balance:
@@ -203,19 +214,33 @@ class _Desk:
         """
         Give the card a new balance, and remember the entry.
         """
-        records = self._engine.records
-        self._after[serial], entry = records.posted(
+        now, actor = self._now, self._engine.actor
+        self._after[serial], entry = self._engine.records.posted(
             self.record(serial),
             balance,
             kind=kind,
             amount=amount,
             order_number=order_number,
             operation=key,
-            now=self._now,
-            actor=self._engine.actor,
+            now=now,
+            actor=actor,
         )
         self.posted.append(entry)
-        self.answers.append(records.entry(entry))
+        self.answers.append(
+            LedgerEntry(
+                serial,
+                entry.extension,
+                entry.batch,
+                entry.sequence,
+                kind,
+                amount,
+                balance.credit,
+                balance.held,
+                order_number,
+                self._moment,
+                actor,
+            )
+        )
         if key is not None:
             self.keys[key] = entry
 
@@ -231,19 +256,20 @@ class _Desk:
             raise OperationConflictError("recharge", serial)
         self.answers.append(self._engine.records.entry(entry, replayed=True))
 
-    def decision(self, audit: Sequence[AuditRecord]) -> Decision[list[LedgerEntry]]:
+    def decision(self, verb: str = "", **detail: object) -> Decision[list[LedgerEntry]]:
         """
-        Give what has to be committed, and what it can be answered from again.
+        Give what has to be committed, with an audit entry if there is a verb, and what it can be answered from again.
         """
-        sign = self._engine.records.signed
+        engine = self._engine
         replaced = [
-            (sign(record._replace(version=before.version + 1)), before.version)
+            (engine.records.signed(record._replace(version=before.version + 1)), before.version)
             for serial, record in self._after.items()
             if (before := self._before[serial]) is not record
         ]
-        changes = Changes(replace=replaced, entries=self.posted, audit=audit)
+        audit = engine.audited(verb, extension=self._extension, now=self._now, **detail) if verb else ()
+        memo = [[entry.card.hex(), entry.sequence] for entry in self.posted]
 
-        return Decision(changes, self.answers, [[entry.card.hex(), entry.sequence] for entry in self.posted])
+        return Decision(Changes(replace=replaced, entries=self.posted, audit=audit), self.answers, memo)
 
 
 def _replayed(engine: Engine, memo: Iterable[tuple[str, int]]) -> list[LedgerEntry]:
@@ -256,8 +282,11 @@ def _replayed(engine: Engine, memo: Iterable[tuple[str, int]]) -> list[LedgerEnt
     return entries
 
 
-def _order_key(engine: Engine, record: CardRecord, order_number: str) -> bytes:
-    return engine.records.operation("order", record.id, order_number)
+def _order_keys(engine: Engine, asked: Sequence[tuple[str, Credit]], order_number: str) -> list[bytes]:
+    if not order_number:
+        return []
+
+    return [engine.records.operation("order", str(serial), order_number) for serial, _ in asked]
 
 
 def _parsed(change: tuple[CardCode | str, Amount]) -> tuple[str, Credit]:

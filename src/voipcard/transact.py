@@ -34,6 +34,7 @@ from voipcard.errors import (
     StoreError,
     TamperedError,
     UnknownCardError,
+    VoipcardError,
     interrupted,
     said_again,
 )
@@ -43,7 +44,7 @@ from voipcard.records import Records
 from voipcard.stores.contract import AuditRecord, CardRecord, Changes, CounterChange, Document, Store, joined
 from voipcard.turns import Turns
 
-__all__ = ["AuditEntry", "Decision", "Engine"]
+__all__ = ["AuditEntry", "Decision", "Engine", "Reading"]
 
 T = TypeVar("T")
 
@@ -107,53 +108,31 @@ class Decision(Generic[T]):
     memo: Any = None
 
 
-Decide: TypeAlias = Callable[[StoreError | None], Decision[Any]]
-"""Reads and decides. It is given what the commit before was refused for; None at first."""
-
-
-def _together(
-    store: Store, decides: Sequence[Decide], pass_on: Callable[[], None]
-) -> Sequence[tuple[Decision[Any], bool] | Exception]:
+@attrs.frozen
+class Reading:
     """
-    Decide for several threads, one after another, and commit all of it at once.
+    What was read for a decision.
 
-    Returns:
-        What was decided, and whether it is done: else the thread has to do it alone.
+    Attributes:
+        cards: The cards that were asked for, by their serials, as far as they exist. They are checked where used.
+        operations: Those of the operations asked for that were done before.
+        refusal: What the commit before was refused for; None at first.
     """
-    outcomes = [_outcome(decide) for decide in decides]
-    pass_on()
-    commits = [each.changes for each in outcomes if isinstance(each, Decision) and each.changes is not None]
-    changes = commits[0] if len(commits) == 1 else joined(commits)
-    failure: StoreError | None = None
-    try:
-        if commits and changes is not None:
-            store.commit(changes)
-    except (StaleError, DuplicateError, CeilingError):
-        changes = None
-    except StoreError as error:
-        failure = error
 
-    return [_answer(outcome, is_committed=changes is not None, failure=failure) for outcome in outcomes]
+    cards: Mapping[str, CardRecord] = {}
+    operations: frozenset[bytes | str] = frozenset()
+    refusal: StoreError | None = None
 
 
-def _outcome(decide: Decide) -> Decision[Any] | Exception:
-    try:
-        return decide(None)
-    except Exception as error:  # noqa: BLE001 - it is raised in the thread that it belongs to
-        return error
+@attrs.frozen
+class _Task:
+    """
+    Something to decide, and what has to be read for it.
+    """
 
-
-def _answer(
-    outcome: Decision[Any] | Exception, *, is_committed: bool, failure: StoreError | None
-) -> tuple[Decision[Any], bool] | Exception:
-    if isinstance(outcome, Exception):
-        return outcome
-    if outcome.changes is None:
-        return outcome, True
-    if failure is not None:
-        return said_again(failure)
-
-    return outcome, is_committed
+    decide: Callable[[Reading], Decision[Any]]
+    cards: Sequence[str]
+    operations: Sequence[bytes]
 
 
 @attrs.frozen
@@ -182,7 +161,7 @@ class Engine:
     actor: str = ""
     numbers: Iterator[int] = attrs.field(factory=itertools.count, repr=False)
     lines: Lines = attrs.field(factory=Lines, repr=False)
-    turns: Turns[Decide, tuple[Decision[Any], bool]] = attrs.field(
+    turns: Turns[_Task, Decision[Any] | None] = attrs.field(
         default=attrs.Factory(lambda engine: Turns(partial(_together, engine.store), interrupted), takes_self=True),
         repr=False,
     )
@@ -196,30 +175,41 @@ class Engine:
 
     # Committing
 
-    def run(self, decide: Callable[[StoreError | None], Decision[T]], *, cards: Sequence[str] = ()) -> T:
+    def run(
+        self,
+        decide: Callable[[Reading], Decision[T]],
+        *,
+        cards: Sequence[str] = (),
+        operations: Sequence[bytes] = (),
+    ) -> T:
         """
         Decide and commit, again and again while others are faster.
 
+        Threads that want to change the same cards come one after another, instead of being refused. If the cards are a
+        few only, what several threads want at a time is read and decided by one of them, and committed together.
+
         Args:
-            decide: Reads and decides. It is given what the commit before was refused for; None at first.
+            decide: Decides.
 
-            cards:
-                The serials of the cards that it changes, where they are known before. Threads that want to change the
-                same card come one after another, instead of being refused. If they are a few only, what several
-                threads decide at a time is decided by one of them, and committed together.
+            cards: The serials of the cards that it changes, to read them before.
+
+            operations: Operations to look for before.
         """
-        with self.lines.holding(cards):
-            if 0 < len(cards) <= FEW:
-                decision, is_committed = self.turns.take(decide)
-                if is_committed:
-                    return cast("T", decision.answer)
-            return self._run_alone(decide)
+        task = _Task(decide, cards, operations)
+        held = self.lines.enter(cards)
+        try:
+            decision = self.turns.take(task) if 0 < len(cards) <= FEW else None
 
-    def _run_alone(self, decide: Callable[[StoreError | None], Decision[T]]) -> T:
+            return cast("T", decision.answer) if decision else self._run_alone(task)
+        finally:
+            self.lines.leave(held)
+
+    def _run_alone(self, task: _Task) -> Any:  # noqa: ANN401  (whatever the task answers)
         refusal: StoreError | None = None
         attempt = 0
         while True:
-            decision = decide(refusal)
+            reading = _read(self.store, [task])
+            decision = task.decide(attrs.evolve(reading, refusal=refusal) if refusal else reading)
             if decision.changes is None:
                 return decision.answer
             try:
@@ -241,9 +231,10 @@ class Engine:
         operation: str | None,
         content: Callable[[], object],
         *,
-        decide: Callable[[StoreError | None], Decision[T]],
+        decide: Callable[[Reading], Decision[T]],
         replay: Callable[[Any], T],
         cards: Sequence[str] = (),
+        operations: Sequence[bytes] = (),
         part: int = 0,
         dry_run: bool = False,
     ) -> T:
@@ -265,6 +256,8 @@ class Engine:
 
             cards: As for `run`.
 
+            operations: As for `run`.
+
             part: Which of its commits this is, where it takes several: what was interrupted goes on with the next one.
 
             dry_run: Whether to answer only, and write nothing.
@@ -273,19 +266,21 @@ class Engine:
             OperationConflictError: If *operation* was used for something else.
         """
         if operation is None:
-            return decide(None).answer if dry_run else self.run(decide, cards=cards)
+            if dry_run:
+                return decide(Reading()).answer
+            return self.run(decide, cards=cards, operations=operations)
         if not checked_text("operation", operation):
             raise InvalidValueError("operation", "has no characters")
         key = OPERATION + self.records.operation("operation", operation, str(part)).hex()
         digest = self.records.digest([verb, content()])
 
-        def decide_once(refusal: StoreError | None) -> Decision[T]:
+        def decide_once(reading: Reading) -> Decision[T]:
             if document := self.store.document(key):
                 remembered = self.records.value(document)
                 if remembered["content"] != digest:
                     raise OperationConflictError(verb)
                 return Decision(None, replay(remembered["memo"]))
-            decision = decide(refusal)
+            decision = decide(reading)
             if dry_run:
                 return attrs.evolve(decision, changes=None)
             memory = self.records.document(key, {"content": digest, "memo": decision.memo}, version=1)
@@ -293,14 +288,16 @@ class Engine:
 
             return attrs.evolve(decision, changes=attrs.evolve(changes, documents=[*changes.documents, (memory, 0)]))
 
-        return self.run(decide_once, cards=() if dry_run else cards)
+        return self.run(decide_once, cards=cards, operations=operations)
 
-    def audited(self, verb: str, *, extension: str = "", **detail: object) -> Sequence[AuditRecord]:
+    def audited(
+        self, verb: str, *, extension: str = "", now: int | None = None, **detail: object
+    ) -> Sequence[AuditRecord]:
         """
-        Give the entry that a write leaves in the audit trail.
+        Give the entry that a write leaves in the audit trail, *now* or at a moment that is known already.
         """
         # What one process does at one moment keeps its order.
-        now, number = self.now(), next(self.numbers) % 2**32
+        now, number = self.now() if now is None else now, next(self.numbers) % 2**32
         record = AuditRecord(new_id(now, number), now, self.actor, verb, extension, _AS_JSON.encode(detail), b"")
 
         return [self.records.audited(record)]
@@ -326,46 +323,51 @@ class Engine:
 
     def find_serials(self, serials: Iterable[str]) -> dict[str, CardRecord]:
         """
-        Give the cards with these serials, of whatever extension. What is no serial is not even looked for.
+        Give the cards with these serials, of whatever extension. They are checked where they are used.
 
         Raises:
             TamperedError: If the store gives another card.
         """
-        asked = {serial for serial in serials if serial_or_nothing(serial)}
-        found = {record.serial: record for record in self.store.find_many(serials=asked)} if asked else {}
-        if found.keys() - asked:
-            raise TamperedError(min(asked - found.keys()), "record")
+        return _found(self.store, serials)
 
-        return found
-
-    def cards(self, extension: str, serials: Sequence[str]) -> dict[str, CardRecord]:
+    def known_card(self, cards: Mapping[str, CardRecord], extension: str, serial: str) -> CardRecord:
         """
-        Give cards of an extension by their serials, unchanged from outside.
+        Give the card with this serial out of what was read.
 
         Raises:
-            UnknownCardError: For the first serial that no card of the extension has.
+            UnknownCardError: If it is not there, or of another extension.
 
-            TamperedError: If somebody changed a card.
+            TamperedError: If somebody changed it.
+        """
+        record = cards.get(serial)
+        if record is None or record.extension != extension:
+            raise UnknownCardError(serial_or_nothing(serial))
+
+        return self.records.checked(record)
+
+    def cards(self, extension: str, serials: Sequence[str]) -> list[CardRecord]:
+        """
+        Give the cards of an extension with these serials, in their order.
+
+        Raises:
+            UnknownCardError: If there is none for a serial.
+
+            TamperedError: If somebody changed one.
         """
         found = self.find_serials(serials)
-        for serial in serials:
-            if serial not in found or found[serial].extension != extension:
-                raise UnknownCardError(serial_or_nothing(serial))
-        for record in found.values():
-            self.records.checked(record)
 
-        return found
+        return [self.known_card(found, extension, serial) for serial in serials]
 
     def card(self, extension: str, serial: str) -> CardRecord:
         """
-        Give a card of an extension, unchanged from outside.
+        Give the card of an extension with this serial.
 
         Raises:
             UnknownCardError: If there is none.
 
             TamperedError: If somebody changed it.
         """
-        return self.cards(extension, [serial])[serial]
+        return self.cards(extension, [serial])[0]
 
     def refuse_unknown(self, extension: str, serials: Sequence[str]) -> None:
         """
@@ -445,3 +447,67 @@ class Engine:
             json.loads(record.detail),
             record.id,
         )
+
+
+def _found(store: Store, serials: Iterable[str]) -> dict[str, CardRecord]:
+    # What is no serial may be a code that was given by mistake: it is not even looked for.
+    asked = {serial for serial in serials if serial_or_nothing(serial)}
+    found = {record.serial: record for record in store.find_many(serials=asked)} if asked else {}
+    if found.keys() - asked:
+        raise TamperedError(min(asked - found.keys()), "record")
+
+    return found
+
+
+def _read(store: Store, tasks: Sequence[_Task]) -> Reading:
+    cards = _found(store, (serial for task in tasks for serial in task.cards))
+    operations = [operation for task in tasks for operation in task.operations]
+
+    return Reading(cards, store.known(operations=operations) if operations else frozenset())
+
+
+def _together(store: Store, tasks: Sequence[_Task]) -> Sequence[Decision[Any] | Exception | None]:
+    """
+    Read and decide for several threads, and commit all of it at once.
+
+    Returns:
+        What was decided and done for each; None where the thread has to do it alone.
+    """
+    try:
+        reading = _read(store, tasks)
+    except VoipcardError:
+        return [None for _ in tasks]
+    outcomes = [_outcome(task, reading) for task in tasks]
+    writes = [each.changes if isinstance(each, Decision) else None for each in outcomes]
+    refusal = _committed(store, [changes for changes in writes if changes is not None])
+    if refusal is None:
+        return outcomes
+    is_final = not isinstance(refusal, StaleError | DuplicateError | CeilingError)
+
+    return [
+        outcome if changes is None else said_again(refusal) if is_final else None
+        for outcome, changes in zip(outcomes, writes, strict=True)
+    ]
+
+
+def _outcome(task: _Task, reading: Reading) -> Decision[Any] | Exception:
+    try:
+        return task.decide(reading)
+    except Exception as error:  # noqa: BLE001 - it is raised in the thread that it belongs to
+        return error
+
+
+def _committed(store: Store, commits: Sequence[Changes]) -> StoreError | None:
+    """
+    Commit together what can be; give what it was refused with.
+    """
+    changes = joined(commits) if len(commits) > 1 else next(iter(commits), Changes())
+    if changes is None:
+        return StaleError()
+    try:
+        if commits:
+            store.commit(changes)
+    except StoreError as error:
+        return error
+
+    return None

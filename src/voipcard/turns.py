@@ -6,20 +6,31 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Generic, TypeAlias, TypeVar
 
 import attrs
 
-__all__ = ["Turns", "Work"]
+__all__ = ["Turns", "Work", "pass_on"]
 
 J = TypeVar("J")
 A = TypeVar("A")
 
-Work: TypeAlias = Callable[[Sequence[J], Callable[[], None]], Sequence[A | Exception]]
-"""
-Does several jobs and gives for each in turn its answer, or the exception to raise. It may call what it is given besides
-as soon as the next jobs can be begun; otherwise they are when it returns.
-"""
+Work: TypeAlias = Callable[[Sequence[J]], Sequence[A | Exception]]
+"""Does several jobs and gives for each in turn its answer, or the exception to raise."""
+
+_leading = threading.local()
+"""The turns that a thread leads, each with the way to pass on the lead: the outermost first."""
+
+
+def pass_on() -> None:
+    """
+    Let others lead while this thread waits for a disk or a network, in all turns that it leads but the innermost.
+
+    The innermost is that of the work which waits. What was decided for that work is done, so the next can be decided.
+    """
+    for withdraw in getattr(_leading, "withdrawals", ())[:-1]:
+        withdraw()
 
 
 @attrs.define(eq=False)
@@ -31,13 +42,13 @@ class _Caller(Generic[J, A]):
         job: What is to be done.
         turn: Locked while the caller has to wait.
         leads: Whether the caller is to do what waits, instead of being answered.
-        answers: The answer, once there is one.
+        answer: What the caller is answered, once it is.
     """
 
     job: J
-    turn: threading.Lock = attrs.field(factory=threading.Lock)
+    turn: threading.Lock
     leads: bool = False
-    answers: list[A | Exception] = attrs.field(factory=list)
+    answer: A | Exception = attrs.field(init=False)
 
 
 class Turns(Generic[J, A]):
@@ -67,36 +78,40 @@ class Turns(Generic[J, A]):
         Raises:
             Exception: What *work* answered this job with.
         """
-        caller: _Caller[J, A] = _Caller(job)
-        caller.turn.acquire()
+        turn = threading.Lock()
+        turn.acquire()
+        caller: _Caller[J, A] = _Caller(job, turn)
         with self._guard:
             self._waiting.append(caller)
             caller.leads, self._led = not self._led, True
         try:
             if not caller.leads:
-                caller.turn.acquire()
+                turn.acquire()
             if caller.leads:
                 self._lead(caller)
         except BaseException:
             self._withdraw(caller)
             raise
-        [answer] = caller.answers
-        if isinstance(answer, Exception):
-            raise answer
+        if isinstance(caller.answer, Exception):
+            raise caller.answer
 
-        return answer
+        return caller.answer
 
     def _lead(self, leader: _Caller[J, A]) -> None:
         with self._guard:
             callers, self._waiting = self._waiting, []
-        answers: Sequence[A | Exception] = []
+        outer = getattr(_leading, "withdrawals", ())
+        _leading.withdrawals = (*outer, partial(self._withdraw, leader))
         try:
-            answers = self._work([caller.job for caller in callers], lambda: self._withdraw(leader))
+            answers = self._work([caller.job for caller in callers])
+            for caller, answer in zip(callers, answers, strict=True):
+                caller.answer = answer
+        except BaseException:
+            for caller in callers:
+                caller.answer = self._unfinished()
+            raise
         finally:
-            for caller in callers[len(answers) :]:
-                caller.answers.append(self._unfinished())
-            for caller, answer in zip(callers, answers, strict=False):
-                caller.answers.append(answer)
+            _leading.withdrawals = outer
             self._withdraw(leader)
             for caller in callers:
                 caller.turn.release()

@@ -115,7 +115,7 @@ class SQLiteStore:
         Give the one card with this id, serial or index, or None.
         """
         column, value = next((c, v) for c, v in (("id", id), ("serial", serial), ("index", index)) if v is not None)
-        rows = self._read(f'SELECT {CARD} FROM cards WHERE "{column}" = ?', [value])
+        rows = self._file.glance(f'SELECT {CARD} FROM cards WHERE "{column}" = ?', [value])
 
         return read_card(rows[0]) if rows else None
 
@@ -123,7 +123,7 @@ class SQLiteStore:
         """
         Give the cards with these ids and those with these serials.
         """
-        rows = [*self._looked_up("cards", CARD, "id", ids), *self._looked_up("cards", CARD, "serial", serials)]
+        rows = self._looked_up("cards", CARD, "id", ids) + self._looked_up("cards", CARD, "serial", serials)
 
         return [read_card(row) for row in rows]
 
@@ -132,7 +132,7 @@ class SQLiteStore:
         Give the card with the smallest index not below *index*, or with the smallest of all.
         """
         select = f'SELECT {CARD} FROM cards WHERE "index" >= ? ORDER BY "index" LIMIT 1'
-        rows = self._read(select, [index]) or self._read(select, [b""])
+        rows = self._file.glance(select, [index]) or self._file.glance(select, [b""])
 
         return read_card(rows[0]) if rows else None
 
@@ -195,7 +195,7 @@ class SQLiteStore:
         """
         Give one document, or None.
         """
-        rows = self._read("SELECT key, value, version, expires_at FROM documents WHERE key = ?", [key])
+        rows = self._file.glance("SELECT key, value, version, expires_at FROM documents WHERE key = ?", [key])
 
         return read_row(Document, rows[0]) if rows else None
 
@@ -246,7 +246,7 @@ class SQLiteStore:
         """
         self._file.close()
 
-    def _commit_together(self, commits: Sequence[_Commit], _pass_on: object) -> Sequence[Exception | None]:
+    def _commit_together(self, commits: Sequence[_Commit]) -> Sequence[Exception | None]:
         """
         Apply several commits in one transaction, each as if it were alone: what one is refused with harms no other.
         """
@@ -363,16 +363,17 @@ class SQLiteStore:
         with self._file.reading() as connection:
             return connection.execute(sql, parameters).fetchall()
 
-    def _looked_up(
-        self, table: str, columns: str, column: str, values: Iterable[bytes | str]
-    ) -> Iterator[tuple[Any, ...]]:
+    def _looked_up(self, table: str, columns: str, column: str, values: Iterable[bytes | str]) -> list[tuple[Any, ...]]:
         """
         Give columns of the rows that have one of many values, some hundred values at a time.
         """
-        iterator = iter(values)
-        while chunk := list(itertools.islice(iterator, 500)):
+        wanted, rows = list(values), []
+        for start in range(0, len(wanted), 500):
+            chunk = wanted[start : start + 500]
             marks = ", ".join("?" * len(chunk))
-            yield from self._read(f'SELECT {columns} FROM {table} WHERE "{column}" IN ({marks})', chunk)
+            rows += self._file.glance(f'SELECT {columns} FROM {table} WHERE "{column}" IN ({marks})', chunk)
+
+        return rows
 
     def _page(self, select: str, conditions: list[Condition], query: CardQuery | EntryQuery) -> list[tuple[Any, ...]]:
         columns = ORDERS[query.order]

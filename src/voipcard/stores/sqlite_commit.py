@@ -160,23 +160,27 @@ def _replaced(connection: sqlite3.Connection, replace: Sequence[tuple[CardRecord
     """
     Replace cards, and give the ids of those that do not have the expected version.
     """
-    if not replace:
-        return set()
     # Most often no index but that of the credit has to be touched.
-    rows = [(*changing(card), card.id, expected, *lasting(card)) for card, expected in replace]
-    connection.execute("SAVEPOINT replacing")
-    if connection.executemany(UPDATE_CHANGING, rows).rowcount < len(rows):
-        connection.execute("ROLLBACK TO replacing")
-        stale = {
-            card.id
-            for card, expected in replace
-            if not connection.execute(UPDATE_CARD, (*changing(card), *lasting(card), card.id, expected)).rowcount
-        }
-    else:
-        stale = set()
-    connection.execute("RELEASE replacing")
+    if len(replace) > 1:
+        connection.execute("SAVEPOINT replacing")
+        rows = [(*changing(card), card.id, expected, *lasting(card)) for card, expected in replace]
+        are_replaced = connection.executemany(UPDATE_CHANGING, rows).rowcount == len(rows)
+        if not are_replaced:
+            connection.execute("ROLLBACK TO replacing")
+        connection.execute("RELEASE replacing")
+        if are_replaced:
+            return set()
 
-    return stale
+    return {card.id for card, expected in replace if not _is_replaced(connection, card, expected)}
+
+
+def _is_replaced(connection: sqlite3.Connection, card: CardRecord, expected: int) -> bool:
+    changed, key, kept = changing(card), (card.id, expected), lasting(card)
+
+    return (
+        connection.execute(UPDATE_CHANGING, (*changed, *key, *kept)).rowcount == 1
+        or connection.execute(UPDATE_CARD, (*changed, *kept, *key)).rowcount == 1
+    )
 
 
 def _removed(connection: sqlite3.Connection, card: bytes, expected: int) -> bool:

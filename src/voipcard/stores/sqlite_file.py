@@ -9,10 +9,10 @@ import sqlite3 as codes
 import tempfile
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import attrs
 
@@ -25,6 +25,7 @@ from voipcard.errors import (
     StoreReadOnlyError,
     storage_error,
 )
+from voipcard.turns import pass_on
 
 if TYPE_CHECKING:
     import sqlite3
@@ -48,7 +49,7 @@ class Collision(Exception):  # noqa: N818 - no error yet: the commit finds out w
 UNFIT: Final = (OverflowError, UnicodeError)
 """What SQLite raises for a value that it cannot take."""
 
-CHANGES_PER_CHECKPOINT: Final = 400
+CHANGES_PER_CHECKPOINT: Final = 1600
 """
 After how many changed rows the write-ahead log is copied into the database: they are about the thousand pages after
 which SQLite does it by itself.
@@ -213,6 +214,29 @@ class SQLiteFile:
         except FAILURES as error:
             raise self.translation(error) from error
 
+    def glance(self, sql: str, parameters: Sequence[bytes | int | str | None]) -> list[tuple[Any, ...]]:
+        """
+        Give the rows of a query that takes no time to answer.
+
+        Where nobody writes, the connection that writes is asked: it still has the pages that it wrote, while any other
+        one has to read them again after each commit.
+        """
+        self.refuse_use()
+        if not self._write_lock.acquire(blocking=False):
+            return self._read_aside(sql, parameters)
+        try:
+            if self._writer is None:
+                return self._read_aside(sql, parameters)
+            return self._writer.execute(sql, parameters).fetchall()
+        except FAILURES as error:
+            raise self.translation(error) from error
+        finally:
+            self._write_lock.release()
+
+    def _read_aside(self, sql: str, parameters: Sequence[bytes | int | str | None]) -> list[tuple[Any, ...]]:
+        with self.reading() as connection:
+            return connection.execute(sql, parameters).fetchall()
+
     @contextmanager
     def writing(self, bulk: sqlite3.Connection | None = None) -> Generator[sqlite3.Connection]:
         """
@@ -253,6 +277,7 @@ class SQLiteFile:
                 raise StoreBusyError(f"the journal of {self.path.name} was changed to one that is not safe here")
 
     def _end(self, connection: sqlite3.Connection) -> None:
+        pass_on()  # From here on there is but the disk to wait for.
         try:
             connection.execute("COMMIT")
         except sqlite3.OperationalError as error:

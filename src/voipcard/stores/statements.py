@@ -101,11 +101,7 @@ def read_row(record: type[Row], row: tuple[Any, ...]) -> Row:
     Raises:
         NotABookError: If a column has a value of another type than its table allows: the file is damaged.
     """
-    shape = (record, *map(type, row))
-    if shape not in _seen:
-        if not _fits(record, shape[1:]):
-            raise NotABookError(f"a row of {record.__name__} is damaged")
-        _seen.add(shape)
+    _refuse_damaged(record, row)
 
     return record._make(row)
 
@@ -117,13 +113,21 @@ def read_card(row: tuple[Any, ...]) -> CardRecord:
     Raises:
         NotABookError: If the file is damaged.
     """
-    card = read_row(CardRecord, row)
+    _refuse_damaged(CardRecord, row)
 
-    return CardRecord._make((*card[:_ENABLED], card.enabled == 1, *card[_ENABLED + 1 :]))
+    return CardRecord._make((*row[:_ENABLED], row[_ENABLED] == 1, *row[_ENABLED + 1 :]))
 
 
 _seen: Final[set[tuple[type, ...]]] = set()
 """The rows that were found to fit, as the types of their columns: a few for each kind of record."""
+
+
+def _refuse_damaged(record: type[Row], row: tuple[Any, ...]) -> None:
+    shape = (record, *map(type, row))
+    if shape not in _seen:
+        if not _fits(record, shape[1:]):
+            raise NotABookError(f"a row of {record.__name__} is damaged")
+        _seen.add(shape)
 
 
 def _fits(record: type[Row], types: tuple[type, ...]) -> bool:
