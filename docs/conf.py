@@ -80,14 +80,10 @@ def _homes() -> Iterator[tuple[str, str]]:
 
 HOMES: Final = {
     **dict(_homes()),
-    # Not exported, but a part of the contract of a store.
-    "EntryQuery": "voipcard.core.query.EntryQuery",
-    "EntryQuery.matches": "voipcard.core.query.EntryQuery.matches",
-    "Position": "voipcard.core.query.Position",
     # Not exported, and best explained by what is.
     "CardFilters": "voipcard.CardQuery",
     "CardOrder": "voipcard.CardQuery.order",
-    "EntryOrder": "voipcard.core.query.EntryQuery.order",
+    "EntryOrder": "voipcard.stores.EntryQuery.order",
     "SearchableCard": "voipcard.stores.CardRecord",
     "SearchableEntry": "voipcard.stores.EntryRecord",
 }

@@ -119,6 +119,9 @@ def _place(
         if key is None:
             raise KeyMissingError("the argument key")
         return place, key
+    if not isinstance(place, str | os.PathLike):
+        missing = [name for name in vars(Store) if not name.startswith("_") and not hasattr(place, name)]
+        raise InvalidValueError("place", f"has to be a path or a store: it has no {', '.join(missing)}")
     if "\0" in os.fsdecode(place):
         raise InvalidValueError("place", "cannot have a NUL character")
     path = Path(place)

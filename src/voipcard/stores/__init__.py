@@ -2,6 +2,7 @@
 Where card books are kept: the contract that every store keeps, and the stores that come with the library.
 """
 
+from voipcard.core.query import EntryQuery, Position
 from voipcard.stores.contract import (
     AuditRecord,
     CardRecord,
@@ -23,9 +24,11 @@ __all__ = [
     "Changes",
     "CounterChange",
     "Document",
+    "EntryQuery",
     "EntryRecord",
     "Grouping",
     "MemoryStore",
+    "Position",
     "SQLiteStore",
     "SealedCode",
     "Store",
