@@ -65,7 +65,7 @@ def is_caller_id(text: str) -> bool:
     """
     Tell whether a text is marked as a CallerID by a leading `+`.
     """
-    return isinstance(text, str) and text.translate(_CALLER_ID_SEPARATORS).startswith("+")
+    return isinstance(text, str) and "+" in text and text.translate(_CALLER_ID_SEPARATORS).startswith("+")
 
 
 def canonical_caller_id(text: str) -> str:

@@ -231,17 +231,21 @@ def draw_codes(
         1010
     """
     checked_integer("count", count, at_least=0)
-    known = set(besides)
-    wanted = len(known) + count
+    seen = set(besides)
+    wanted = len(seen) + count
     if wanted > code_format.capacity:
         length = _shortest(code_format, lambda longer: wanted <= longer.capacity)
         raise CrowdedError(wanted, code_format.capacity, length)
     codes: list[str] = []
     while len(codes) < count:
-        codes += _draw_round(code_format, count - len(codes), len(known) + len(codes), source)
-        distinct = set(codes)
-        if len(distinct) < len(codes) or not known.isdisjoint(distinct):
-            codes = [code for code in dict.fromkeys(codes) if code not in known]
+        for rows in _draw_round(code_format, count - len(codes), len(seen), source):
+            if seen.isdisjoint(rows):
+                met = len(seen)
+                seen.update(rows)
+                codes += rows if len(seen) == met + len(rows) else dict.fromkeys(rows)
+            else:
+                codes += (row for row in dict.fromkeys(rows) if row not in seen)
+                seen.update(rows)
 
     return codes[:count]
 
@@ -391,13 +395,13 @@ def _capacity(code_format: CodeFormat) -> int:
     return count_payloads(code_format.check_digit, places, alphabet)
 
 
-def _draw_round(code_format: CodeFormat, missing: int, used: int, source: RandomSource) -> Iterator[str]:
+def _draw_round(code_format: CodeFormat, missing: int, used: int, source: RandomSource) -> Iterator[list[str]]:
     """
     Draw as many codes as it takes on average until enough of them are new.
     """
     left = math.ceil(Fraction(missing * _payloads(code_format), code_format.capacity - used))
     while left > 0:
-        yield from _draw_rows(code_format, min(left, CHUNK), source)
+        yield _draw_rows(code_format, min(left, CHUNK), source)
         left -= CHUNK
 
 

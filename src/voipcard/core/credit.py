@@ -63,8 +63,9 @@ class Credit:
     def __init__(self, value: Amount = 0) -> None:
         object.__setattr__(self, "micros", _micros(value))
 
-    @classmethod
-    def from_micros(cls, micros: int) -> Credit:
+    @staticmethod
+    @functools.lru_cache(maxsize=1024, typed=True)  # Cards have few different amounts, and all of them nothing held.
+    def from_micros(micros: int) -> Credit:
         """
         Make an amount from millionths; the largest signed 64-bit integer means Unlimited.
 
@@ -77,10 +78,10 @@ class Credit:
             raise AmountTypeError(type(micros).__name__)
         if not -_LIMIT <= micros <= _UNLIMITED_MICROS:
             raise AmountError("too_large")
-        self = cls.__new__(cls)
-        object.__setattr__(self, "micros", micros)
+        credit = Credit.__new__(Credit)
+        object.__setattr__(credit, "micros", micros)
 
-        return self
+        return credit
 
     @property
     def is_unlimited(self) -> bool:

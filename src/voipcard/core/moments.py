@@ -4,6 +4,7 @@ Moments: aware UTC datetimes for people, whole microseconds since 1970 for recor
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -33,6 +34,7 @@ def to_micros(moment: datetime) -> int:
     return micros
 
 
+@functools.lru_cache(maxsize=1024)  # A page of cards that were made together has one moment.
 def from_micros(micros: int) -> datetime:
     """
     Give the moment, in UTC.

@@ -244,6 +244,46 @@ def _unpatterned(pins: bytes, length: int) -> bytes:
 
 
 _NOT_ZERO: Final = b"\0" + b"\1" * 255
+_ZERO: Final = b"\1" + b"\0" * 255
+
+_DATES: Final[dict[int, tuple[tuple[int, int, int | None], ...]]] = {
+    4: ((0, 1, None), (1, 0, None)),
+    6: ((0, 1, None), (1, 0, None), (2, 1, None)),
+    8: ((0, 1, 2), (1, 0, 2), (3, 2, 0)),
+}
+"""For each length that dates have: the pairs of digits that are their day, their month and their century."""
+
+_DIGIT_VALUES: Final = bytes.maketrans(DIGITS.encode(), bytes(range(10)))
+_DAY_BITS: Final = bytes([0, *[1] * 29, 2, 4]).ljust(256, b"\0")
+_MONTH_BITS: Final = bytes([0, *({29: 1, 30: 3, 31: 7}[days] for days in _MONTHS.values())]).ljust(256, b"\0")
+"""A day is one of a month if both have a bit in common: 1 for the days up to 29, 2 for the 30th, 4 for the 31st."""
+
+_CENTURY_BITS: Final = bytes(7 * (pair in {19, 20}) for pair in range(256))
+
+
+def _undated(pins: bytes, length: int) -> bytes:
+    """
+    Tell for many PINs, given end to end, which of them are no date: one byte each, 0 if it is one.
+    """
+    count = len(pins) // length
+    digits = pins.translate(_DIGIT_VALUES)
+    columns = [int.from_bytes(digits[at::length], "big") for at in range(length)]
+    pairs = [(10 * tens + ones).to_bytes(count, "big") for tens, ones in zip(columns[::2], columns[1::2], strict=True)]
+
+    def bits(pair: int, table: bytes) -> int:
+        return int.from_bytes(pairs[pair].translate(table), "big")
+
+    dated = 0
+    for day, month, century in _DATES[length]:
+        is_date = bits(day, _DAY_BITS) & bits(month, _MONTH_BITS)
+        dated |= is_date if century is None else is_date & bits(century, _CENTURY_BITS)
+
+    return dated.to_bytes(count, "big").translate(_ZERO)
+
+
+@functools.cache
+def _listed_besides_dates(length: int) -> frozenset[str]:
+    return frozenset(pin for pin, reason in _listed(length).items() if reason != "date")
 
 
 def check_pin(pin: str, code: str, *, allow_weak: bool) -> str:
@@ -310,7 +350,9 @@ def draw_pins(codes: Sequence[str], pin_format: PinFormat, source: RandomSource)
 
 def _draw_strong(count: int, length: int, source: RandomSource) -> Iterator[str]:
     drawn = draw_characters(DIGITS, count * length, source)
-    listed = _listed(length)
-    pins = itertools.compress(split_rows(drawn, length), _unpatterned(drawn, length))
+    unpatterned = _unpatterned(drawn, length)
+    pins: Iterator[str] = itertools.compress(split_rows(drawn, length), unpatterned)
+    if length in _DATES:
+        pins = itertools.compress(pins, itertools.compress(_undated(drawn, length), unpatterned))
 
-    return itertools.filterfalse(listed.__contains__, pins)
+    return itertools.filterfalse(_listed_besides_dates(length).__contains__, pins)

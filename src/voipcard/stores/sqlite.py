@@ -114,8 +114,12 @@ class SQLiteStore:
         """
         Give the one card with this id, serial or index, or None.
         """
-        column, value = next((c, v) for c, v in (("id", id), ("serial", serial), ("index", index)) if v is not None)
-        rows = self._file.glance(f'SELECT {CARD} FROM cards WHERE "{column}" = ?', [value])
+        if index is not None:
+            rows = self._file.glance(f'SELECT {CARD} FROM cards WHERE "index" = ?', [index])
+        elif serial is not None:
+            rows = self._file.glance(f"SELECT {CARD} FROM cards WHERE serial = ?", [serial])
+        else:
+            rows = self._file.glance(f"SELECT {CARD} FROM cards WHERE id = ?", [id])
 
         return read_card(rows[0]) if rows else None
 
