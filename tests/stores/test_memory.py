@@ -6,8 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Thread
+from typing import Any
 
-from voipcard.stores import MemoryStore
+from voipcard.core.query import CardQuery
+from voipcard.stores import Changes, MemoryStore
 from voipcard.testing import Opener, StoreContract
 
 
@@ -25,3 +28,26 @@ class TestMemoryStore(StoreContract):
         Open handles on the same dictionaries.
         """
         yield MemoryStore().another
+
+
+def test_iterables_may_ask_the_store() -> None:
+    """
+    What is given as an iterable is read before the lock is taken, so that it may ask the same store.
+    """
+    store = MemoryStore()
+
+    def asking() -> Iterator[Any]:
+        store.count(CardQuery())
+        yield from ()
+
+    def ask() -> None:
+        store.find_many(ids=asking(), serials=asking())
+        store.known(indexes=asking(), serials=asking(), operations=asking())
+        store.counters(asking())
+        store.commit(Changes(new=asking()))
+
+    thread = Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(30)
+
+    assert not thread.is_alive(), "the store waits for itself"

@@ -148,6 +148,59 @@ class IgnoresVersions(MemoryStore):
         super()._check_versions(Changes(remove=[(id, self._cards[id].version) for id, _ in present]))
 
 
+class TakesMissingForNew(MemoryStore):
+    """
+    Gives a card that is not there the version 0, as a document has.
+    """
+
+    def _card_version(self, id: bytes) -> int:
+        return super()._card_version(id) or 0
+
+    def _check_uniqueness(self, cards: Sequence[CardRecord], entries: Sequence[EntryRecord], changes: Changes) -> None:
+        super()._check_uniqueness(cards, entries, self._of_those_there(changes))
+
+    def _apply(self, cards: Iterable[CardRecord], entries: Iterable[EntryRecord], changes: Changes) -> None:
+        new = [card for card, _ in changes.replace if card.id not in self._cards]
+        super()._apply([*cards, *new], entries, self._of_those_there(changes))
+
+    def _of_those_there(self, changes: Changes) -> Changes:
+        return attrs.evolve(
+            changes,
+            replace=[(card, version) for card, version in changes.replace if card.id in self._cards],
+            remove=[(id, version) for id, version in changes.remove if id in self._cards],
+        )
+
+
+class RemovesNothing(MemoryStore):
+    """
+    Takes a card that is to be removed and is not there for done.
+    """
+
+    def commit(self, changes: Changes) -> None:
+        super().commit(attrs.evolve(changes, remove=[each for each in changes.remove if each[0] in self._cards]))
+
+
+class BlamesItself(MemoryStore):
+    """
+    Says that the store failed where the caller did.
+    """
+
+    def commit(self, changes: Changes) -> None:
+        try:
+            super().commit(changes)
+        except LookupError as error:
+            raise StoreError(str(error)) from error
+
+
+class LacksMethods(MemoryStore):
+    """
+    Is only begun.
+    """
+
+    audit = None  # type: ignore[assignment]
+    nearest = None  # type: ignore[assignment]
+
+
 class NamesOneStaleCard(MemoryStore):
     """
     Stops at the first version that is not the expected one.
@@ -983,11 +1036,15 @@ class RefusesTogether(SQLiteStore):
 
 
 REJECTED_BY: Final[Mapping[type[MemoryStore | SQLiteStore], str]] = {
+    LacksMethods: "test_it_is_a_store",
     AppliesInParts: "test_law_1_a_refused_commit_changes_nothing",
+    BlamesItself: "test_law_1_a_caller_that_fails_changes_nothing",
     RemembersCards: "test_law_1_every_handle_sees_a_commit",
     AcknowledgesEarly: "test_law_1_a_commit_survives_kill",
     CommitsEachTable: "test_law_1_a_commit_survives_kill",
     IgnoresVersions: "test_law_2_all_stale_versions_are_named",
+    TakesMissingForNew: "test_law_2_a_missing_card_is_stale",
+    RemovesNothing: "test_law_2_a_missing_card_is_stale",
     NamesOneStaleCard: "test_law_2_all_stale_versions_are_named",
     NamesOneDuplicate: "test_law_2_all_duplicates_are_named",
     OverlooksRepeats: "test_law_2_repeats_within_a_commit_are_named",

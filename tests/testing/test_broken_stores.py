@@ -5,6 +5,8 @@ The kit itself: each store that is broken on purpose is rejected by the law that
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import pytest
@@ -21,7 +23,9 @@ from tests.testing.broken import (
     KeepsOldFields,
     KeepsOldIndexTaken,
     KnowsTheRemoved,
+    LacksMethods,
     LosesTheLastPage,
+    OnSQLite,
     OverlooksRepeats,
     RemovesHistory,
     RepeatsTheCursor,
@@ -30,7 +34,7 @@ from tests.testing.broken import (
     kit,
 )
 from voipcard.stores import CardRecord, MemoryStore, SQLiteStore
-from voipcard.testing import STORY, StoreContract, check_story, samples, store_machine
+from voipcard.testing import STORY, Opener, StoreContract, check_story, samples, store_machine
 
 REPEATABLE: Final = settings(STORY, max_examples=200, derandomize=True, phases=[Phase.generate])
 """The same stories every time, and no time is spent on making a failing one shorter."""
@@ -69,9 +73,13 @@ def test_a_broken_store_is_rejected(store: type[MemoryStore | SQLiteStore], test
         getattr(kit(store), test)()
 
     notes = " ".join(failure.value.__notes__)
-    law = test.split("_")[2] if test.startswith("test_law") else ""
+    promise = "`"
+    if test == "test_it_is_a_store":
+        promise = "the protocol"
+    elif test.startswith("test_law"):
+        promise = f"law {test.split('_')[2]}"
 
-    assert f"This store breaks {f'law {law}' if law else '`'}" in notes
+    assert f"This store breaks {promise}" in notes
 
 
 @pytest.mark.parametrize("test", sorted(set(REJECTED_BY.values())))
@@ -108,6 +116,31 @@ def test_every_law_rejects_some_store() -> None:
 
     assert set("123456789") == laws
     assert len(set(REJECTED_BY.values())) >= 20
+
+
+def test_all_missing_methods_are_named() -> None:
+    """
+    Whoever has only begun a store is told once what is missing.
+    """
+    with pytest.raises(AssertionError, match="the store has no nearest, audit"):
+        kit(LacksMethods).test_it_is_a_store()
+
+
+def test_what_cannot_be_pickled_is_not_the_fault_of_the_store() -> None:
+    """
+    Where child processes cannot be given what `fresh` yields, the kit says so, and does not say that a law is broken.
+    """
+
+    class YieldsLambda(OnSQLite):
+        @contextmanager
+        def fresh(self) -> Iterator[Opener]:
+            with super().fresh() as open_store:
+                yield lambda: open_store()  # noqa: PLW0108 - what cannot be pickled
+
+    with pytest.raises(TypeError, match="what `fresh` yields has to be picklable") as failure:
+        YieldsLambda(SQLiteStore).test_law_3_no_recharge_is_lost()
+
+    assert not getattr(failure.value, "__notes__", [])
 
 
 @pytest.mark.parametrize("store", FOUND_BY_STORIES, ids=lambda store: store.__name__)

@@ -238,15 +238,18 @@ class Changes:
     One commit: new values together with the preconditions under which they hold. Applied whole or not at all.
 
     A card comes once in a commit, and so do a document and a counter. A card that comes twice in *replace* and *remove*
-    is stale; of a document or a counter that comes twice nothing is promised. Every expected version, also in
+    is stale; of a document or a counter that comes twice nothing is promised. A card that is not there is stale,
+    whatever version is expected: only of documents 0 means that there must be none. Every expected version, also in
     *require*, is that of before the commit. The index and the serial that a replaced or removed card leaves can be
     taken from the next commit on, and its id never, because its entries stay; within the same commit it depends on the
     store.
 
     Attributes:
-        new: Cards that must not exist yet, each with its initial ledger entry. Any number; may be iterated again.
-        replace: Cards, each with the version that it must still have.
-        remove: The ids of cards, each with the version that it must still have.
+        new:
+            Cards that must not exist yet, each with its initial ledger entry. Any number; may be iterated again. What
+            it raises goes through `commit` unchanged.
+        replace: Cards that are there, each with the version that it must still have.
+        remove: The ids of cards that are there, each with the version that it must still have.
         entries:
             Ledger entries to append. One whose card and sequence are there already, or come twice, is refused with any
             `StoreError`, and so is an audit entry whose id is: a `DuplicateError` need not name them.

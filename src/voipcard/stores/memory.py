@@ -86,6 +86,7 @@ class MemoryStore:
         """
         Look each of them up.
         """
+        ids, serials = list(ids), list(serials)  # before the lock is taken: what gives them may ask this store
         with self._open():
             named = (self._id_by_serial[serial] for serial in serials if serial in self._id_by_serial)
 
@@ -109,6 +110,7 @@ class MemoryStore:
         """
         Look each of them up.
         """
+        indexes, serials, operations = list(indexes), list(serials), list(operations)
         with self._open():
             return frozenset(
                 chain(
@@ -175,6 +177,7 @@ class MemoryStore:
         """
         Look the counters up.
         """
+        keys = list(keys)
         with self._open():
             return {key: self._counters.get(key, 0) for key in keys}
 
@@ -222,8 +225,8 @@ class MemoryStore:
 
         return filter(query.matches, candidates)
 
-    def _card_version(self, id: bytes) -> int:
-        return self._cards[id].version if id in self._cards else 0
+    def _card_version(self, id: bytes) -> int | None:
+        return self._cards[id].version if id in self._cards else None
 
     def _document_version(self, key: str) -> int:
         return self._documents[key].version if key in self._documents else 0

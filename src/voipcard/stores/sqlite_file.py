@@ -319,7 +319,7 @@ class SQLiteFile:
                     connection.execute("ATTACH DATABASE ? AS scratch", [name])
                     connection.execute("PRAGMA scratch.journal_mode = OFF")
                     connection.execute("PRAGMA scratch.synchronous = OFF")
-                    connection.execute("PRAGMA main.cache_size = -65536")
+                    connection.execute("PRAGMA main.cache_size = -24576")
                     # The file is made with its first table.
                     connection.execute("CREATE TABLE scratch.made (x)")
                 finally:

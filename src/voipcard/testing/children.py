@@ -5,6 +5,7 @@ Work that is done at the same time as the test: in child processes where the dat
 from __future__ import annotations
 
 import multiprocessing
+import pickle
 import random
 import threading
 import time
@@ -22,6 +23,7 @@ from voipcard.testing import samples
 __all__ = [
     "Companion",
     "Opener",
+    "UnpicklableError",
     "add_up",
     "commit_flood",
     "commit_steps",
@@ -46,6 +48,18 @@ class Opener(Protocol):
         Open a handle.
         """
         ...
+
+
+class UnpicklableError(TypeError):
+    """
+    What `fresh` yields cannot be given to a child process.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "what `fresh` yields has to be picklable, because child processes open handles too: a functools.partial of"
+            " the store's class is, a lambda or a function within a function is not"
+        )
 
 
 Work: TypeAlias = Callable[..., object]
@@ -125,7 +139,10 @@ def _child(work: Work, open_store: Opener, arguments: tuple[object, ...], shared
     arguments = (work, open_store, theirs, *arguments)
     if shared:
         process = context.Process(target=_run, args=arguments, daemon=True)
-        process.start()
+        try:
+            process.start()
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise UnpicklableError from error
         theirs.close()
         try:
             with ours:

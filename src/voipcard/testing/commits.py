@@ -5,7 +5,7 @@ Laws 1, 2, 6 and 8: what a commit promises when nobody else is there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import Final
 
 import attrs
@@ -63,6 +63,8 @@ class CommitContract(Proofs):
     def test_law_1_a_caller_that_fails_changes_nothing(self) -> None:
         """
         Where the cards of a commit fail while they are iterated, nothing is changed, and the store goes on.
+
+        The exception is the caller's own, and comes back to the caller unchanged.
         """
 
         def failing(size: int) -> Iterator[tuple[CardRecord, EntryRecord]]:
@@ -73,9 +75,9 @@ class CommitContract(Proofs):
             samples.begin_steps(store)
             store.commit(samples.step(1))
             for size in (10, 5000):
-                with suppress(LookupError, StoreError):
-                    store.commit(attrs.evolve(samples.step(2), new=failing(size)))
+                failure = refused(store, attrs.evolve(samples.step(2), new=failing(size)), LookupError)
 
+                assert failure.args == (size,)
                 assert samples.contents_after(1) == samples.contents(store)
             store.commit(samples.step(2))
 
@@ -121,6 +123,27 @@ class CommitContract(Proofs):
 
             assert {cards[number].id for number in (0, 1, 2, 7)} == refusal.cards
             assert {"b", "missing", "c", "gone"} == refusal.documents
+
+    @proves("law 2")
+    def test_law_2_a_missing_card_is_stale(self) -> None:
+        """
+        A card that is not there is stale whatever version is expected, also 0, and also if it was there once.
+        """
+        with self.opened() as store:
+            store.commit(Changes(new=samples.new(1, 2), documents=[_document("a", 0)]))
+            store.commit(Changes(remove=[samples.removed_version(samples.card(2))]))
+            before = samples.contents(store)
+            gone, never = samples.card(2), samples.card(3)
+            for expected in (0, 1):
+                replaced, removed = [(samples.recharged(gone)[0], expected)], [(never.id, expected)]
+                removed_alone = Changes(remove=removed, documents=[_document("b", 0)])
+
+                assert {gone.id} == refused(store, Changes(replace=replaced), StaleError).cards
+                assert {never.id} == refused(store, removed_alone, StaleError).cards
+                assert {gone.id, never.id} == refused(
+                    store, Changes(replace=replaced, remove=[*removed, (samples.card(1).id, 1)]), StaleError
+                ).cards
+            assert before == samples.contents(store)
 
     @proves("law 2")
     def test_law_2_a_repeated_version_is_stale(self) -> None:

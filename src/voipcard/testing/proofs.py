@@ -11,12 +11,33 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from typing import Any, ClassVar, TypeVar
 
 from voipcard.stores.contract import Changes, Store
-from voipcard.testing.children import Opener
+from voipcard.testing.children import Opener, UnpicklableError
 
 __all__ = ["Proofs", "proves", "raised", "refused"]
 
 F = TypeVar("F", bound=Callable[..., None])
 E = TypeVar("E", bound=Exception)
+
+
+def proves(promise: str) -> Callable[[F], F]:
+    """
+    Let a failing test say which promise of `Store` the store has broken.
+    """
+
+    def decorate(test: F) -> F:
+        @functools.wraps(test)
+        def wrapper(*arguments: Any, **fixtures: Any) -> None:  # noqa: ANN401 - whatever the test takes
+            try:
+                test(*arguments, **fixtures)
+            except UnpicklableError:
+                raise
+            except Exception as error:
+                error.add_note(f"This store breaks {promise} of voipcard.stores.Store: {inspect.getdoc(test)}")
+                raise
+
+        return wrapper  # type: ignore[return-value]
+
+    return decorate
 
 
 class Proofs:
@@ -44,6 +65,21 @@ class Proofs:
         """
         raise NotImplementedError
 
+    @proves("the protocol")
+    def test_it_is_a_store(self) -> None:
+        """
+        The store has every method of the protocol.
+        """
+        # Here, because pytest runs the tests of a base class first: whatever is missing, all of it is said at once.
+        names = [name for name in vars(Store) if not name.startswith("_")]
+        with self.fresh() as open_store:
+            store = open_store()
+            missing = [name for name in names if not callable(getattr(store, name, None))]
+            if "close" not in missing:
+                store.close()
+
+        assert not missing, f"the store has no {', '.join(missing)}"
+
     @contextmanager
     def opened(self) -> Iterator[Store]:
         """
@@ -51,25 +87,6 @@ class Proofs:
         """
         with self.fresh() as open_store, closing(open_store()) as store:
             yield store
-
-
-def proves(promise: str) -> Callable[[F], F]:
-    """
-    Let a failing test say which promise of `Store` the store has broken.
-    """
-
-    def decorate(test: F) -> F:
-        @functools.wraps(test)
-        def wrapper(*arguments: Any, **fixtures: Any) -> None:  # noqa: ANN401 - whatever the test takes
-            try:
-                test(*arguments, **fixtures)
-            except Exception as error:
-                error.add_note(f"This store breaks {promise} of voipcard.stores.Store: {inspect.getdoc(test)}")
-                raise
-
-        return wrapper  # type: ignore[return-value]
-
-    return decorate
 
 
 def refused(store: Store, changes: Changes, error: type[E]) -> E:

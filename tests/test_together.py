@@ -1,0 +1,237 @@
+"""
+What several threads want at a time is decided by one of them and committed together, each as if it were alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Final
+
+import pytest
+
+from tests.book_world import EXTENSION, LAX, PATIENCE, book_on, engine_of, in_threads, outcome, serials, sound
+from tests.test_turns import until
+from voipcard import CardBook, Extension
+from voipcard.errors import InsufficientCreditError, StoreBusyError, StoreError, UnknownCardError
+from voipcard.stores import Changes, MemoryStore
+
+THREADS: Final = 8
+
+
+class Slow(MemoryStore):
+    """
+    A store whose first commit takes until it is let go, and that remembers who was refused.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+        self.refused: list[StoreError] = []
+        self.is_waited_for = threading.Event()
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+        self.failure: StoreError | None = None
+        self.meddle: Callable[[], object] | None = None
+
+    def commit(self, changes: Changes) -> None:
+        """
+        Wait, commit, and remember how many cards were replaced at once.
+        """
+        self.is_waited_for.set()
+        assert self.may_go_on.wait(PATIENCE)
+        meddle, self.meddle = self.meddle, None
+        if meddle is not None:
+            meddle()
+        try:
+            if self.failure is not None and self.sizes:
+                raise self.failure
+            super().commit(changes)
+        except StoreError as error:
+            self.refused.append(error)
+            raise
+        self.sizes.append(len(changes.replace))
+
+
+def opened(cards: int = THREADS) -> tuple[Slow, CardBook, Extension]:
+    """
+    Make a book with some cards, each with 10.00.
+    """
+    store = Slow()
+    book = book_on(store, policy=LAX)
+    extension = book.extension(EXTENSION)
+    extension.generate(cards, credit="10.00")
+    store.sizes.clear()
+
+    return store, book, extension
+
+
+def at_once(store: Slow, book: CardBook, calls: Sequence[Callable[[], Any]]) -> list[Any]:
+    """
+    Make the first call, let the others come while it commits, and give what each of them is answered.
+    """
+    store.is_waited_for.clear()
+    store.may_go_on.clear()
+    turns = engine_of(book).turns
+    with ThreadPoolExecutor(len(calls)) as pool:
+        first = pool.submit(outcome, calls[0])
+        assert store.is_waited_for.wait(PATIENCE)
+        others = [pool.submit(outcome, call) for call in calls[1:]]
+        until(lambda: len(turns._waiting) == len(others))  # noqa: SLF001 - to let them come at a chosen moment
+        store.may_go_on.set()
+
+        return [future.result(PATIENCE) for future in (first, *others)]
+
+
+def test_what_comes_meanwhile_is_committed_together() -> None:
+    """
+    While one recharge is committed others wait, and all of them are committed at once.
+    """
+    store, book, extension = opened()
+    calls = [lambda serial=serial: extension.recharge(serial, 1, order_number="PO-1") for serial in serials(extension)]
+    entries = at_once(store, book, calls)
+
+    assert store.sizes == [1, THREADS - 1]
+    assert [entry.serial for entry in entries] == serials(extension)
+    assert {str(card.credit) for card in extension} == {"11.00"}
+    assert len([entry for entry in book.audit_trail() if entry.verb == "recharge"]) == THREADS
+    assert sound(book) == ()
+
+
+def test_everybody_acts_in_its_own_name() -> None:
+    """
+    Whoever decides for the others, each entry names the one who asked for it, in history and audit trail.
+    """
+    store, book, extension = opened()
+    names = {serial: f"actor {number}" for number, serial in enumerate(serials(extension))}
+    calls = [
+        lambda serial=serial, name=name: book.acting_as(name).extension(EXTENSION).recharge(serial, 1)
+        for serial, name in names.items()
+    ]
+
+    assert [entry.actor for entry in at_once(store, book, calls)] == [*names.values()]
+    assert names == {serial: [*extension.history(serial)][-1].actor for serial in names}
+    assert names == {entry.detail["serial"]: entry.actor for entry in book.audit_trail() if entry.verb == "recharge"}
+
+
+def test_one_who_is_refused_does_not_harm_the_others() -> None:
+    """
+    Of those who are decided for together, each is refused for its own reasons, and the others are served.
+    """
+    store, book, extension = opened()
+    first, *rest = serials(extension)
+    calls: list[Callable[[], Any]] = [
+        lambda: extension.recharge(first, 1),
+        lambda: extension.recharge(rest[0], "-10.01"),
+        lambda: extension.recharge("K7QX-000042", 1),
+        lambda: extension.recharge(rest[1], 2),
+        lambda: extension.transfer(rest[4], rest[5], amount="10.01"),
+        lambda: extension.transfer(rest[2], rest[3], amount="10.00"),
+    ]
+    answers = at_once(store, book, calls)
+
+    assert [answer[0] if isinstance(answer, tuple) and isinstance(answer[0], type) else None for answer in answers] == [
+        *(None, InsufficientCreditError, UnknownCardError),
+        *(None, InsufficientCreditError, None),
+    ]
+    assert [str(extension.get(serial).credit) for serial in (first, *rest[:4])] == [
+        *("11.00", "10.00", "12.00", "0.00", "20.00")
+    ]
+    assert sound(book) == ()
+
+
+def test_the_same_order_is_done_once_among_those_who_come_together() -> None:
+    """
+    The same order for the same card is credited once, though all who ask for it come together.
+    """
+    _, book, extension = opened(1)
+    [serial] = serials(extension)
+    entries = in_threads(lambda _: extension.recharge(serial, 5, order_number="PO-1"), THREADS)
+
+    assert sorted(entry.replayed for entry in entries) == [False, *[True] * (THREADS - 1)]
+    assert str(extension.get(serial).credit) == "15.00"
+    assert sound(book) == ()
+
+
+@pytest.mark.parametrize("error", [StoreError("the answer was lost", maybe_applied=True), StoreBusyError("locked")])
+def test_what_the_store_cannot_say_is_told_to_everybody(error: StoreError) -> None:
+    """
+    Where a commit fails, everyone whose change was in it is told so, and whether it may have been done.
+
+    Nothing is tried again, so that nothing is done twice.
+    """
+    store, book, extension = opened()
+    store.failure = error
+    calls: list[Callable[[], Any]] = [partial(extension.recharge, serial, 1) for serial in serials(extension)]
+    poor = serials(extension)[-1]
+    calls[-1] = lambda: extension.recharge(poor, "-10.01")
+    answers = at_once(store, book, calls)
+
+    assert [answer[:1] for answer in answers[1:-1]] == [(type(error),)] * (THREADS - 2)
+    assert [answer[2] for answer in answers[1:-1]] == [error.maybe_applied] * (THREADS - 2)
+    assert answers[-1][0] is InsufficientCreditError
+    assert len(store.refused) == 1, "the commit was tried again"
+
+
+def test_where_others_were_faster_each_goes_on_alone() -> None:
+    """
+    If somebody else changes one of the cards meanwhile, that one is decided again, and nobody else notices.
+    """
+    store, book, extension = opened()
+    other = book_on(store, policy=LAX).extension(EXTENSION)
+    first, second, *rest = serials(extension)
+    calls: list[Callable[[], Any]] = [
+        lambda: extension.recharge(first, 1),
+        *(lambda serial=serial: extension.recharge(serial, 1) for serial in rest),
+    ]
+
+    def meddle_and_ask() -> object:
+        return extension.recharge(second, 1)
+
+    # The last one decides on a card that another book changes before the commit.
+    calls.append(meddle_and_ask)
+    turns = engine_of(book).turns
+    decided = turns._work  # noqa: SLF001 - to come between deciding and committing
+
+    def between(tasks: Sequence[Any]) -> Any:  # noqa: ANN401 - whatever it answers
+        if len(tasks) > 1:
+            store.meddle = lambda: other.recharge(second, 100)
+
+        return decided(tasks)
+
+    turns._work = between  # type: ignore[misc]  # noqa: SLF001 - the same
+    entries = at_once(store, book, calls)
+
+    assert [entry.serial for entry in entries] == [first, *rest, second]
+    assert str(extension.get(second).credit) == "111.00"
+    assert len(store.refused) == 1
+    assert sound(book) == ()
+
+
+def test_threads_stand_in_line_for_one_card() -> None:
+    """
+    However many threads of one process change one card, none of them is ever too late.
+    """
+    store, book, extension = opened(1)
+    [serial] = serials(extension)
+    in_threads(lambda _: [extension.recharge(serial, 1) for _ in range(10)], THREADS)
+
+    assert store.refused == []
+    assert str(extension.get(serial).credit) == f"{10 + 10 * THREADS}.00"
+    assert sound(book) == ()
+
+
+def test_who_stands_in_different_lines_is_refused_and_tries_again() -> None:
+    """
+    The control of the law before: with a book each, as processes have it, threads are too late for one another.
+    """
+    store, book, _ = opened(1)
+    extensions = [book_on(store, policy=LAX).extension(EXTENSION) for _ in range(THREADS)]
+    [serial] = serials(extensions[0])
+    in_threads(lambda thread: [extensions[thread].recharge(serial, 1) for _ in range(10)], THREADS)
+
+    assert store.refused != []
+    assert str(extensions[0].get(serial).credit) == f"{10 + 10 * THREADS}.00"
+    assert sound(book) == ()
