@@ -246,8 +246,9 @@ class _Desk:
 
     def replay(self, key: bytes, serial: str, amount: Credit) -> None:
         """
-        Answer with the entry that the order number made before.
+        Answer with the entry that the order number made before, if the card is still there and as it was written.
         """
+        self.record(serial)
         done = [self.keys[key]] if key in self.keys else self._engine.store.entries(EntryQuery(operation=key))
         if not done:
             raise TamperedError(serial, "history")

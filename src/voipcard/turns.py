@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Final, Generic, TypeAlias, TypeVar
 
 import attrs
@@ -43,12 +44,18 @@ class _Caller(Generic[J, A]):
         turn: Locked while the caller has to wait.
         leads: Whether the caller is to do what waits, instead of being answered.
         answer: What the caller is answered, once it is.
+        following: Whom the caller wakes, once it is awake.
+        is_awake: Whether somebody woke it.
+        is_gone: Whether it was interrupted, and is not to be woken any more.
     """
 
     job: J
     turn: threading.Lock
     leads: bool = False
     answer: A | Exception = attrs.field(init=False)
+    following: _Caller[J, A] | None = None
+    is_awake: bool = False
+    is_gone: bool = False
 
 
 class Turns(Generic[J, A]):
@@ -90,8 +97,16 @@ class Turns(Generic[J, A]):
             if caller.leads:
                 self._lead(caller)
         except BaseException:
-            self._withdraw(caller)
+            with self._guard:
+                caller.is_gone = True
+                if caller in self._waiting:
+                    self._waiting.remove(caller)
+            self._pass_on(caller)
             raise
+        finally:
+            # One after another: all of them at once would only wait for each other, and for the next leader.
+            with self._guard:
+                self._wake(caller.following)
         if isinstance(caller.answer, Exception):
             raise caller.answer
 
@@ -101,7 +116,7 @@ class Turns(Generic[J, A]):
         with self._guard:
             callers, self._waiting = self._waiting, []
         outer = getattr(_leading, "withdrawals", ())
-        _leading.withdrawals = (*outer, partial(self._withdraw, leader))
+        _leading.withdrawals = (*outer, partial(self._pass_on, leader))
         try:
             answers = self._work([caller.job for caller in callers])
             for caller, answer in zip(callers, answers, strict=True):
@@ -112,20 +127,30 @@ class Turns(Generic[J, A]):
             raise
         finally:
             _leading.withdrawals = outer
-            self._withdraw(leader)
-            for caller in callers:
-                caller.turn.release()
+            self._pass_on(leader)
+            with self._guard:
+                for caller, following in pairwise(callers):
+                    caller.following = following
 
-    def _withdraw(self, caller: _Caller[J, A]) -> None:
+    def _pass_on(self, leader: _Caller[J, A]) -> None:
         """
-        Neither lead any longer nor wait: the first who waits leads next, if there is anybody.
+        Let the first who waits lead, if this one does.
         """
         with self._guard:
-            if caller in self._waiting:
-                self._waiting.remove(caller)
-            if caller.leads:
-                caller.leads = False
+            if leader.leads:
+                leader.leads = False
                 self._led = bool(self._waiting)
                 if self._waiting:
                     self._waiting[0].leads = True
-                    self._waiting[0].turn.release()
+                    self._wake(self._waiting[0])
+
+    @staticmethod
+    def _wake(caller: _Caller[J, A] | None) -> None:
+        """
+        Wake somebody, or whom somebody who is gone would wake.
+        """
+        while caller is not None and caller.is_gone:
+            caller = caller.following
+        if caller is not None and not caller.is_awake:
+            caller.is_awake = True
+            caller.turn.release()
