@@ -9,13 +9,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import pytest
 
 from tests.book_world import PATIENCE, in_threads
-from voipcard.turns import Turns, pass_on
+from voipcard.turns import Turns
 
 FOLLOWERS: Final = 6
 
@@ -165,47 +165,6 @@ def test_answers_that_are_mixed_up_would_be_noticed() -> None:
     answers = in_threads(lambda thread: [turns.take(thread * 50 + each) for each in range(50)], 8)
 
     assert [answer for each in answers for answer in each] != [-job for job in range(400)]
-
-
-def test_the_next_can_begin_while_the_work_waits() -> None:
-    """
-    Work that waits within an inner turn passes on the lead of the outer one, and keeps the inner one.
-    """
-    shop = Workshop()
-    begun: list[int] = []
-
-    def inner(jobs: Sequence[int]) -> list[int | Exception]:
-        pass_on()
-
-        return shop.work(jobs)
-
-    inner_turns: Turns[int, int] = Turns(inner, InterruptedError)
-
-    def outer(jobs: Sequence[int]) -> list[int | Exception]:
-        begun.extend(jobs)
-
-        return [inner_turns.take(job) for job in jobs]
-
-    turns: Turns[int, int] = Turns(outer, InterruptedError)
-    with ThreadPoolExecutor(2) as pool:
-        futures: list[Future[int]] = [pool.submit(turns.take, 1)]
-        assert shop.is_working.wait(PATIENCE)
-        futures.append(pool.submit(turns.take, 2))
-        until(lambda: begun == [1, 2] and waiting(inner_turns) == 1)
-
-        assert shop.groups == [[1]]
-
-        shop.may_go_on.set()
-
-        assert [future.result(PATIENCE) for future in futures] == [2, 4]
-    assert shop.groups == [[1], [2]]
-
-
-def test_without_a_turn_there_is_nothing_to_pass_on() -> None:
-    """
-    Work that is done outside of any turn may say that it waits.
-    """
-    pass_on()
 
 
 def test_nobody_waits_for_one_who_was_interrupted() -> None:

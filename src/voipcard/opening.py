@@ -120,7 +120,9 @@ def _place(
             raise KeyMissingError("the argument key")
         return place, key
     if not isinstance(place, str | os.PathLike):
-        missing = [name for name in vars(Store) if not name.startswith("_") and not hasattr(place, name)]
+        missing = [
+            name for name in vars(Store) if not name.startswith("_") and not callable(getattr(place, name, None))
+        ]
         raise InvalidValueError("place", f"has to be a path or a store: it has no {', '.join(missing)}")
     if "\0" in os.fsdecode(place):
         raise InvalidValueError("place", "cannot have a NUL character")

@@ -38,7 +38,6 @@ from voipcard.errors import (
     interrupted,
     said_again,
 )
-from voipcard.lines import Lines
 from voipcard.names import ACTIVE, LICENSE, OPERATION
 from voipcard.records import Records
 from voipcard.stores.contract import AuditRecord, CardRecord, Changes, CounterChange, Document, Store, joined
@@ -52,9 +51,6 @@ Clock: TypeAlias = Callable[[], datetime]
 CHUNK: Final = 1000
 """How many cards one commit changes at most, so that others need not wait for long."""
 
-
-FEW: Final = 2
-"""Of how many cards a change is so small that several threads' changes are decided by one of them."""
 
 _ATTEMPTS: Final = 200
 _LONGEST_PAUSE: Final = 0.02
@@ -116,11 +112,13 @@ class Reading:
     Attributes:
         cards: The cards that were asked for, by their serials, as far as they exist. They are checked where used.
         operations: Those of the operations asked for that were done before.
+        pending: Those that others have decided to do in the same commit.
         refusal: What the commit before was refused for; None at first.
     """
 
-    cards: Mapping[str, CardRecord] = {}
+    cards: dict[str, CardRecord] = attrs.field(factory=dict)
     operations: frozenset[bytes | str] = frozenset()
+    pending: set[bytes] = attrs.field(factory=set)
     refusal: StoreError | None = None
 
 
@@ -148,8 +146,7 @@ class Engine:
         policy: What is refused as too risky.
         actor: Who acts; empty if nobody said.
         numbers: Counts the audit entries of this process.
-        lines: Where its threads wait for a card that another one is changing.
-        turns: Where what they decide at a time is decided and committed together.
+        turns: Where what several threads want of cards at a time is decided and committed together.
         extension_ids: The random ids of the extensions that were met. They never change.
     """
 
@@ -160,9 +157,8 @@ class Engine:
     policy: Policy
     actor: str = ""
     numbers: Iterator[int] = attrs.field(factory=itertools.count, repr=False)
-    lines: Lines = attrs.field(factory=Lines, repr=False)
     turns: Turns[_Task, Decision[Any] | None] = attrs.field(
-        default=attrs.Factory(lambda engine: Turns(partial(_together, engine.store), interrupted), takes_self=True),
+        default=attrs.Factory(lambda engine: Turns(partial(_together, engine), interrupted), takes_self=True),
         repr=False,
     )
     extension_ids: dict[str, bytes] = attrs.field(factory=dict, repr=False)
@@ -185,8 +181,8 @@ class Engine:
         """
         Decide and commit, again and again while others are faster.
 
-        Threads that want to change the same cards come one after another, instead of being refused. If the cards are a
-        few only, what several threads want at a time is read and decided by one of them, and committed together.
+        What several threads want of cards at a time is read and decided by one of them, and committed together: so
+        threads that want the same card come one after another, instead of being refused.
 
         Args:
             decide: Decides.
@@ -196,13 +192,9 @@ class Engine:
             operations: Operations to look for before.
         """
         task = _Task(decide, cards, operations)
-        held = self.lines.enter(cards)
-        try:
-            decision = self.turns.take(task) if 0 < len(cards) <= FEW else None
+        decision = self.turns.take(task) if cards else None
 
-            return cast("T", decision.answer) if decision else self._run_alone(task)
-        finally:
-            self.lines.leave(held)
+        return cast("T", decision.answer) if decision else self._run_alone(task)
 
     def _run_alone(self, task: _Task) -> Any:  # noqa: ANN401  (whatever the task answers)
         refusal: StoreError | None = None
@@ -466,7 +458,7 @@ def _read(store: Store, tasks: Sequence[_Task]) -> Reading:
     return Reading(cards, store.known(operations=operations) if operations else frozenset())
 
 
-def _together(store: Store, tasks: Sequence[_Task]) -> Sequence[Decision[Any] | Exception | None]:
+def _together(engine: Engine, tasks: Sequence[_Task]) -> Sequence[Decision[Any] | Exception | None]:
     """
     Read and decide for several threads, and commit all of it at once.
 
@@ -474,20 +466,27 @@ def _together(store: Store, tasks: Sequence[_Task]) -> Sequence[Decision[Any] | 
         What was decided and done for each; None where the thread has to do it alone.
     """
     try:
-        reading = _read(store, tasks)
+        reading = _read(engine.store, tasks)
     except VoipcardError:
         return [None for _ in tasks]
-    outcomes = [_outcome(task, reading) for task in tasks]
-    writes = [each.changes if isinstance(each, Decision) else None for each in outcomes]
-    refusal = _committed(store, [changes for changes in writes if changes is not None])
+    outcomes: list[Decision[Any] | Exception | None] = []
+    writes: list[Changes] = []
+    for task in tasks:
+        # What another one does just now is not there yet to be looked up.
+        outcome = None if reading.pending.intersection(task.operations) else _outcome(task, reading)
+        outcomes.append(outcome)
+        if isinstance(outcome, Decision) and outcome.changes is not None:
+            writes.append(outcome.changes)
+            reading.cards.update((card.serial, card) for card, _ in outcome.changes.replace)
+            reading.pending.update(task.operations)
+    refusal = _committed(engine, writes)
     if refusal is None:
         return outcomes
+    # Who was refused, or had nothing to write, may have been so because of what was not committed now.
     is_final = not isinstance(refusal, StaleError | DuplicateError | CeilingError)
+    unsure = [is_final and isinstance(outcome, Decision) and outcome.changes is not None for outcome in outcomes]
 
-    return [
-        outcome if changes is None else said_again(refusal) if is_final else None
-        for outcome, changes in zip(outcomes, writes, strict=True)
-    ]
+    return [said_again(refusal) if is_unsure else None for is_unsure in unsure]
 
 
 def _outcome(task: _Task, reading: Reading) -> Decision[Any] | Exception:
@@ -497,17 +496,38 @@ def _outcome(task: _Task, reading: Reading) -> Decision[Any] | Exception:
         return error
 
 
-def _committed(store: Store, commits: Sequence[Changes]) -> StoreError | None:
+def _committed(engine: Engine, writes: Sequence[Changes]) -> StoreError | None:
     """
-    Commit together what can be; give what it was refused with.
+    Commit together what was decided one after another; give what it was refused with.
     """
-    changes = joined(commits) if len(commits) > 1 else next(iter(commits), Changes())
+    if not writes:
+        return None
+    changes = writes[0] if len(writes) == 1 else joined(_chained(engine.records, writes))
     if changes is None:
         return StaleError()
     try:
-        if commits:
-            store.commit(changes)
+        engine.store.commit(changes)
     except StoreError as error:
         return error
 
     return None
+
+
+def _chained(records: Records, writes: Sequence[Changes]) -> Sequence[Changes]:
+    """
+    Let a card that is replaced several times be replaced once, by what it is in the end.
+    """
+    expected: dict[bytes, int] = {}
+    latest: dict[bytes, CardRecord] = {}
+    for card, version in (each for changes in writes for each in changes.replace):
+        expected.setdefault(card.id, version)
+        latest[card.id] = card
+    replace = [
+        (
+            card if card.version == expected[id] + 1 else records.signed(card._replace(version=expected[id] + 1)),
+            expected[id],
+        )
+        for id, card in latest.items()
+    ]
+
+    return [Changes(replace=replace), *(attrs.evolve(changes, replace=()) for changes in writes)]

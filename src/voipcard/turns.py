@@ -6,32 +6,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import pairwise
 from typing import Final, Generic, TypeAlias, TypeVar
 
 import attrs
 
-__all__ = ["Turns", "Work", "pass_on"]
+__all__ = ["Turns", "Work"]
 
 J = TypeVar("J")
 A = TypeVar("A")
 
 Work: TypeAlias = Callable[[Sequence[J]], Sequence[A | Exception]]
 """Does several jobs and gives for each in turn its answer, or the exception to raise."""
-
-_leading = threading.local()
-"""The turns that a thread leads, each with the way to pass on the lead: the outermost first."""
-
-
-def pass_on() -> None:
-    """
-    Let others lead while this thread waits for a disk or a network, in all turns that it leads but the innermost.
-
-    The innermost is that of the work which waits. What was decided for that work is done, so the next can be decided.
-    """
-    for withdraw in getattr(_leading, "withdrawals", ())[:-1]:
-        withdraw()
 
 
 @attrs.define(eq=False)
@@ -115,8 +101,6 @@ class Turns(Generic[J, A]):
     def _lead(self, leader: _Caller[J, A]) -> None:
         with self._guard:
             callers, self._waiting = self._waiting, []
-        outer = getattr(_leading, "withdrawals", ())
-        _leading.withdrawals = (*outer, partial(self._pass_on, leader))
         try:
             answers = self._work([caller.job for caller in callers])
             for caller, answer in zip(callers, answers, strict=True):
@@ -126,7 +110,6 @@ class Turns(Generic[J, A]):
                 caller.answer = self._unfinished()
             raise
         finally:
-            _leading.withdrawals = outer
             self._pass_on(leader)
             with self._guard:
                 for caller, following in pairwise(callers):

@@ -25,7 +25,6 @@ from voipcard.errors import (
     StoreReadOnlyError,
     storage_error,
 )
-from voipcard.turns import pass_on
 
 if TYPE_CHECKING:
     import sqlite3
@@ -277,7 +276,6 @@ class SQLiteFile:
                 raise StoreBusyError(f"the journal of {self.path.name} was changed to one that is not safe here")
 
     def _end(self, connection: sqlite3.Connection) -> None:
-        pass_on()  # From here on there is but the disk to wait for.
         try:
             connection.execute("COMMIT")
         except sqlite3.OperationalError as error:
