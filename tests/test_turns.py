@@ -167,6 +167,19 @@ def test_answers_that_are_mixed_up_would_be_noticed() -> None:
     assert [answer for each in answers for answer in each] != [-job for job in range(400)]
 
 
+def test_a_leader_does_not_wait_for_itself() -> None:
+    """
+    Work that asks for a turn of the same kind itself is served at once.
+    """
+
+    def work(jobs: Sequence[int]) -> list[int | Exception]:
+        return [job if job > 9 else turns.take(job * 10) + 1 for job in jobs]
+
+    turns: Turns[int, int] = Turns(work, InterruptedError)
+
+    assert [turns.take(2), turns.take(30)] == [21, 30]
+
+
 def test_nobody_waits_for_one_who_was_interrupted() -> None:
     """
     A caller that is interrupted while it waits is not waited for, and others are served.

@@ -63,6 +63,7 @@ class Turns(Generic[J, A]):
         self._guard: Final = threading.Lock()
         self._waiting: list[_Caller[J, A]] = []
         self._led = False
+        self._leader = 0
 
     def take(self, job: J) -> A:
         """
@@ -71,6 +72,9 @@ class Turns(Generic[J, A]):
         Raises:
             Exception: What *work* answered this job with.
         """
+        if self._leader == threading.get_ident():
+            # What a leader does asks for more, as a clock could that somebody wrote: it cannot wait for itself.
+            return self._answered(self._work([job])[0])
         turn = threading.Lock()
         turn.acquire()
         caller: _Caller[J, A] = _Caller(job, turn)
@@ -87,20 +91,27 @@ class Turns(Generic[J, A]):
                 caller.is_gone = True
                 if caller in self._waiting:
                     self._waiting.remove(caller)
-            self._pass_on(caller)
+                self._pass_on(caller)
             raise
         finally:
             # One after another: all of them at once would only wait for each other, and for the next leader.
-            with self._guard:
-                self._wake(caller.following)
-        if isinstance(caller.answer, Exception):
-            raise caller.answer
+            if caller.following is not None:
+                with self._guard:
+                    self._wake(caller.following)
 
-        return caller.answer
+        return self._answered(caller.answer)
+
+    @staticmethod
+    def _answered(answer: A | Exception) -> A:
+        if isinstance(answer, Exception):
+            raise answer
+
+        return answer
 
     def _lead(self, leader: _Caller[J, A]) -> None:
         with self._guard:
             callers, self._waiting = self._waiting, []
+        self._leader = threading.get_ident()
         try:
             answers = self._work([caller.job for caller in callers])
             for caller, answer in zip(callers, answers, strict=True):
@@ -110,27 +121,27 @@ class Turns(Generic[J, A]):
                 caller.answer = self._unfinished()
             raise
         finally:
-            self._pass_on(leader)
+            self._leader = 0
             with self._guard:
                 for caller, following in pairwise(callers):
                     caller.following = following
+                self._pass_on(leader)
 
     def _pass_on(self, leader: _Caller[J, A]) -> None:
         """
-        Let the first who waits lead, if this one does.
+        Let the first who waits lead, if this one does. The guard is held.
         """
-        with self._guard:
-            if leader.leads:
-                leader.leads = False
-                self._led = bool(self._waiting)
-                if self._waiting:
-                    self._waiting[0].leads = True
-                    self._wake(self._waiting[0])
+        if leader.leads:
+            leader.leads = False
+            self._led = bool(self._waiting)
+            if self._waiting:
+                self._waiting[0].leads = True
+                self._wake(self._waiting[0])
 
     @staticmethod
     def _wake(caller: _Caller[J, A] | None) -> None:
         """
-        Wake somebody, or whom somebody who is gone would wake.
+        Wake somebody, or whom somebody who is gone would wake. The guard is held.
         """
         while caller is not None and caller.is_gone:
             caller = caller.following

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
 from voipcard.errors import CeilingError, DuplicateError, NotABookError, StaleError, StoreError
-from voipcard.stores.contract import CardRecord, Changes, CounterChange, Document, EntryRecord
+from voipcard.stores.contract import AuditRecord, CardRecord, Changes, CounterChange, Document, EntryRecord
 from voipcard.stores.sqlite_file import SQLiteFile, sqlite3
 from voipcard.stores.statements import (
     CARD,
@@ -128,13 +128,20 @@ def _replace(connection: sqlite3.Connection, changes: Changes) -> None:
 
 def _finish(connection: sqlite3.Connection, changes: Changes) -> None:
     if changes.entries:
-        connection.executemany(INSERT_ENTRY, changes.entries)
+        _insert(connection, INSERT_ENTRY, changes.entries)
     if risen := tuple(
         (change.key, value) for change in changes.counters if (value := _move(connection, change)) is not None
     ):
         raise CeilingError(counters=risen)
     if changes.audit:
-        connection.executemany(INSERT_AUDIT, changes.audit)
+        _insert(connection, INSERT_AUDIT, changes.audit)
+
+
+def _insert(connection: sqlite3.Connection, sql: str, rows: Sequence[EntryRecord | AuditRecord]) -> None:
+    if len(rows) == 1:
+        connection.execute(sql, rows[0])
+    else:
+        connection.executemany(sql, rows)
 
 
 def _one(connection: sqlite3.Connection, sql: str, key: Parameter) -> int:

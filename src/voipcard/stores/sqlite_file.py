@@ -241,7 +241,6 @@ class SQLiteFile:
         """
         Hold the write lock of the process and of the file; commit at the end, roll back where anything raised.
         """
-        self.refuse_use()
         if not self._write_lock.acquire(timeout=self._timeout):
             raise StoreBusyError("other threads kept the store locked for too long")
         try:
