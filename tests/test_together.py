@@ -77,7 +77,7 @@ def at_once(store: Slow, book: CardBook, calls: Sequence[Callable[[], Any]]) -> 
     """
     store.is_waited_for.clear()
     store.may_go_on.clear()
-    turns = engine_of(book).turns
+    turns = engine_of(book).decider.turns
     with ThreadPoolExecutor(len(calls)) as pool:
         first = pool.submit(outcome, calls[0])
         assert store.is_waited_for.wait(PATIENCE)
@@ -195,7 +195,7 @@ def test_where_others_were_faster_each_goes_on_alone() -> None:
 
     # The last one decides on a card that another book changes before the commit.
     calls.append(meddle_and_ask)
-    turns = engine_of(book).turns
+    turns = engine_of(book).decider.turns
     decided = turns._work  # noqa: SLF001 - to come between deciding and committing
 
     def between(tasks: Sequence[Any]) -> Any:  # noqa: ANN401 - whatever it answers

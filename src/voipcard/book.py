@@ -13,11 +13,12 @@ import attrs
 from voipcard import registry, verifying
 from voipcard.core.arguments import Progress, checked_text
 from voipcard.core.license import License, Quota
+from voipcard.deciding import Decision
 from voipcard.errors import InvalidValueError
 from voipcard.extension import Extension
 from voipcard.names import LICENSE
 from voipcard.stores.contract import Changes
-from voipcard.transact import AuditEntry, Decision, Engine
+from voipcard.transact import AuditEntry, Engine
 from voipcard.verifying import Verification
 
 __all__ = ["CardBook"]

@@ -14,6 +14,7 @@ from voipcard.core.arguments import Progress
 from voipcard.core.cards import CardCode, Handout, NewCard, serial_of
 from voipcard.core.pins import PART_OF_CODE, check_pin, weakness
 from voipcard.core.query import CardQuery, Position
+from voipcard.deciding import Decision, Reading
 from voipcard.errors import (
     ActorRequiredError,
     CardExistsError,
@@ -24,7 +25,7 @@ from voipcard.errors import (
 from voipcard.names import CARDS, TOMBSTONE
 from voipcard.registry import id_of
 from voipcard.stores.contract import CardRecord, Changes, CounterChange
-from voipcard.transact import CHUNK, Decision, Engine, Reading
+from voipcard.transact import CHUNK, Engine
 
 __all__ = ["Cards", "edit", "remove", "remove_unused", "reveal", "switch"]
 

@@ -19,6 +19,7 @@ from voipcard.core.drawing import draw_text
 from voipcard.core.ledger import opened
 from voipcard.core.moments import to_micros
 from voipcard.core.pins import PinFormat, check_pin, draw_pins
+from voipcard.deciding import Decision, Reading
 from voipcard.errors import (
     CardExistsError,
     DuplicateError,
@@ -34,7 +35,7 @@ from voipcard.records import NO_CHAIN
 from voipcard.registry import ExtensionFacts, facts_of
 from voipcard.searching import handouts_of_batch
 from voipcard.stores.contract import CardRecord, Changes, CounterChange, EntryRecord
-from voipcard.transact import Decision, Engine, Reading, new_id
+from voipcard.transact import Engine, new_id
 
 __all__ = ["Terms", "add", "generate", "terms"]
 

@@ -12,10 +12,11 @@ from typing import Any, Final
 import attrs
 
 from voipcard.core.arguments import checked_text
+from voipcard.deciding import Decision
 from voipcard.errors import InvalidValueError
 from voipcard.names import EXTENSION
 from voipcard.stores.contract import Changes, Document
-from voipcard.transact import Decision, Engine
+from voipcard.transact import Engine
 
 __all__ = ["ExtensionFacts", "change", "checked_number", "facts_of", "id_of", "known_extensions"]
 

@@ -1,8 +1,8 @@
 """
-The engine of the shell: read, let a rule decide, commit, and do it again where something changed meanwhile.
+The engine of the shell: what every write has in common.
 
-Here are also what every write has in common: who acts, when, its entry in the audit trail, and the memory that makes
-the same operation happen only once.
+That is who acts, when, its entry in the audit trail, what the license allows, and the memory that makes the same
+operation happen only once.
 """
 
 from __future__ import annotations
@@ -10,11 +10,9 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import partial
-from typing import Any, Final, Generic, TypeAlias, TypeVar, cast
+from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
 
@@ -24,24 +22,17 @@ from voipcard.core.drawing import RandomSource
 from voipcard.core.license import License, Quota
 from voipcard.core.moments import from_micros, to_micros
 from voipcard.core.policy import Policy
+from voipcard.deciding import Decider, Decision, Reading, found_by_serial
 from voipcard.errors import (
-    CeilingError,
-    DuplicateError,
     InvalidValueError,
     OperationConflictError,
     QuotaExceededError,
-    StaleError,
-    StoreError,
     TamperedError,
     UnknownCardError,
-    VoipcardError,
-    interrupted,
-    said_again,
 )
 from voipcard.names import ACTIVE, LICENSE, OPERATION
 from voipcard.records import Records
-from voipcard.stores.contract import AuditRecord, CardRecord, Changes, CounterChange, Document, Store, joined
-from voipcard.turns import Turns
+from voipcard.stores.contract import AuditRecord, CardRecord, Changes, CounterChange, Document, Store
 
 __all__ = ["AuditEntry", "Decision", "Engine", "Reading"]
 
@@ -50,10 +41,6 @@ T = TypeVar("T")
 Clock: TypeAlias = Callable[[], datetime]
 CHUNK: Final = 1000
 """How many cards one commit changes at most, so that others need not wait for long."""
-
-
-_ATTEMPTS: Final = 200
-_LONGEST_PAUSE: Final = 0.02
 
 
 _AS_JSON: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True, default=str)
@@ -89,51 +76,6 @@ class AuditEntry:
 
 
 @attrs.frozen
-class Decision(Generic[T]):
-    """
-    What a rule decided after reading: what to commit, what to answer, and what to remember of it.
-
-    Attributes:
-        changes: What to commit; None to write nothing.
-        answer: What the caller is told.
-        memo: What the answer can be built from once more, as JSON without secrets.
-    """
-
-    changes: Changes | None
-    answer: T
-    memo: Any = None
-
-
-@attrs.frozen
-class Reading:
-    """
-    What was read for a decision.
-
-    Attributes:
-        cards: The cards that were asked for, by their serials, as far as they exist. They are checked where used.
-        operations: Those of the operations asked for that were done before.
-        pending: Those that others have decided to do in the same commit.
-        refusal: What the commit before was refused for; None at first.
-    """
-
-    cards: dict[str, CardRecord] = attrs.field(factory=dict)
-    operations: frozenset[bytes | str] = frozenset()
-    pending: set[bytes] = attrs.field(factory=set)
-    refusal: StoreError | None = None
-
-
-@attrs.frozen
-class _Task:
-    """
-    Something to decide, and what has to be read for it.
-    """
-
-    decide: Callable[[Reading], Decision[Any]]
-    cards: Sequence[str]
-    operations: Sequence[bytes]
-
-
-@attrs.frozen
 class Engine:
     """
     One book as the verbs see it.
@@ -146,7 +88,7 @@ class Engine:
         policy: What is refused as too risky.
         actor: Who acts; empty if nobody said.
         numbers: Counts the audit entries of this process.
-        turns: Where what several threads want of cards at a time is decided and committed together.
+        decider: Reads, lets a rule decide and commits.
         extension_ids: The random ids of the extensions that were met. They never change.
     """
 
@@ -157,9 +99,8 @@ class Engine:
     policy: Policy
     actor: str = ""
     numbers: Iterator[int] = attrs.field(factory=itertools.count, repr=False)
-    turns: Turns[_Task, Decision[Any] | None] = attrs.field(
-        default=attrs.Factory(lambda engine: Turns(partial(_together, engine), interrupted), takes_self=True),
-        repr=False,
+    decider: Decider = attrs.field(
+        default=attrs.Factory(lambda engine: Decider(engine.store, engine.records), takes_self=True), repr=False
     )
     extension_ids: dict[str, bytes] = attrs.field(factory=dict, repr=False)
 
@@ -179,43 +120,9 @@ class Engine:
         operations: Sequence[bytes] = (),
     ) -> T:
         """
-        Decide and commit, again and again while others are faster.
-
-        What several threads want of cards at a time is read and decided by one of them, and committed together: so
-        threads that want the same card come one after another, instead of being refused.
-
-        Args:
-            decide: Decides.
-
-            cards: The serials of the cards that it changes, to read them before.
-
-            operations: Operations to look for before.
+        Decide and commit. See `Decider.run`.
         """
-        task = _Task(decide, cards, operations)
-        decision = self.turns.take(task) if cards else None
-
-        return cast("T", decision.answer) if decision else self._run_alone(task)
-
-    def _run_alone(self, task: _Task) -> Any:  # noqa: ANN401  (whatever the task answers)
-        refusal: StoreError | None = None
-        attempt = 0
-        while True:
-            reading = _read(self.store, [task])
-            decision = task.decide(attrs.evolve(reading, refusal=refusal) if refusal else reading)
-            if decision.changes is None:
-                return decision.answer
-            try:
-                self.store.commit(decision.changes)
-            except (StaleError, DuplicateError) as error:
-                attempt += 1
-                if attempt == _ATTEMPTS:
-                    raise
-                refusal = error
-                time.sleep(min(_LONGEST_PAUSE, 0.0005 * 2 ** min(attempt, 10)) * os.urandom(1)[0] / 255)
-            except CeilingError as error:
-                raise self._quota_exceeded(error, decision.changes) from error
-            else:
-                return decision.answer
+        return self.decider.run(decide, cards=cards, operations=operations)
 
     def once(
         self,
@@ -320,7 +227,7 @@ class Engine:
         Raises:
             TamperedError: If the store gives another card.
         """
-        return _found(self.store, serials)
+        return found_by_serial(self.store, serials)
 
     def known_card(self, cards: Mapping[str, CardRecord], extension: str, serial: str) -> CardRecord:
         """
@@ -415,12 +322,6 @@ class Engine:
         if quota.limit is not None and quota.active + requested > quota.limit and requested > 0:
             raise QuotaExceededError(quota.limit, quota.active, requested)
 
-    def _quota_exceeded(self, error: CeilingError, changes: Changes) -> QuotaExceededError:
-        key, value = error.counters[0]
-        [change] = [change for change in changes.counters if change.key == key]
-
-        return QuotaExceededError(change.ceiling or 0, value, change.delta)
-
     def audit_entry(self, record: AuditRecord) -> AuditEntry:
         """
         Give an audit entry as people see it.
@@ -439,95 +340,3 @@ class Engine:
             json.loads(record.detail),
             record.id,
         )
-
-
-def _found(store: Store, serials: Iterable[str]) -> dict[str, CardRecord]:
-    # What is no serial may be a code that was given by mistake: it is not even looked for.
-    asked = {serial for serial in serials if serial_or_nothing(serial)}
-    found = {record.serial: record for record in store.find_many(serials=asked)} if asked else {}
-    if found.keys() - asked:
-        raise TamperedError(min(asked - found.keys()), "record")
-
-    return found
-
-
-def _read(store: Store, tasks: Sequence[_Task]) -> Reading:
-    cards = _found(store, (serial for task in tasks for serial in task.cards))
-    operations = [operation for task in tasks for operation in task.operations]
-
-    return Reading(cards, store.known(operations=operations) if operations else frozenset())
-
-
-def _together(engine: Engine, tasks: Sequence[_Task]) -> Sequence[Decision[Any] | Exception | None]:
-    """
-    Read and decide for several threads, and commit all of it at once.
-
-    Returns:
-        What was decided and done for each; None where the thread has to do it alone.
-    """
-    try:
-        reading = _read(engine.store, tasks)
-    except VoipcardError:
-        return [None for _ in tasks]
-    outcomes: list[Decision[Any] | Exception | None] = []
-    writes: list[Changes] = []
-    for task in tasks:
-        # What another one does just now is not there yet to be looked up.
-        outcome = None if reading.pending.intersection(task.operations) else _outcome(task, reading)
-        outcomes.append(outcome)
-        if isinstance(outcome, Decision) and outcome.changes is not None:
-            writes.append(outcome.changes)
-            reading.cards.update((card.serial, card) for card, _ in outcome.changes.replace)
-            reading.pending.update(task.operations)
-    refusal = _committed(engine, writes)
-    if refusal is None:
-        return outcomes
-    # Who was refused, or had nothing to write, may have been so because of what was not committed now.
-    is_final = not isinstance(refusal, StaleError | DuplicateError | CeilingError)
-    unsure = [is_final and isinstance(outcome, Decision) and outcome.changes is not None for outcome in outcomes]
-
-    return [said_again(refusal) if is_unsure else None for is_unsure in unsure]
-
-
-def _outcome(task: _Task, reading: Reading) -> Decision[Any] | Exception:
-    try:
-        return task.decide(reading)
-    except Exception as error:  # noqa: BLE001 - it is raised in the thread that it belongs to
-        return error
-
-
-def _committed(engine: Engine, writes: Sequence[Changes]) -> StoreError | None:
-    """
-    Commit together what was decided one after another; give what it was refused with.
-    """
-    if not writes:
-        return None
-    changes = writes[0] if len(writes) == 1 else joined(_chained(engine.records, writes))
-    if changes is None:
-        return StaleError()
-    try:
-        engine.store.commit(changes)
-    except StoreError as error:
-        return error
-
-    return None
-
-
-def _chained(records: Records, writes: Sequence[Changes]) -> Sequence[Changes]:
-    """
-    Let a card that is replaced several times be replaced once, by what it is in the end.
-    """
-    expected: dict[bytes, int] = {}
-    latest: dict[bytes, CardRecord] = {}
-    for card, version in (each for changes in writes for each in changes.replace):
-        expected.setdefault(card.id, version)
-        latest[card.id] = card
-    replace = [
-        (
-            card if card.version == expected[id] + 1 else records.signed(card._replace(version=expected[id] + 1)),
-            expected[id],
-        )
-        for id, card in latest.items()
-    ]
-
-    return [Changes(replace=replace), *(attrs.evolve(changes, replace=()) for changes in writes)]

@@ -1,0 +1,247 @@
+"""
+Reading, deciding and committing, again where something changed meanwhile.
+
+What several threads want of cards at a time is read, decided and committed by one of them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, Generic, TypeVar, cast
+
+import attrs
+
+from voipcard.core.cards import serial_or_nothing
+from voipcard.errors import (
+    CeilingError,
+    DuplicateError,
+    QuotaExceededError,
+    StaleError,
+    StoreError,
+    TamperedError,
+    VoipcardError,
+    interrupted,
+    said_again,
+)
+from voipcard.records import Records
+from voipcard.stores.contract import CardRecord, Changes, Store, joined
+from voipcard.turns import Turns
+
+__all__ = ["Decider", "Decision", "Reading", "found_by_serial"]
+
+T = TypeVar("T")
+
+_ATTEMPTS: Final = 200
+_LONGEST_PAUSE: Final = 0.02
+
+
+@attrs.frozen
+class Decision(Generic[T]):
+    """
+    What a rule decided after reading: what to commit, what to answer, and what to remember of it.
+
+    Attributes:
+        changes: What to commit; None to write nothing.
+        answer: What the caller is told.
+        memo: What the answer can be built from once more, as JSON without secrets.
+    """
+
+    changes: Changes | None
+    answer: T
+    memo: Any = None
+
+
+@attrs.frozen
+class Reading:
+    """
+    What was read for a decision.
+
+    Attributes:
+        cards: The cards that were asked for, by their serials, as far as they exist. They are checked where used.
+        operations: Those of the operations asked for that were done before.
+        pending: Those that others have decided to do in the same commit.
+        refusal: What the commit before was refused for; None at first.
+    """
+
+    cards: dict[str, CardRecord] = attrs.field(factory=dict)
+    operations: frozenset[bytes | str] = frozenset()
+    pending: set[bytes] = attrs.field(factory=set)
+    refusal: StoreError | None = None
+
+
+@attrs.frozen
+class _Task:
+    """
+    Something to decide, and what has to be read for it.
+    """
+
+    decide: Callable[[Reading], Decision[Any]]
+    cards: Sequence[str]
+    operations: Sequence[bytes]
+
+
+class Decider:
+    """
+    Lets rules decide over what a store keeps.
+
+    Args:
+        store: The store.
+
+        records: The keys of the book at work.
+    """
+
+    def __init__(self, store: Store, records: Records) -> None:
+        self._store: Final = store
+        self._records: Final = records
+        self.turns: Final[Turns[_Task, Decision[Any] | None]] = Turns(self._together, interrupted)
+
+    def run(
+        self,
+        decide: Callable[[Reading], Decision[T]],
+        *,
+        cards: Sequence[str] = (),
+        operations: Sequence[bytes] = (),
+    ) -> T:
+        """
+        Decide and commit, again and again while others are faster.
+
+        What several threads want of cards at a time is read and decided by one of them, and committed together: so
+        threads that want the same card come one after another, instead of being refused.
+
+        Args:
+            decide: Decides.
+
+            cards: The serials of the cards that it changes, to read them before.
+
+            operations: Operations to look for before.
+        """
+        task = _Task(decide, cards, operations)
+        decision = self.turns.take(task) if cards else None
+
+        return cast("T", decision.answer) if decision else self._run_alone(task)
+
+    def _run_alone(self, task: _Task) -> Any:  # noqa: ANN401  (whatever the task answers)
+        refusal: StoreError | None = None
+        attempt = 0
+        while True:
+            reading = _read(self._store, [task])
+            decision = task.decide(attrs.evolve(reading, refusal=refusal) if refusal else reading)
+            if decision.changes is None:
+                return decision.answer
+            try:
+                self._store.commit(decision.changes)
+            except (StaleError, DuplicateError) as error:
+                attempt += 1
+                if attempt == _ATTEMPTS:
+                    raise
+                refusal = error
+                time.sleep(min(_LONGEST_PAUSE, 0.0005 * 2 ** min(attempt, 10)) * os.urandom(1)[0] / 255)
+            except CeilingError as error:
+                raise _quota_exceeded(error, decision.changes) from error
+            else:
+                return decision.answer
+
+    def _together(self, tasks: Sequence[_Task]) -> Sequence[Decision[Any] | Exception | None]:
+        """
+        Read and decide for several threads, and commit all of it at once.
+
+        Returns:
+            What was decided and done for each; None where the thread has to do it alone.
+        """
+        try:
+            reading = _read(self._store, tasks)
+        except VoipcardError:
+            return [None for _ in tasks]
+        outcomes: list[Decision[Any] | Exception | None] = []
+        writes: list[Changes] = []
+        for task in tasks:
+            # What another one does just now is not there yet to be looked up.
+            outcome = None if reading.pending.intersection(task.operations) else _outcome(task, reading)
+            outcomes.append(outcome)
+            if isinstance(outcome, Decision) and outcome.changes is not None:
+                writes.append(outcome.changes)
+                reading.cards.update((card.serial, card) for card, _ in outcome.changes.replace)
+                reading.pending.update(task.operations)
+        refusal = self._committed(writes)
+        if refusal is None:
+            return outcomes
+        # Who was refused, or had nothing to write, may have been so because of what was not committed now.
+        is_final = not isinstance(refusal, StaleError | DuplicateError | CeilingError)
+        unsure = [is_final and isinstance(outcome, Decision) and outcome.changes is not None for outcome in outcomes]
+
+        return [said_again(refusal) if is_unsure else None for is_unsure in unsure]
+
+    def _committed(self, writes: Sequence[Changes]) -> StoreError | None:
+        """
+        Commit together what was decided one after another; give what it was refused with.
+        """
+        if not writes:
+            return None
+        changes = writes[0] if len(writes) == 1 else joined(_chained(self._records, writes))
+        if changes is None:
+            return StaleError()
+        try:
+            self._store.commit(changes)
+        except StoreError as error:
+            return error
+
+        return None
+
+
+def found_by_serial(store: Store, serials: Iterable[str]) -> dict[str, CardRecord]:
+    """
+    Give the cards with these serials. They are checked where they are used.
+
+    Raises:
+        TamperedError: If the store gives another card.
+    """
+    # What is no serial may be a code that was given by mistake: it is not even looked for.
+    asked = {serial for serial in serials if serial_or_nothing(serial)}
+    found = {record.serial: record for record in store.find_many(serials=asked)} if asked else {}
+    if found.keys() - asked:
+        raise TamperedError(min(asked - found.keys()), "record")
+
+    return found
+
+
+def _read(store: Store, tasks: Sequence[_Task]) -> Reading:
+    cards = found_by_serial(store, (serial for task in tasks for serial in task.cards))
+    operations = [operation for task in tasks for operation in task.operations]
+
+    return Reading(cards, store.known(operations=operations) if operations else frozenset())
+
+
+def _outcome(task: _Task, reading: Reading) -> Decision[Any] | Exception:
+    try:
+        return task.decide(reading)
+    except Exception as error:  # noqa: BLE001 - it is raised in the thread that it belongs to
+        return error
+
+
+def _chained(records: Records, writes: Sequence[Changes]) -> Sequence[Changes]:
+    """
+    Let a card that is replaced several times be replaced once, by what it is in the end.
+    """
+    expected: dict[bytes, int] = {}
+    latest: dict[bytes, CardRecord] = {}
+    for card, version in (each for changes in writes for each in changes.replace):
+        expected.setdefault(card.id, version)
+        latest[card.id] = card
+    replace = [
+        (
+            card if card.version == expected[id] + 1 else records.signed(card._replace(version=expected[id] + 1)),
+            expected[id],
+        )
+        for id, card in latest.items()
+    ]
+
+    return [Changes(replace=replace), *(attrs.evolve(changes, replace=()) for changes in writes)]
+
+
+def _quota_exceeded(error: CeilingError, changes: Changes) -> QuotaExceededError:
+    key, value = error.counters[0]
+    [change] = [change for change in changes.counters if change.key == key]
+
+    return QuotaExceededError(change.ceiling or 0, value, change.delta)
