@@ -42,5 +42,6 @@ def _connected(path: str) -> sqlite3.Connection:
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
     connection.execute("PRAGMA synchronous = EXTRA")
+    connection.execute("PRAGMA wal_autocheckpoint = 4000")
 
     return connection
