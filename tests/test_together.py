@@ -178,9 +178,9 @@ def test_what_the_store_cannot_say_is_told_to_everybody(error: StoreError) -> No
     assert len(store.refused) == 1, "the commit was tried again"
 
 
-def test_where_others_were_faster_each_goes_on_alone() -> None:
+def test_where_others_were_faster_all_is_decided_again() -> None:
     """
-    If somebody else changes one of the cards meanwhile, that one is decided again, and nobody else notices.
+    If somebody else changes one of the cards meanwhile, all of it is decided again, and nobody notices.
     """
     store, book, extension = opened()
     other = book_on(store, policy=LAX).extension(EXTENSION)
@@ -209,8 +209,27 @@ def test_where_others_were_faster_each_goes_on_alone() -> None:
 
     assert [entry.serial for entry in entries] == [first, *rest, second]
     assert str(extension.get(second).credit) == "111.00"
-    assert len(store.refused) == 1
+    assert [len(store.refused), store.sizes[-1]] == [1, THREADS - 1]
     assert sound(book) == ()
+
+
+def test_nobody_is_refused_for_what_was_not_committed() -> None:
+    """
+    Who would be refused because of another one in the same commit is asked again alone if that commit fails.
+    """
+    store, book, extension = opened()
+    first, second, *_ = serials(extension)
+    store.failure = StoreBusyError("locked")
+    calls: list[Callable[[], Any]] = [
+        partial(extension.recharge, first, 1),
+        partial(extension.recharge, second, "-10.00"),
+        partial(extension.recharge, second, "-5.00"),
+    ]
+    # Of the two, the first one takes all that there is.
+    answers = at_once(store, book, calls)
+
+    assert [answer[0] for answer in answers[1:]] == [StoreBusyError, StoreBusyError]
+    assert str(extension.get(second).credit) == "10.00"
 
 
 def test_threads_come_one_after_another_to_one_card() -> None:

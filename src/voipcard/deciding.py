@@ -34,6 +34,9 @@ __all__ = ["Decider", "Decision", "Reading", "found_by_serial"]
 T = TypeVar("T")
 
 _ATTEMPTS: Final = 200
+_TIMES_TOGETHER: Final = 5
+"""How often what several threads want is decided again where another process was faster, before each goes on alone."""
+
 _LONGEST_PAUSE: Final = 0.02
 
 
@@ -61,13 +64,11 @@ class Reading:
     Attributes:
         cards: The cards that were asked for, by their serials, as far as they exist. They are checked where used.
         operations: Those of the operations asked for that were done before.
-        pending: Those that others have decided to do in the same commit.
         refusal: What the commit before was refused for; None at first.
     """
 
     cards: dict[str, CardRecord] = attrs.field(factory=dict)
     operations: frozenset[bytes | str] = frozenset()
-    pending: set[bytes] = attrs.field(factory=set)
     refusal: StoreError | None = None
 
 
@@ -150,44 +151,46 @@ class Decider:
         Returns:
             What was decided and done for each; None where the thread has to do it alone.
         """
+        for _ in range(_TIMES_TOGETHER):
+            outcomes = self._outcomes(tasks)
+            writes = [changes for changes in map(_written, outcomes) if changes is not None]
+            if not writes:
+                return outcomes
+            changes = writes[0] if len(writes) == 1 else joined(_chained(self._records, writes))
+            if changes is None:
+                break
+            try:
+                self._store.commit(changes)
+            except StaleError:
+                continue
+            except (DuplicateError, CeilingError):
+                break
+            except StoreError as error:
+                # Who was refused, or had nothing to write, may have been so because of what was not committed now.
+                return [said_again(error) if _written(outcome) else None for outcome in outcomes]
+            return outcomes
+
+        return [None for _ in tasks]
+
+    def _outcomes(self, tasks: Sequence[_Task]) -> list[Decision[Any] | Exception | None]:
+        """
+        Decide one task after another, each upon what was decided before.
+        """
         try:
             reading = _read(self._store, tasks)
         except VoipcardError:
             return [None for _ in tasks]
         outcomes: list[Decision[Any] | Exception | None] = []
-        writes: list[Changes] = []
+        pending: set[bytes] = set()
         for task in tasks:
-            # What another one does just now is not there yet to be looked up.
-            outcome = None if reading.pending.intersection(task.operations) else _outcome(task, reading)
+            # What another one has just decided to do is not there yet to be looked up.
+            outcome = None if pending.intersection(task.operations) else _outcome(task, reading)
             outcomes.append(outcome)
-            if isinstance(outcome, Decision) and outcome.changes is not None:
-                writes.append(outcome.changes)
-                reading.cards.update((card.serial, card) for card, _ in outcome.changes.replace)
-                reading.pending.update(task.operations)
-        refusal = self._committed(writes)
-        if refusal is None:
-            return outcomes
-        # Who was refused, or had nothing to write, may have been so because of what was not committed now.
-        is_final = not isinstance(refusal, StaleError | DuplicateError | CeilingError)
-        unsure = [is_final and isinstance(outcome, Decision) and outcome.changes is not None for outcome in outcomes]
+            if changes := _written(outcome):
+                reading.cards.update((card.serial, card) for card, _ in changes.replace)
+                pending.update(task.operations)
 
-        return [said_again(refusal) if is_unsure else None for is_unsure in unsure]
-
-    def _committed(self, writes: Sequence[Changes]) -> StoreError | None:
-        """
-        Commit together what was decided one after another; give what it was refused with.
-        """
-        if not writes:
-            return None
-        changes = writes[0] if len(writes) == 1 else joined(_chained(self._records, writes))
-        if changes is None:
-            return StaleError()
-        try:
-            self._store.commit(changes)
-        except StoreError as error:
-            return error
-
-        return None
+        return outcomes
 
 
 def found_by_serial(store: Store, serials: Iterable[str]) -> dict[str, CardRecord]:
@@ -211,6 +214,10 @@ def _read(store: Store, tasks: Sequence[_Task]) -> Reading:
     operations = [operation for task in tasks for operation in task.operations]
 
     return Reading(cards, store.known(operations=operations) if operations else frozenset())
+
+
+def _written(outcome: Decision[Any] | Exception | None) -> Changes | None:
+    return outcome.changes if isinstance(outcome, Decision) else None
 
 
 def _outcome(task: _Task, reading: Reading) -> Decision[Any] | Exception:
