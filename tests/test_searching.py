@@ -5,7 +5,7 @@ Finding cards: exactly those that a plain list would give, in the same order, an
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -39,7 +39,7 @@ from voipcard.errors import (
     UnknownCardError,
     VoipcardError,
 )
-from voipcard.stores import CardRecord, MemoryStore
+from voipcard.stores import CardRecord, MemoryStore, SealedCode
 
 HOUR: Final = timedelta(hours=1)
 DIGITS: Final = "0123"
@@ -763,3 +763,56 @@ def test_expired_is_as_of_the_moment_that_a_query_names() -> None:
     assert [*counts, extension.count(expired=True)] == [0, 0, 1, 1]
     assert handout.serial == extension.page(expired=True)[0].serial
     assert Credit(0) == extension.page(expired=True)[0].available
+
+
+class Moving(MemoryStore):
+    """
+    A store in which somebody acts between the reading of sealed codes and that of their cards.
+    """
+
+    meddle: Callable[[], object] | None = None
+
+    def sealed_codes(self, query: CardQuery) -> Sequence[SealedCode]:
+        """
+        Read, and let the other one act.
+        """
+        page = super().sealed_codes(query)
+        meddle, self.meddle = self.meddle, None
+        if meddle is not None:
+            meddle()
+
+        return page
+
+
+def test_who_looks_into_codes_skips_no_card_that_stays() -> None:
+    """
+    A card that moves to another place while codes are looked into takes no other card with it.
+    """
+    store = Moving()
+    extension = book_on(store, policy=LAX).extension(EXTENSION)
+    added = extension.add([NewCard(f"77{number}", credit=credit) for number, credit in enumerate((1, 2, 3, 4, 5, 100))])
+    store.meddle = lambda: extension.recharge(added[0].serial, 98)
+    pages = [extension.page(code_prefix="77", order="credit", limit=1)]
+    while pages[-1].next_cursor:
+        pages.append(extension.page(code_prefix="77", order="credit", limit=1, cursor=pages[-1].next_cursor))
+    found = [card.serial for page in pages for card in page]
+
+    assert [handout.serial for handout in added[1:]] == [serial for serial in found if serial != added[0].serial]
+
+
+def test_who_looks_into_codes_gives_no_card_that_does_not_match_any_more() -> None:
+    """
+    A card that gets another code, is disabled or is removed while codes are looked into is not given.
+    """
+    store = Moving()
+    extension = book_on(store, policy=LAX).extension(EXTENSION)
+    edited, disabled, removed, stays = (card.serial for card in extension.add(["771", "772", "773", "774"]))
+
+    def meddle() -> None:
+        extension.edit(edited, code="88")
+        extension.disable(disabled)
+        extension.remove(removed)
+
+    store.meddle = meddle
+
+    assert [card.serial for card in extension.search(code_contains="77", enabled=True)] == [stays]

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final
@@ -15,9 +15,9 @@ import pytest
 
 from tests.book_world import EXTENSION, LAX, PATIENCE, book_on, engine_of, in_threads, outcome, serials, sound
 from tests.test_turns import until
-from voipcard import CardBook, Extension
-from voipcard.errors import InsufficientCreditError, StoreBusyError, StoreError, UnknownCardError
-from voipcard.stores import Changes, MemoryStore
+from voipcard import CardBook, Credit, Extension
+from voipcard.errors import InsufficientCreditError, StoreBusyError, StoreError, StoreFullError, UnknownCardError
+from voipcard.stores import CardRecord, Changes, MemoryStore
 
 THREADS: Final = 8
 
@@ -36,6 +36,7 @@ class Slow(MemoryStore):
         self.may_go_on.set()
         self.failure: StoreError | None = None
         self.pause = 0.0
+        self.room = 10_000
         self.meddle: Callable[[], object] | None = None
 
     def commit(self, changes: Changes) -> None:
@@ -51,6 +52,8 @@ class Slow(MemoryStore):
         try:
             if self.failure is not None and self.sizes:
                 raise self.failure
+            if len(changes.replace) > self.room:
+                raise StoreFullError("the disk is full")
             super().commit(changes)
         except StoreError as error:
             self.refused.append(error)
@@ -260,3 +263,84 @@ def test_who_comes_from_elsewhere_is_refused_and_tries_again() -> None:
     assert store.refused != []
     assert str(extensions[0].get(serial).credit) == f"{10 + 10 * THREADS}.00"
     assert sound(book) == ()
+
+
+def test_a_card_is_written_once_a_commit() -> None:
+    """
+    However many recharges of a card one commit holds, its version is one more, and it is signed as it is stored.
+    """
+    store, book, extension = opened(1)
+    store.pause = 0.002
+    [serial] = serials(extension)
+    in_threads(lambda _: [extension.recharge(serial, 1) for _ in range(10)], THREADS)
+    card = extension.get(serial)
+
+    assert len(store.sizes) < 10 * THREADS
+    assert card.version == 1 + len(store.sizes)
+    assert card.recharge_count == 10 * THREADS
+    assert sound(book) == ()
+
+
+def test_one_commit_has_no_more_cards_than_others_can_wait_for() -> None:
+    """
+    What comes together is committed together only as far as it changes a thousand cards at most.
+    """
+    store, book, extension = opened(1500)
+    cards = serials(extension)
+    calls = [
+        partial(extension.recharge_many, [(serial, 1) for serial in cards[start : start + 400]], order_number="PO-1")
+        for start in (0, 100, 400, 800, 1100)
+    ]
+    answers = at_once(store, book, calls)
+
+    assert [len(answer) for answer in answers] == [400] * 5
+    assert sum(store.sizes) == 1500
+    assert max(store.sizes) <= 1000
+    assert sound(book) == ()
+
+
+class Unreadable(Slow):
+    """
+    A store that cannot read for several at once.
+    """
+
+    def find_many(self, *, ids: Iterable[bytes] = (), serials: Iterable[str] = ()) -> Sequence[CardRecord]:
+        """
+        Refuse to read more than one card.
+        """
+        wanted = list(serials)
+        if len(wanted) > 1:
+            raise StoreBusyError("too much at once")
+
+        return super().find_many(ids=ids, serials=wanted)
+
+
+def test_who_cannot_be_read_for_together_is_read_for_alone() -> None:
+    """
+    Where reading fails for all at once, each thread reads for itself and learns what is so for it.
+    """
+    store = Unreadable()
+    book = book_on(store, policy=LAX)
+    extension = book.extension(EXTENSION)
+    extension.generate(THREADS, credit="10.00")
+    calls = [partial(extension.recharge, serial, 1) for serial in serials(extension)]
+
+    assert [entry.credit_left for entry in at_once(store, book, calls)] == [Credit("11.00")] * THREADS
+
+
+def test_one_that_the_disk_has_no_room_for_does_not_harm_the_others() -> None:
+    """
+    If a joint commit does not fit on the disk, each of those who wanted it is tried alone.
+    """
+    store, book, extension = opened()
+    store.room = 1
+    first, *rest = serials(extension)
+    calls: list[Callable[[], Any]] = [
+        partial(extension.recharge, first, 1),
+        partial(extension.recharge_many, [(rest[0], 1), (rest[1], 1)]),
+        *(partial(extension.recharge, serial, 1) for serial in rest[2:]),
+    ]
+    answers = at_once(store, book, calls)
+
+    assert answers[1][0] is StoreFullError
+    assert [answer.credit_left for answer in (answers[0], *answers[2:])] == [Credit("11.00")] * (THREADS - 2)

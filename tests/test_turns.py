@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 import pytest
@@ -203,3 +203,80 @@ def test_nobody_waits_for_one_who_was_interrupted() -> None:
 
         assert [leader.result(PATIENCE), other.result(PATIENCE)] == [2, 6]
     assert [2] not in shop.groups
+
+
+def test_those_behind_one_who_was_interrupted_are_answered() -> None:
+    """
+    A caller that is interrupted while its job is being done does not keep the answers from those behind it.
+    """
+    shop = Workshop()
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(shop.outcome, 1)
+        assert shop.is_working.wait(PATIENCE)
+        second = pool.submit(shop.outcome, 2)
+        until(lambda: waiting(shop.turns) == 1)
+
+        def interrupt() -> Future[int | str]:
+            until(lambda: waiting(shop.turns) == 2)
+            behind = pool.submit(shop.outcome, 4)
+            until(lambda: waiting(shop.turns) == 3)
+            shop.is_working.clear()
+            shop.may_go_on.set()
+            assert shop.is_working.wait(PATIENCE)
+            os.kill(os.getpid(), signal.SIGINT)
+
+            return behind
+
+        # The second group works until its third member is interrupted.
+        released = threading.Event()
+        work = shop.work
+
+        def slowly(jobs: Sequence[int]) -> list[int | Exception]:
+            answers = work(jobs)
+            if len(jobs) > 1:
+                assert released.wait(PATIENCE)
+
+            return answers
+
+        shop.turns._work = slowly  # type: ignore[misc]  # noqa: SLF001 - to hold the group back
+        other = pool.submit(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            shop.turns.take(3)
+        released.set()
+
+        assert [first.result(PATIENCE), second.result(PATIENCE), other.result(PATIENCE).result(PATIENCE)] == [2, 4, 8]
+    assert shop.groups == [[1], [2, 3, 4]]
+
+
+def test_a_leader_that_was_interrupted_at_once_is_followed_by_another() -> None:
+    """
+    A caller that is interrupted just when it was made leader lets the next one lead.
+    """
+    shop = Workshop()
+    caller = shop.turns._in_turn  # noqa: SLF001 - to come at a chosen moment
+    shop.may_go_on.set()
+    lead = shop.turns._lead  # noqa: SLF001
+
+    def interrupted(_: object) -> None:
+        shop.turns._lead = lead  # type: ignore[method-assign]  # noqa: SLF001
+        raise KeyboardInterrupt
+
+    shop.turns._lead = interrupted  # type: ignore[method-assign]  # noqa: SLF001
+    with pytest.raises(KeyboardInterrupt):
+        caller(1)
+
+    assert shop.outcome(2) == 4
+    assert shop.groups == [[2]]
+
+
+def test_a_fork_does_not_wait_for_a_leader_of_its_parent() -> None:
+    """
+    In a process that was forked while a thread led, a job is done without waiting for that thread.
+    """
+    shop = Workshop()
+    shop.turns._led = True  # noqa: SLF001 - as it is when another thread leads
+
+    shop.turns._process = -1  # type: ignore[misc]  # noqa: SLF001 - as in a child
+    shop.may_go_on.set()
+
+    assert shop.outcome(3) == 6

@@ -6,6 +6,7 @@ What several threads want of cards at a time is read, decided and committed by o
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -19,6 +20,8 @@ from voipcard.errors import (
     DuplicateError,
     QuotaExceededError,
     StaleError,
+    StoreBusyError,
+    StoreClosedError,
     StoreError,
     TamperedError,
     VoipcardError,
@@ -29,9 +32,12 @@ from voipcard.records import Records
 from voipcard.stores.contract import CardRecord, Changes, Store, joined
 from voipcard.turns import Turns
 
-__all__ = ["Decider", "Decision", "Reading", "found_by_serial"]
+__all__ = ["CHUNK", "Decider", "Decision", "Reading", "found_by_serial"]
 
 T = TypeVar("T")
+
+CHUNK: Final = 1000
+"""How many cards one commit changes at most, so that others need not wait for long."""
 
 _ATTEMPTS: Final = 200
 _TIMES_TOGETHER: Final = 5
@@ -72,7 +78,7 @@ class Reading:
     refusal: StoreError | None = None
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class _Task:
     """
     Something to decide, and what has to be read for it.
@@ -166,6 +172,8 @@ class Decider:
             except (DuplicateError, CeilingError):
                 break
             except StoreError as error:
+                if not (error.maybe_applied or isinstance(error, StoreBusyError | StoreClosedError)):
+                    break  # One of them may be what the disk has no room for.
                 # Who was refused, or had nothing to write, may have been so because of what was not committed now.
                 return [said_again(error) if _written(outcome) else None for outcome in outcomes]
             return outcomes
@@ -176,15 +184,19 @@ class Decider:
         """
         Decide one task after another, each upon what was decided before.
         """
+        # The first one, and as many more as fit into one commit.
+        sizes = itertools.accumulate(len(task.cards) for task in tasks)
+        fitting = [task for task, size in zip(tasks, sizes, strict=True) if task is tasks[0] or size <= CHUNK]
         try:
-            reading = _read(self._store, tasks)
+            reading = _read(self._store, fitting)
         except VoipcardError:
             return [None for _ in tasks]
         outcomes: list[Decision[Any] | Exception | None] = []
         pending: set[bytes] = set()
         for task in tasks:
             # What another one has just decided to do is not there yet to be looked up.
-            outcome = None if pending.intersection(task.operations) else _outcome(task, reading)
+            is_alone = task not in fitting or pending.intersection(task.operations)
+            outcome = None if is_alone else _outcome(task, reading)
             outcomes.append(outcome)
             if changes := _written(outcome):
                 reading.cards.update((card.serial, card) for card, _ in changes.replace)
@@ -203,8 +215,8 @@ def found_by_serial(store: Store, serials: Iterable[str]) -> dict[str, CardRecor
     # What is no serial may be a code that was given by mistake: it is not even looked for.
     asked = {serial for serial in serials if serial_or_nothing(serial)}
     found = {record.serial: record for record in store.find_many(serials=asked)} if asked else {}
-    if found.keys() - asked:
-        raise TamperedError(min(asked - found.keys()), "record")
+    if strangers := found.keys() - asked:
+        raise TamperedError(min(asked - found.keys() or strangers), "record")
 
     return found
 

@@ -14,7 +14,7 @@ from voipcard.core.arguments import Progress
 from voipcard.core.cards import CardCode, Handout, NewCard, serial_of
 from voipcard.core.pins import PART_OF_CODE, check_pin, weakness
 from voipcard.core.query import CardQuery, Position
-from voipcard.deciding import Decision, Reading
+from voipcard.deciding import CHUNK, Decision, Reading
 from voipcard.errors import (
     ActorRequiredError,
     CardExistsError,
@@ -25,7 +25,7 @@ from voipcard.errors import (
 from voipcard.names import CARDS, TOMBSTONE
 from voipcard.registry import id_of
 from voipcard.stores.contract import CardRecord, Changes, CounterChange
-from voipcard.transact import CHUNK, Engine
+from voipcard.transact import Engine
 
 __all__ = ["Cards", "edit", "remove", "remove_unused", "reveal", "switch"]
 
@@ -60,7 +60,7 @@ def edit(
     def decide(reading: Reading) -> Decision[CardCode]:
         if isinstance(reading.refusal, DuplicateError) and reading.refusal.indexes:
             raise CardExistsError((1,)) from reading.refusal
-        record = engine.known_card(reading.cards, extension, serial)
+        record = engine.card(extension, serial)
         records = engine.records
         is_caller_id = caller_id if code is not None else record.kind == "caller_id"
         wanted = NewCard(
@@ -91,7 +91,6 @@ def edit(
         lambda: [extension, serial, code, caller_id, pin],
         decide=decide,
         replay=lambda _: engine.records.card(engine.card(extension, serial)),
-        cards=[serial],
     )
 
 

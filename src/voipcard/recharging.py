@@ -13,10 +13,10 @@ from voipcard.core.credit import Amount, Credit
 from voipcard.core.ledger import Balance, EntryKind, LedgerEntry, recharged, transferred
 from voipcard.core.moments import from_micros
 from voipcard.core.query import EntryQuery
-from voipcard.deciding import Decision, Reading
+from voipcard.deciding import CHUNK, Decision, Reading
 from voipcard.errors import InvalidValueError, OperationConflictError, TamperedError
 from voipcard.stores.contract import CardRecord, Changes, EntryRecord
-from voipcard.transact import CHUNK, Engine
+from voipcard.transact import Engine
 
 __all__ = ["recharge", "recharge_many", "transfer"]
 

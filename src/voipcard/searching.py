@@ -97,8 +97,10 @@ class Search:
             found = {record.id: record for record in engine.store.find_many(ids=[code.id for code in page])}
             for code in page:
                 record = found.get(code.id)
-                # Since its code was read it can have been removed or changed.
-                if record and record.sealed_code == code.sealed_code and self.query.matches(record):
+                if record is None or not self.query.matches(record):
+                    continue
+                # What has moved since its code was read stands on another page.
+                if (*self.query.position(record), record.sealed_code) == code:
                     yield record
 
     def page(self, engine: Engine, limit: int, cursor: str | None) -> Page:

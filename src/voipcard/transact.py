@@ -22,7 +22,7 @@ from voipcard.core.drawing import RandomSource
 from voipcard.core.license import License, Quota
 from voipcard.core.moments import from_micros, to_micros
 from voipcard.core.policy import Policy
-from voipcard.deciding import Decider, Decision, Reading, found_by_serial
+from voipcard.deciding import CHUNK, Decider, Decision, Reading, found_by_serial
 from voipcard.errors import (
     InvalidValueError,
     OperationConflictError,
@@ -39,9 +39,6 @@ __all__ = ["AuditEntry", "Decision", "Engine", "Reading"]
 T = TypeVar("T")
 
 Clock: TypeAlias = Callable[[], datetime]
-CHUNK: Final = 1000
-"""How many cards one commit changes at most, so that others need not wait for long."""
-
 
 _AS_JSON: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True, default=str)
 

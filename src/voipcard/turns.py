@@ -4,6 +4,7 @@ Leader and followers: calls that arrive while another one works are done togethe
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -36,7 +37,7 @@ class _Caller(Generic[J, A]):
     """
 
     job: J
-    turn: threading.Lock
+    turn: threading.Lock = attrs.field(factory=threading.Lock)
     leads: bool = False
     answer: A | Exception = attrs.field(init=False)
     following: _Caller[J, A] | None = None
@@ -60,6 +61,7 @@ class Turns(Generic[J, A]):
     def __init__(self, work: Work[J, A], unfinished: Callable[[], Exception]) -> None:
         self._work: Final = work
         self._unfinished: Final = unfinished
+        self._process: Final = os.getpid()
         self._guard: Final = threading.Lock()
         self._waiting: list[_Caller[J, A]] = []
         self._led = False
@@ -72,18 +74,29 @@ class Turns(Generic[J, A]):
         Raises:
             Exception: What *work* answered this job with.
         """
-        if self._leader == threading.get_ident():
-            # What a leader does asks for more, as a clock could that somebody wrote: it cannot wait for itself.
-            return self._answered(self._work([job])[0])
-        turn = threading.Lock()
-        turn.acquire()
-        caller: _Caller[J, A] = _Caller(job, turn)
-        with self._guard:
-            self._waiting.append(caller)
-            caller.leads, self._led = not self._led, True
+        if self._leader == threading.get_ident() or self._process != os.getpid():
+            # What a leader does asks for more, as a clock could that somebody wrote; or the leader stayed in the
+            # process that this one was forked from. Neither can be waited for.
+            [answer] = self._work([job])
+        else:
+            answer = self._in_turn(job)
+        if isinstance(answer, Exception):
+            try:
+                raise answer
+            finally:
+                del answer  # It has the traceback, which has this frame: without this they would keep each other.
+
+        return answer
+
+    def _in_turn(self, job: J) -> A | Exception:
+        caller: _Caller[J, A] = _Caller(job)
+        caller.turn.acquire()
         try:
+            with self._guard:
+                self._waiting.append(caller)
+                caller.leads, self._led = not self._led, True
             if not caller.leads:
-                turn.acquire()
+                caller.turn.acquire()
             if caller.leads:
                 self._lead(caller)
         except BaseException:
@@ -99,20 +112,14 @@ class Turns(Generic[J, A]):
                 with self._guard:
                     self._wake(caller.following)
 
-        return self._answered(caller.answer)
-
-    @staticmethod
-    def _answered(answer: A | Exception) -> A:
-        if isinstance(answer, Exception):
-            raise answer
-
-        return answer
+        return caller.answer
 
     def _lead(self, leader: _Caller[J, A]) -> None:
-        with self._guard:
-            callers, self._waiting = self._waiting, []
-        self._leader = threading.get_ident()
+        callers: list[_Caller[J, A]] = []
         try:
+            with self._guard:
+                callers, self._waiting = self._waiting, []
+            self._leader = threading.get_ident()
             answers = self._work([caller.job for caller in callers])
             for caller, answer in zip(callers, answers, strict=True):
                 caller.answer = answer

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
@@ -236,3 +236,26 @@ def test_an_answer_that_comes_early_would_be_noticed(tmp_path: Path) -> None:
     The control of the law before.
     """
     assert any(lost(AnswersEarly, tmp_path / f"{turn}.db") for turn in range(20))
+
+
+def test_who_is_interrupted_while_it_waits_for_the_file_leaves_it_free(place: Path) -> None:
+    """
+    Ctrl-C while a commit waits for another process leaves no transaction open, and nothing locked.
+    """
+    with closing(SQLiteStore(place)) as store, ExitStack() as stack:
+        store.commit(document("before"))
+        other = stack.enter_context(ExitStack())
+        other.enter_context(locked(place))
+        # SQLite waits on, and is interrupted when it has got the file.
+        timers = [threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)), threading.Timer(0.4, other.close)]
+        for timer in timers:
+            timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            store.commit(document("during"))
+        for timer in timers:
+            timer.join()
+        store.commit(document("after"))
+        with closing(SQLiteStore(place, timeout=1)) as another:
+            another.commit(document("another"))
+
+        assert {"before", "after", "another"} == {each.key for each in store.documents("")} - {"during"}

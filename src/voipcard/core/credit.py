@@ -64,7 +64,6 @@ class Credit:
         object.__setattr__(self, "micros", _micros(value))
 
     @staticmethod
-    @functools.lru_cache(maxsize=1024, typed=True)  # Cards have few different amounts, and all of them nothing held.
     def from_micros(micros: int) -> Credit:
         """
         Make an amount from millionths; the largest signed 64-bit integer means Unlimited.
@@ -76,12 +75,8 @@ class Credit:
         """
         if type(micros) is not int:
             raise AmountTypeError(type(micros).__name__)
-        if not -_LIMIT <= micros <= _UNLIMITED_MICROS:
-            raise AmountError("too_large")
-        credit = Credit.__new__(Credit)
-        object.__setattr__(credit, "micros", micros)
 
-        return credit
+        return _credit(micros)
 
     @property
     def is_unlimited(self) -> bool:
@@ -154,6 +149,16 @@ class Credit:
 
     def __repr__(self) -> str:
         return "UNLIMITED" if self.is_unlimited else f"Credit({str(self)!r})"
+
+
+@functools.lru_cache(maxsize=1024)  # Cards have few different amounts, and all of them nothing held.
+def _credit(micros: int) -> Credit:
+    if not -_LIMIT <= micros <= _UNLIMITED_MICROS:
+        raise AmountError("too_large")
+    credit = Credit.__new__(Credit)
+    object.__setattr__(credit, "micros", micros)
+
+    return credit
 
 
 Amount: TypeAlias = "Credit | Decimal | int | str"

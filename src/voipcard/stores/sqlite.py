@@ -68,6 +68,9 @@ APPLICATION_ID: Final = 0x766F6970
 
 SCHEMA_VERSION: Final = 1
 
+FEW: Final = 50
+"""Up to how many rows are read with the connection that writes: with more of them, writers would wait."""
+
 
 class SQLiteStore:
     """
@@ -85,7 +88,9 @@ class SQLiteStore:
 
         journal: `wal` or `delete`; None for the better one that is safe here.
 
-        timeout: For how many seconds a call waits for others before it raises `StoreBusyError`.
+        timeout:
+            For how many seconds a call waits for other threads or processes before it raises `StoreBusyError`. A call
+            that arrives while another one waits may wait for both.
 
     Raises:
         NotABookError: If the file is something else.
@@ -364,8 +369,7 @@ class SQLiteStore:
             raise NotABookError(f"the tables of {self._file.path.name} were changed from outside")
 
     def _read(self, sql: str, parameters: Sequence[Parameter]) -> list[tuple[Any, ...]]:
-        with self._file.reading() as connection:
-            return connection.execute(sql, parameters).fetchall()
+        return self._file.read(sql, parameters)
 
     def _looked_up(self, table: str, columns: str, column: str, values: Iterable[bytes | str]) -> list[tuple[Any, ...]]:
         """
@@ -375,7 +379,8 @@ class SQLiteStore:
         for start in range(0, len(wanted), 500):
             chunk = wanted[start : start + 500]
             marks = ", ".join("?" * len(chunk))
-            rows += self._file.glance(f'SELECT {columns} FROM {table} WHERE "{column}" IN ({marks})', chunk)
+            look = self._file.glance if len(chunk) <= FEW else self._read
+            rows += look(f'SELECT {columns} FROM {table} WHERE "{column}" IN ({marks})', chunk)
 
         return rows
 

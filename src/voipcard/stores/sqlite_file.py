@@ -211,24 +211,29 @@ class SQLiteFile:
 
     def glance(self, sql: str, parameters: Sequence[bytes | int | str | None]) -> list[tuple[Any, ...]]:
         """
-        Give the rows of a query that takes no time to answer.
+        Give the few rows of a query that is answered at once.
 
         Where nobody writes, the connection that writes is asked: it still has the pages that it wrote, while any other
         one has to read them again after each commit.
         """
         self.refuse_use()
-        if not self._write_lock.acquire(blocking=False):
-            return self._read_aside(sql, parameters)
+        is_held = False
         try:
-            if self._writer is None:
-                return self._read_aside(sql, parameters)
-            return self._writer.execute(sql, parameters).fetchall()
+            is_held = self._write_lock.acquire(blocking=False)
+            if is_held and self._writer is not None:
+                return self._writer.execute(sql, parameters).fetchall()
         except FAILURES as error:
             raise self.translation(error) from error
         finally:
-            self._write_lock.release()
+            if is_held:
+                self._write_lock.release()
 
-    def _read_aside(self, sql: str, parameters: Sequence[bytes | int | str | None]) -> list[tuple[Any, ...]]:
+        return self.read(sql, parameters)
+
+    def read(self, sql: str, parameters: Sequence[bytes | int | str | None]) -> list[tuple[Any, ...]]:
+        """
+        Give the rows of a query, without keeping anybody from writing.
+        """
         with self.reading() as connection:
             return connection.execute(sql, parameters).fetchall()
 
@@ -237,36 +242,43 @@ class SQLiteFile:
         """
         Hold the write lock of the process and of the file; commit at the end, roll back where anything raised.
         """
-        if not self._write_lock.acquire(timeout=self._timeout):
-            raise StoreBusyError("other threads kept the store locked for too long")
+        is_held = False
         try:
+            is_held = self._write_lock.acquire(timeout=self._timeout)
+            if not is_held:
+                raise StoreBusyError("other threads kept the store locked for too long")
             self.refuse_use()
             connection = bulk or self._writer or self._connect_to_write()
             if bulk is None:
                 self._writer = connection
-            connection.execute(self.begin)
-            self._refuse_unsafe_journal(connection)
             try:
-                yield connection
-                self._end(connection)
+                # Whoever is interrupted while it waits for the file may get the lock of it all the same.
+                connection.execute(self.begin)
+                is_safe = self._keeps_its_journal(connection)
+                if is_safe:
+                    yield connection
+                    self._end(connection)
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
-        except FAILURES as error:
-            raise self.translation(error) from error
-        finally:
-            self._write_lock.release()
-
-    def _refuse_unsafe_journal(self, connection: sqlite3.Connection) -> None:
-        # Another process, whose SQLite may use WAL, can have changed the journal since this one connected.
-        if self.journal == "delete":
-            [(journal,)] = connection.execute("PRAGMA journal_mode").fetchall()
-            if journal != self.journal:
-                connection.execute("ROLLBACK")
+            if not is_safe:
                 connection.close()
                 if connection is self._writer:
                     self._writer = None
                 raise StoreBusyError(f"the journal of {self.path.name} was changed to one that is not safe here")
+        except FAILURES as error:
+            raise self.translation(error) from error
+        finally:
+            if is_held:
+                self._write_lock.release()
+
+    def _keeps_its_journal(self, connection: sqlite3.Connection) -> bool:
+        # Another process, whose SQLite may use WAL, can have changed the journal since this one connected.
+        if self.journal == "wal":
+            return True
+        [(journal,)] = connection.execute("PRAGMA journal_mode").fetchall()
+
+        return bool(journal == self.journal)
 
     def _end(self, connection: sqlite3.Connection) -> None:
         try:
