@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -253,17 +253,18 @@ def test_a_leader_that_was_interrupted_at_once_is_followed_by_another() -> None:
     A caller that is interrupted just when it was made leader lets the next one lead.
     """
     shop = Workshop()
-    caller = shop.turns._in_turn  # noqa: SLF001 - to come at a chosen moment
     shop.may_go_on.set()
-    lead = shop.turns._lead  # noqa: SLF001
+    lead = shop.turns._lead  # noqa: SLF001 - to come at a chosen moment
+    interruptions = iter([KeyboardInterrupt()])
 
-    def interrupted(_: object) -> None:
-        shop.turns._lead = lead  # type: ignore[method-assign]  # noqa: SLF001
-        raise KeyboardInterrupt
+    def interrupted(leader: Any) -> None:  # noqa: ANN401 - whoever leads
+        for interruption in interruptions:
+            raise interruption
+        lead(leader)
 
-    shop.turns._lead = interrupted  # type: ignore[method-assign]  # noqa: SLF001
+    shop.turns._lead = interrupted  # type: ignore[method-assign]  # noqa: SLF001 - the same
     with pytest.raises(KeyboardInterrupt):
-        caller(1)
+        shop.turns.take(1)
 
     assert shop.outcome(2) == 4
     assert shop.groups == [[2]]
