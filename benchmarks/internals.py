@@ -46,7 +46,7 @@ def cursor_at(extension: Extension, position: tuple[int, str]) -> str:
     search = extension._search(None, {}, serial=None, code=None, caller_id=None, prefix="", contains="")
     moment, card = position
 
-    return search._cursor(extension._engine, (moment, bytes.fromhex(card)))
+    return searching._cursor(extension._engine, search._subject(), (moment, bytes.fromhex(card)))
 
 
 def size_of_result(batch: Batch) -> int:

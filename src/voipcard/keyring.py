@@ -36,6 +36,9 @@ _ENVELOPE: Final = struct.Struct(">BI")
 _SUITE: Final = 1
 """AES-256-SIV (RFC 5297) with a random nonce."""
 
+_BODY: Final = _ENVELOPE.size + NONCE_SIZE
+"""Where in a sealed value the text begins, behind what tells how to open it."""
+
 _BLOCK: Final = 32
 """Sealed text is padded to a multiple of this, so that its size does not tell how long a code or PIN is."""
 
@@ -192,6 +195,7 @@ class Keyring:
     def __init__(self, roots: Mapping[int, bytes]) -> None:
         self._roots: Final = dict(roots)
         self._sealers: Final[dict[tuple[int, str], AESSIV]] = {}
+        self._openers: Final[dict[tuple[bytes, str], AESSIV]] = {}
         self._macs: Final[dict[tuple[int, str], HMAC]] = {}
         self.active: Final = max(roots)
 
@@ -249,17 +253,14 @@ class Keyring:
         Raises:
             TamperedError: If it was changed, or is another part or another owner's; *subject* names the owner.
         """
+        head, nonce = sealed[: _ENVELOPE.size], sealed[_ENVELOPE.size : _BODY]
         try:
-            suite, number = _ENVELOPE.unpack_from(sealed)
-            if suite != _SUITE:
-                raise TamperedError(subject, part)
-            start = _ENVELOPE.size + NONCE_SIZE
-            head, nonce = sealed[: _ENVELOPE.size], sealed[_ENVELOPE.size : start]
-            padded = self._sealer(number, part).decrypt(sealed[start:], [owner, head, nonce])
+            opener = self._openers.get((head, part)) or self._opener(head, part)
+            padded = opener.decrypt(sealed[_BODY:], [owner, head, nonce])
         except (InvalidTag, KeyError, ValueError, struct.error):
             raise TamperedError(subject, part) from None
 
-        return padded[2 : 2 + int.from_bytes(padded[:2], "big")].decode()
+        return padded[2 : 2 + (padded[0] << 8 | padded[1])].decode()
 
     def index(self, extension: bytes, kind: str, code: str) -> bytes:
         """
@@ -298,6 +299,13 @@ class Keyring:
 
     def _pin_mac(self, number: int, pin: str, owner: bytes) -> bytes:
         return number.to_bytes(4, "big") + self.mac("pin", owner + pin.encode(), number=number)
+
+    def _opener(self, head: bytes, part: str) -> AESSIV:
+        suite, number = _ENVELOPE.unpack(head)
+        if suite != _SUITE:
+            raise ValueError(suite)
+
+        return self._openers.setdefault((head, part), self._sealer(number, part))
 
     def _sealer(self, number: int, part: str) -> AESSIV:
         try:

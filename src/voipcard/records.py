@@ -121,9 +121,9 @@ class Records:
         Unseal a code or CallerID whose card was not read.
 
         Raises:
-            TamperedError: If the sealed value was changed from outside.
+            TamperedError: If the sealed value was changed from outside; it does not name the card.
         """
-        return self.keyring.unseal(code.sealed_code, part="code", owner=code.id, subject=code.id.hex())
+        return self.keyring.unseal(code.sealed_code, part="code", owner=code.id, subject="")
 
     def pin(self, record: CardRecord) -> str:
         """

@@ -90,37 +90,26 @@ class Search:
         """
         Give the cards that match, in the order of the query, after its cursor. They are checked where they are used.
         """
-        if not self._looks_inside:
-            yield from card_records(engine, self.query)
-            return
-        for page in self._matching_codes(engine, self.query):
-            found = {record.id: record for record in engine.store.find_many(ids=[code.id for code in page])}
-            for code in page:
-                record = found.get(code.id)
-                if record is None or not self.query.matches(record):
-                    continue
-                # What has moved since its code was read stands on another page.
-                if (*self.query.position(record), record.sealed_code) == code:
-                    yield record
+        return self._records(engine, self.query)
 
     def page(self, engine: Engine, limit: int, cursor: str | None) -> Page:
         """
         Give at most *limit* cards, and where to go on.
         """
         query = attrs.evolve(self.query, limit=limit)  # Checks its range.
-        if cursor is not None:
-            query = attrs.evolve(query, after=self._position(engine, cursor))
+        subject = self._subject()
+        after = query.after if cursor is None else _position(engine, subject, cursor)
         found = []
         # One more than asked for tells whether there is another page.
-        peek = attrs.evolve(query, limit=min(limit + 1, _PAGE) if not self._looks_inside else _PAGE)
-        for record in attrs.evolve(self, query=peek).records(engine):
+        peek = attrs.evolve(query, after=after, limit=_PAGE if self._looks_inside else min(limit + 1, _PAGE))
+        for record in self._records(engine, peek):
             found.append(record)
             if len(found) > limit:
                 break
         more = len(found) > limit
         cards = tuple(engine.records.card(record) for record in found[:limit])
 
-        return Page(cards, self._cursor(engine, query.position(found[limit - 1])) if more else None)
+        return Page(cards, _cursor(engine, subject, query.position(found[limit - 1])) if more else None)
 
     def count(self, engine: Engine) -> int:
         """
@@ -135,6 +124,20 @@ class Search:
     def _looks_inside(self) -> bool:
         return bool(self.code_prefix or self.code_contains)
 
+    def _records(self, engine: Engine, query: CardQuery) -> Iterator[CardRecord]:
+        if not self._looks_inside:
+            yield from card_records(engine, query)
+            return
+        for page in self._matching_codes(engine, query):
+            found = {record.id: record for record in engine.store.find_many(ids=[code.id for code in page])}
+            for code in page:
+                record = found.get(code.id)
+                if record is None or not query.matches(record):
+                    continue
+                # What has moved since its code was read stands on another page.
+                if (*query.position(record), record.sealed_code) == code:
+                    yield record
+
     def _matching_codes(self, engine: Engine, query: CardQuery) -> Iterator[list[SealedCode]]:
         """
         Unseal the codes of the cards that the store finds, page by page, and keep those that match.
@@ -143,40 +146,49 @@ class Search:
         """
         prefix, part = self.code_prefix, self.code_contains
         while page := engine.store.sealed_codes(query):
-            texts = [_unsealed(engine, code) for code in page]
+            texts = _unsealed(engine, page)
             yield [code for code, text in zip(page, texts, strict=True) if part in text and text.startswith(prefix)]
             if len(page) < query.limit:
                 return
             query = attrs.evolve(query, after=(page[-1].value, page[-1].id))
 
-    # Cursors say nothing but a position, and belong to one search in one order.
-
-    def _cursor(self, engine: Engine, position: Position) -> str:
-        data = json.dumps([part.hex() if isinstance(part, bytes) else part for part in position]).encode()
-
-        return base64.urlsafe_b64encode(self._cursor_mac(engine, data) + data).decode()
-
-    def _position(self, engine: Engine, cursor: str) -> Position:
-        if not isinstance(cursor, str):
-            raise CursorError
-        try:
-            raw = base64.urlsafe_b64decode(cursor.encode("ascii"))
-        except ValueError:
-            raise CursorError from None
-        mac, data = raw[:_CURSOR_MAC], raw[_CURSOR_MAC:]
-        is_canonical = base64.urlsafe_b64encode(raw).decode() == cursor
-        if not (is_canonical and hmac.compare_digest(mac, self._cursor_mac(engine, data))):
-            raise CursorError
-        value, card = json.loads(data)
-
-        return (value, bytes.fromhex(card))
-
-    def _cursor_mac(self, engine: Engine, data: bytes) -> bytes:
+    def _subject(self) -> str:
+        """
+        Give what a cursor belongs to: one search in one order.
+        """
         # The moment that "expired" is about may move on from page to page.
         same = attrs.evolve(self.query, after=None, limit=1, now=None)
-        subject = json.dumps([attrs.astuple(same), *attrs.astuple(self)[1:]], default=str)
 
-        return engine.records.operation("cursor", subject, data)
+        return json.dumps([attrs.astuple(same), *attrs.astuple(self)[1:]], default=str)
+
+
+# Cursors say nothing but a position.
+
+
+def _cursor(engine: Engine, subject: str, position: Position) -> str:
+    data = json.dumps([part.hex() if isinstance(part, bytes) else part for part in position]).encode()
+
+    return base64.urlsafe_b64encode(_cursor_mac(engine, subject, data) + data).decode()
+
+
+def _position(engine: Engine, subject: str, cursor: str) -> Position:
+    if not isinstance(cursor, str):
+        raise CursorError
+    try:
+        raw = base64.urlsafe_b64decode(cursor.encode("ascii"))
+    except ValueError:
+        raise CursorError from None
+    mac, data = raw[:_CURSOR_MAC], raw[_CURSOR_MAC:]
+    is_canonical = base64.urlsafe_b64encode(raw).decode() == cursor
+    if not (is_canonical and hmac.compare_digest(mac, _cursor_mac(engine, subject, data))):
+        raise CursorError
+    value, card = json.loads(data)
+
+    return (value, bytes.fromhex(card))
+
+
+def _cursor_mac(engine: Engine, subject: str, data: bytes) -> bytes:
+    return engine.records.operation("cursor", subject, data)
 
 
 def find(
@@ -217,14 +229,15 @@ def exact_index(engine: Engine, extension: str, *, code: str | None, caller_id: 
     return engine.records.index(id_of(engine, extension), kind, text)
 
 
-def _unsealed(engine: Engine, code: SealedCode) -> str:
+def _unsealed(engine: Engine, page: Sequence[SealedCode]) -> list[str]:
+    unseal = engine.records.unsealed
     try:
-        return engine.records.unsealed(code)
+        return [unseal(code) for code in page]
     except TamperedError:
-        record = engine.store.find(id=code.id)
-        if record is None:  # Removed meanwhile, after somebody changed it from outside.
-            raise
-        raise TamperedError(record.serial, "code") from None
+        # A card says which one it is, unless it was removed meanwhile.
+        for record in engine.store.find_many(ids=[code.id for code in page]):
+            engine.records.code(record)
+        raise
 
 
 def card_records(engine: Engine, query: CardQuery) -> Iterator[CardRecord]:

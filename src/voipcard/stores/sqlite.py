@@ -53,8 +53,8 @@ from voipcard.stores.statements import (
     card_conditions,
     entry_conditions,
     filtered,
-    read_card,
-    read_row,
+    read_cards,
+    read_rows,
 )
 from voipcard.stores.totals import totaled
 from voipcard.turns import Turns
@@ -126,7 +126,7 @@ class SQLiteStore:
         else:
             rows = self._file.glance(f"SELECT {CARD} FROM cards WHERE id = ?", [id])
 
-        return read_card(rows[0]) if rows else None
+        return next(iter(read_cards(rows)), None)
 
     def find_many(self, *, ids: Iterable[bytes] = (), serials: Iterable[str] = ()) -> Sequence[CardRecord]:
         """
@@ -134,7 +134,7 @@ class SQLiteStore:
         """
         rows = self._looked_up("cards", CARD, "id", ids) + self._looked_up("cards", CARD, "serial", serials)
 
-        return [read_card(row) for row in rows]
+        return read_cards(rows)
 
     def nearest(self, index: bytes) -> CardRecord | None:
         """
@@ -143,7 +143,7 @@ class SQLiteStore:
         select = f'SELECT {CARD} FROM cards WHERE "index" >= ? ORDER BY "index" LIMIT 1'
         rows = self._file.glance(select, [index]) or self._file.glance(select, [b""])
 
-        return read_card(rows[0]) if rows else None
+        return next(iter(read_cards(rows)), None)
 
     def known(
         self, *, indexes: Iterable[bytes] = (), serials: Iterable[str] = (), operations: Iterable[bytes] = ()
@@ -163,7 +163,7 @@ class SQLiteStore:
         """
         Give one page of cards.
         """
-        return [read_card(row) for row in self._page(f"SELECT {CARD} FROM cards", card_conditions(query), query)]
+        return read_cards(self._page(f"SELECT {CARD} FROM cards", card_conditions(query), query))
 
     def sealed_codes(self, query: CardQuery) -> Sequence[SealedCode]:
         """
@@ -171,7 +171,7 @@ class SQLiteStore:
         """
         select = f"SELECT {ORDERS[query.order][0]}, id, sealed_code FROM cards"
 
-        return [read_row(SealedCode, row) for row in self._page(select, card_conditions(query), query)]
+        return read_rows(SealedCode, self._page(select, card_conditions(query), query))
 
     def count(self, query: CardQuery) -> int:
         """
@@ -188,7 +188,7 @@ class SQLiteStore:
         """
         select = f"SELECT {ENTRY} FROM entries"
 
-        return [read_row(EntryRecord, row) for row in self._page(select, entry_conditions(query), query)]
+        return read_rows(EntryRecord, self._page(select, entry_conditions(query), query))
 
     def totals(self, query: EntryQuery, by: Sequence[Grouping] = (), *, periods: Sequence[int] = ()) -> Sequence[Total]:
         """
@@ -206,7 +206,7 @@ class SQLiteStore:
         """
         rows = self._file.glance("SELECT key, value, version, expires_at FROM documents WHERE key = ?", [key])
 
-        return read_row(Document, rows[0]) if rows else None
+        return next(iter(read_rows(Document, rows)), None)
 
     def documents(self, prefix: str, *, after: str = "", limit: int = 1000) -> Sequence[Document]:
         """
@@ -218,7 +218,7 @@ class SQLiteStore:
             [prefix, f"{prefix}\x7f", after, limit],
         )
 
-        return [read_row(Document, row) for row in rows]
+        return read_rows(Document, rows)
 
     def counters(self, keys: Iterable[str]) -> Mapping[str, int]:
         """
@@ -233,7 +233,7 @@ class SQLiteStore:
         """
         rows = self._read(f"SELECT {AUDIT} FROM audit WHERE id > ? ORDER BY id LIMIT ?", [after, limit])
 
-        return [read_row(AuditRecord, row) for row in rows]
+        return read_rows(AuditRecord, rows)
 
     # Writing
 

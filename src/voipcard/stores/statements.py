@@ -94,40 +94,37 @@ ORDERS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 
 
-def read_row(record: type[Row], row: tuple[Any, ...]) -> Row:
+def read_rows(record: type[Row], rows: Sequence[tuple[Any, ...]]) -> list[Row]:
     """
-    Make a record of a row.
+    Make records of rows.
 
     Raises:
         NotABookError: If a column has a value of another type than its table allows: the file is damaged.
     """
-    _refuse_damaged(record, row)
+    for shape in {tuple(map(type, row)) for row in rows}:
+        if (record, shape) not in _seen:
+            if not _fits(record, shape):
+                raise NotABookError(f"a row of {record.__name__} is damaged")
+            _seen.add((record, shape))
 
-    return record._make(row)
+    return list(map(record._make, rows))
 
 
-def read_card(row: tuple[Any, ...]) -> CardRecord:
+def read_cards(rows: Sequence[tuple[Any, ...]]) -> list[CardRecord]:
     """
-    Make a card of a row: SQLite has no booleans.
+    Make cards of rows: SQLite has no booleans.
 
     Raises:
         NotABookError: If the file is damaged.
     """
-    _refuse_damaged(CardRecord, row)
+    return [
+        CardRecord._make((*card[:_ENABLED], card[_ENABLED] == 1, *card[_ENABLED + 1 :]))
+        for card in read_rows(CardRecord, rows)
+    ]
 
-    return CardRecord._make((*row[:_ENABLED], row[_ENABLED] == 1, *row[_ENABLED + 1 :]))
 
-
-_seen: Final[set[tuple[type, ...]]] = set()
+_seen: Final[set[tuple[type, tuple[type, ...]]]] = set()
 """The rows that were found to fit, as the types of their columns: a few for each kind of record."""
-
-
-def _refuse_damaged(record: type[Row], row: tuple[Any, ...]) -> None:
-    shape = (record, *map(type, row))
-    if shape not in _seen:
-        if not _fits(record, shape[1:]):
-            raise NotABookError(f"a row of {record.__name__} is damaged")
-        _seen.add(shape)
 
 
 def _fits(record: type[Row], types: tuple[type, ...]) -> bool:
