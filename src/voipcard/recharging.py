@@ -29,7 +29,7 @@ def recharge(engine: Engine, extension: str, card: CardCode | str, amount: Amoun
     asked = [_parsed((card, amount))]
     keys = _order_keys(engine, asked, order_number)
     decide = _recharging(engine, extension, asked, order_number, keys=keys, audited=1)
-    [entry] = engine.run(decide, cards=[asked[0][0]], operations=keys)
+    [entry] = engine.decider.run(decide, cards=[asked[0][0]], operations=keys)
 
     return entry
 

@@ -109,18 +109,6 @@ class Engine:
 
     # Committing
 
-    def run(
-        self,
-        decide: Callable[[Reading], Decision[T]],
-        *,
-        cards: Sequence[str] = (),
-        operations: Sequence[bytes] = (),
-    ) -> T:
-        """
-        Decide and commit. See `Decider.run`.
-        """
-        return self.decider.run(decide, cards=cards, operations=operations)
-
     def once(
         self,
         verb: str,
@@ -146,13 +134,13 @@ class Engine:
                 Gives what is asked for; the same operation with another content is refused. It may hold secrets, so it
                 is made only where it is needed, and only its digest is kept.
 
-            decide: As for `run`.
+            decide: As for `Decider.run`.
 
             replay: Builds the first answer again from its memo.
 
-            cards: As for `run`.
+            cards: As for `Decider.run`.
 
-            operations: As for `run`.
+            operations: As for `Decider.run`.
 
             part: Which of its commits this is, where it takes several: what was interrupted goes on with the next one.
 
@@ -164,7 +152,7 @@ class Engine:
         if operation is None:
             if dry_run:
                 return decide(Reading()).answer
-            return self.run(decide, cards=cards, operations=operations)
+            return self.decider.run(decide, cards=cards, operations=operations)
         if not checked_text("operation", operation):
             raise InvalidValueError("operation", "has no characters")
         key = OPERATION + self.records.operation("operation", operation, str(part)).hex()
@@ -184,7 +172,7 @@ class Engine:
 
             return attrs.evolve(decision, changes=attrs.evolve(changes, documents=[*changes.documents, (memory, 0)]))
 
-        return self.run(decide_once, cards=cards, operations=operations)
+        return self.decider.run(decide_once, cards=cards, operations=operations)
 
     def audited(
         self, verb: str, *, extension: str = "", now: int | None = None, **detail: object
