@@ -16,7 +16,6 @@ from typing import Final
 import voipcard
 from benchmarks.internals import derived_keys
 from benchmarks.protocol import Facts, facts_file
-from voipcard.core.cards import Batch
 from voipcard.stores.sqlite_file import sqlite3
 
 __all__ = ["EXTENSION", "PAGE", "Books", "created", "issued"]
@@ -63,7 +62,7 @@ def created(path: Path) -> voipcard.CardBook:
     return voipcard.open_book(path, currency="EUR", key=key)
 
 
-def issued(extension: voipcard.Extension, size: int, progress: voipcard.Progress | None = None) -> Batch:
+def issued(extension: voipcard.Extension, size: int, progress: voipcard.Progress | None = None) -> voipcard.Batch:
     """
     Make cards as all lines have them.
     """

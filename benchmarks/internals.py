@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest import mock
 
-from voipcard import CardBook, CodeFormat, Extension, PinFormat, keyring, searching
-from voipcard.core.cards import Batch
+from voipcard import Batch, CardBook, CodeFormat, Extension, PinFormat, keyring, searching
 from voipcard.core.pins import draw_pins
 from voipcard.keyring import Keyring
 
