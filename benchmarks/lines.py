@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 __all__ = ["LINES", "Goal", "Line", "Side"]
 
-Figure = Literal["ratio", "fairness", "above_result_mb", "extra_ms", "times_longer"]
+Figure = Literal["ratio", "fairness", "above_result_mb", "peak_mb", "extra_ms", "times_longer"]
 
 WHOLE: Final = sys.maxsize
 """No limit: as many as `--size` says."""
@@ -28,8 +28,9 @@ class Goal:
     Attributes:
         figure:
             Which of its figures: `ratio` is our rate over the baseline's, `fairness` the slowest thread over the
-            fastest, `above_result_mb` the peak of memory above the result, `extra_ms` how much longer an operation of
-            ours takes than one of the baseline, `times_longer` how often longer it takes than an operation of *other*.
+            fastest, `above_result_mb` the peak of memory above the result, `peak_mb` that peak itself, `extra_ms` how
+            much longer an operation of ours takes than one of the baseline, `times_longer` how often longer it takes
+            than an operation of *other*.
         limit: The figure that is reached at least, or at most where less is better.
         other: The line that `times_longer` compares with; it has to be in the same run.
     """
@@ -57,6 +58,7 @@ class Goal:
             "ratio": "{sign} {limit:g}×",
             "fairness": "slowest thread {sign} {limit:g} of the fastest",
             "above_result_mb": "{sign} {limit:g} MB above the result",
+            "peak_mb": "{sign} {limit:g} MB",
             "extra_ms": "{sign} {limit:g} ms longer",
             "times_longer": "{sign} {limit:g}× as long as {other}",
         }
@@ -125,6 +127,8 @@ _BY_32: Final = {"threads": 32}
 _HOT: Final = {"hot": True}
 _FIRST: Final = {"limit": 50, "deep": False}
 _DEEP: Final = {"limit": 50, "deep": True}
+_CSV: Final = {"suffix": ".csv"}
+_XLSX: Final = {"suffix": ".xlsx"}
 
 LINES: Final = (
     Line(
@@ -235,6 +239,53 @@ LINES: Final = (
         rounds=3,
         warm=False,
         growing=True,
+    ),
+    Line(
+        name="export-csv",
+        unit="cards",
+        ours=Side("ours.export", _CSV),
+        baseline=Side("baselines.export_csv"),
+        goals=(Goal("ratio", 0.7), Goal("peak_mb", 40)),
+        rounds=3,
+        warm=False,
+        fresh=True,
+    ),
+    Line(
+        name="export-xlsx",
+        unit="cards",
+        ours=Side("ours.export", _XLSX),
+        baseline=Side("baselines.export_xlsx"),
+        goals=(Goal("ratio", 0.87), Goal("peak_mb", 80)),
+        rounds=2,
+        warm=False,
+        fresh=True,
+        requires=("openpyxl",),
+    ),
+    Line(
+        name="upload-csv",
+        unit="cards",
+        ours=Side("ours.upload", _CSV),
+        baseline=Side("baselines.upload_csv"),
+        goals=(Goal("ratio", 0.33),),
+        cards=1,
+        rounds=3,
+        warm=False,
+        fresh=True,
+        durable=True,
+    ),
+    Line(
+        name="upload-xlsx",
+        unit="cards",
+        ours=Side("ours.upload", _XLSX),
+        baseline=Side("baselines.upload_xlsx"),
+        goals=(Goal("ratio", 0.8),),
+        cards=1,
+        block=200_000,
+        rounds=3,
+        warm=False,
+        fresh=True,
+        durable=True,
+        requires=("openpyxl",),
     ),
     Line(
         name="import",

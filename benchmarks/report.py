@@ -107,6 +107,9 @@ def _spread(values: Sequence[float]) -> dict[str, float] | None:
 def _value(goal: Goal, result: Mapping[str, Any], other_rate: float | None) -> float | None:
     if goal.figure == "times_longer":
         return None if other_rate is None else other_rate / result["rates"]["ours"]
+    if goal.figure == "peak_mb":
+        peak: float = result["peak_mb"]["ours"]
+        return peak
     figure = result[goal.figure]
     value: float | None = figure["median"] if isinstance(figure, Mapping) else figure
 

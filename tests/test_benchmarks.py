@@ -8,6 +8,7 @@ is in the extra `bench` only.
 from __future__ import annotations
 
 import ast
+import csv
 import json
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+import openpyxl
 import pytest
 
 import benchmarks
@@ -27,14 +29,22 @@ from benchmarks.internals import hashed_bytes
 from benchmarks.lines import LINES, Goal, Line, Side
 from benchmarks.protocol import Parameters
 from benchmarks.report import judged, summarized, table
+from benchmarks.sheets import upload_file, what_is_in
 from benchmarks.worker import prepared
+from voipcard.core.pins import weakness
 
 SIZE: Final = 300
 BLOCK: Final = 64
 
 _ROOT: Final = Path(benchmarks.__file__).parent
-_ALLOWED: Final = {*sys.stdlib_module_names, "pysqlite3", "benchmarks.protocol"}
-_ALSO: Final = {"sealed": {"cryptography"}, "draw": {"numpy"}}
+_ALLOWED: Final = {*sys.stdlib_module_names, "pysqlite3", "benchmarks.protocol", "benchmarks.sheets"}
+_ALSO: Final = {
+    "sealed": {"cryptography"},
+    "draw": {"numpy"},
+    "export_xlsx": {"openpyxl"},
+    "upload_xlsx": {"openpyxl"},
+    "sheets": {"openpyxl"},
+}
 """What a baseline may import besides."""
 
 RUNNABLE: Final = [line for line in LINES if line.can_run()]
@@ -127,6 +137,10 @@ def test_answers_are_those_of_the_book(run: Run, tmp_path: Path) -> None:
     assert answers["page-first"] < answers["page-deep"]
     assert answers["contains"] > 0
     assert answers["issue"] == BLOCK
+    assert {answers[name][0] for name in ("export-csv", "export-xlsx")} == {SIZE}
+    assert {tuple(answers[name][0]) for name in ("upload-csv", "upload-xlsx")} == {
+        (BLOCK, BLOCK * 10_000_000, "PO-117")
+    }
     assert max(answers["recharge-hot"])[1] == (10 + BLOCK) * ledger.AMOUNT
     assert {credit for _, credit in answers["recharge-many"]} == {11 * ledger.AMOUNT}
 
@@ -137,6 +151,56 @@ def _answer(line: Line, run: Run, folder: Path) -> Any:  # noqa: ANN401  (whatev
     return prepared(
         line.ours.module, parameters_of(line, line.ours, size=SIZE, folder=folder, books=run.books)
     )().answer()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "xlsx"])
+def test_what_is_in_a_file_is_told_by_header(tmp_path: Path, suffix: str) -> None:
+    """
+    Columns may stand in another order, also with one that only says how to read the file. Another cell is noticed.
+    """
+    heads = ["b", "a", "#guard"]
+    rows = [["2026-01-02", f"{number}.50", ""] for number in range(20)]
+    files = {
+        "one": [heads, *rows],
+        "turned": [["a", "b"], *([row[1], row[0]] for row in rows)],
+        "changed": [heads, *rows[:18], ["2026-01-02", "x", ""], rows[19]],
+        "shorter": [heads, *rows[:-1]],
+    }
+
+    found = {name: what_is_in(_written(tmp_path / f"{name}.{suffix}", table)) for name, table in files.items()}
+
+    assert found["one"] == found["turned"]
+    assert found["one"][0] == 20
+    assert found["one"] not in [found["changed"], found["shorter"]]
+
+
+def _written(path: Path, table: list[list[str]]) -> Path:
+    if path.suffix == ".csv":
+        with path.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, quoting=csv.QUOTE_ALL).writerows(table)
+    else:
+        book = openpyxl.Workbook(write_only=True)
+        sheet = book.create_sheet()
+        for row in table:
+            sheet.append(row)
+        book.save(path)
+
+    return path
+
+
+def test_uploads_have_nothing_to_complain_about(tmp_path: Path) -> None:
+    """
+    The rows of an upload are different codes, and their PINs are not weak.
+    """
+    path = tmp_path / "upload.csv"
+
+    upload_file(path, 500)
+
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    assert len({code for code, *_ in rows}) == 500
+    assert {(len(code), len(pin), order, credit) for code, pin, order, credit in rows} == {(13, 6, "PO-117", "10.00")}
+    assert {weakness(pin, code) for code, pin, *_ in rows} == {None}
 
 
 @pytest.mark.parametrize("name", ["recharge", "recharge-many"])
@@ -190,7 +254,9 @@ def _forbidden(name: str, source: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    "path", [*sorted((_ROOT / "baselines").glob("*.py")), _ROOT / "protocol.py"], ids=lambda path: path.stem
+    "path",
+    [*sorted((_ROOT / "baselines").glob("*.py")), _ROOT / "protocol.py", _ROOT / "sheets.py"],
+    ids=lambda path: path.stem,
 )
 def test_by_hand_means_without_the_library(path: Path) -> None:
     """
@@ -288,6 +354,7 @@ def test_goals_are_held_against_medians() -> None:
         Goal("ratio", 2),
         Goal("fairness", 0.6),
         Goal("above_result_mb", 3),
+        Goal("peak_mb", 8),
         Goal("extra_ms", -1),
         Goal("times_longer", 1, "find"),
     )
@@ -303,6 +370,7 @@ def test_goals_are_held_against_medians() -> None:
         "ratio": (2, True),
         "fairness": (0.5, False),
         "above_result_mb": (4, False),
+        "peak_mb": (9, False),
         "extra_ms": (-100, True),
         "times_longer": (None, None),
     }
@@ -317,7 +385,7 @@ if find_spec("numpy"):
         """
         import voipcard
         from benchmarks.baselines.draw import draw, weak_pins
-        from voipcard.core.pins import weak_count, weakness
+        from voipcard.core.pins import weak_count
 
         weak = weak_pins()
         codes, pins = draw(2_000, weak)
