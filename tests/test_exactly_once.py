@@ -507,7 +507,7 @@ def test_an_operation_is_one_thing(verb: str, few: Prepared, tmp_path: Path) -> 
             other: answer[0] if isinstance(answer, tuple) else answer for other, answer in others.items()
         }
         assert before == everything(book)
-        assert [{"upload": "add", "recharge_many": "recharge"}.get(verb, verb)] == trail[3:]
+        assert [{"recharge_many": "recharge"}.get(verb, verb)] == trail[3:]
         assert ["replay"] * (verb in GIVES_OUT) == verbs_of(book)[4:]
         assert sound(book) == ()
 

@@ -209,7 +209,7 @@ def test_more_than_six_digits_of_cards_get_longer_serials() -> None:
     """
     from voipcard.issuing import _Handouts, _Rows
 
-    rows = _Rows(range(1_000_000), range(1_000_000), (), (), ())  # type: ignore[arg-type]
+    rows = _Rows(range(1_000_000), range(1_000_000), (), (), (), ())  # type: ignore[arg-type]
     handouts = _Handouts(EXTENSION, "K7QX", rows)
 
     assert [handouts.serial(1), handouts.serial(1_000_000)] == ["K7QX-0000001", "K7QX-1000000"]
@@ -1005,7 +1005,8 @@ def test_the_cards_of_a_file_are_added_in_one_commit(tmp_path: Path) -> None:
         ("code", "0099", "1234", Credit(0), ""),
     ] == [(h.kind, h.code, h.pin, h.credit, h.order_number) for h in batch]
     assert facts(batch) == facts(again)
-    assert [(problem.row, problem.column, problem.warning) for problem in batch.warnings] == [(3, "pin", True)]
+    assert batch.report is not None
+    assert [(problem.row, problem.column, problem.warning) for problem in batch.report.warnings] == [(3, "pin", True)]
     assert store.sizes()[1:] == [3, 0]
     assert told == [(3, 3)]
     assert sound(book) == ()

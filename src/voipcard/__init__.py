@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from voipcard import errors, sheets, stores
     from voipcard.book import CardBook
     from voipcard.core.arguments import Progress
-    from voipcard.core.cards import Batch, CardCode, Handout, Kind, NewCard
+    from voipcard.core.batches import Batch
+    from voipcard.core.cards import CardCode, Handout, Kind, NewCard
     from voipcard.core.check_digits import CheckDigit
     from voipcard.core.codes import DIGITS, UNAMBIGUOUS, CodeFormat, plan_code_length
     from voipcard.core.credit import UNLIMITED, Amount, Credit
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from voipcard.core.pins import NO_PIN, PinFormat
     from voipcard.core.policy import Policy
     from voipcard.core.query import CardQuery
+    from voipcard.core.uploads import UploadReport
     from voipcard.editing import Cards
     from voipcard.errors import VoipcardError
     from voipcard.extension import Extension
@@ -64,6 +66,7 @@ __all__ = [
     "Progress",
     "Quota",
     "RandomSource",
+    "UploadReport",
     "Verification",
     "VoipcardError",
     "errors",
@@ -76,7 +79,8 @@ __all__ = [
 _HOMES: Final = {
     "book": ("CardBook",),
     "core.arguments": ("Progress",),
-    "core.cards": ("Batch", "CardCode", "Handout", "Kind", "NewCard"),
+    "core.batches": ("Batch",),
+    "core.cards": ("CardCode", "Handout", "Kind", "NewCard"),
     "core.check_digits": ("CheckDigit",),
     "core.codes": ("DIGITS", "UNAMBIGUOUS", "CodeFormat", "plan_code_length"),
     "core.credit": ("UNLIMITED", "Amount", "Credit"),
@@ -86,6 +90,7 @@ _HOMES: Final = {
     "core.pins": ("NO_PIN", "PinFormat"),
     "core.policy": ("Policy",),
     "core.query": ("CardQuery",),
+    "core.uploads": ("UploadReport",),
     "editing": ("Cards",),
     "errors": ("VoipcardError",),
     "extension": ("Extension",),

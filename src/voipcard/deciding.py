@@ -54,7 +54,9 @@ class Decision(Generic[T]):
     Attributes:
         changes: What to commit; None to write nothing.
         answer: What the caller is told.
-        memo: What the answer can be built from once more, as JSON without secrets.
+        memo:
+            What the answer can be built from once more, as JSON without secrets. Where nothing is changed either, None
+            lets an operation be decided anew the next time.
     """
 
     changes: Changes | None

@@ -25,7 +25,7 @@ from voipcard.errors import (
 from voipcard.names import CARDS, TOMBSTONE
 from voipcard.registry import id_of
 from voipcard.stores.contract import CardRecord, Changes, CounterChange
-from voipcard.transact import Engine
+from voipcard.transact import Engine, asked
 
 __all__ = ["Cards", "edit", "remove", "remove_unused", "reveal", "switch"]
 
@@ -278,11 +278,8 @@ class _Targets:
         """
         if self._query is None:
             return {"serials": self._serials[:CHUNK], "count": len(self._serials)}
-        asked = attrs.asdict(
-            self._query, filter=lambda attribute, value: value != attribute.default and attribute.name in _AUDITED
-        )
 
-        return {"query": asked, "matching": self.engine.store.count(self._query)}
+        return {"query": asked(self._query), "matching": self.engine.store.count(self._query)}
 
     def chunk(self, after: int | Position | None) -> tuple[list[CardRecord], int | Position | None]:
         """
@@ -319,12 +316,6 @@ class _Targets:
         Count them.
         """
         return sum(1 for _ in self.records())
-
-
-_AUDITED = frozenset(
-    {"batch", "serial", "kind", "enabled", "credit_at_least", "credit_below", "unlimited", "order_number"}
-    | {"created_from", "created_before", "used", "expired", "now"}
-)
 
 
 def _in_chunks(

@@ -499,11 +499,13 @@ class Problem:
     One thing that is wrong with one row of an upload, without the value itself.
 
     Attributes:
-        row: The row of the file, counted from 1.
-        column: `code`, `pin`, `order_number`, `credit`, or empty if the row as a whole is meant.
+        row: The row of the sheet or text file, counted from 1 as a spreadsheet counts.
+        column:
+            `code`, `pin`, `order_number`, `credit`, `type`, `status`, `expires`, or empty for the row as a whole.
         reason: A word that a program can react to.
         advice: What a person should do about it.
         warning: Whether the row can be taken nevertheless.
+        sheet: The sheet of the workbook, counted from 1.
     """
 
     row: int
@@ -511,6 +513,13 @@ class Problem:
     reason: str
     advice: str
     warning: bool = False
+    sheet: int = 1
+
+    def __str__(self) -> str:
+        sheet = f"sheet {self.sheet}, " if self.sheet > 1 else ""
+        column = f"{self.column.replace('_', ' ')}: " if self.column else ""
+
+        return f"{sheet}row {self.row}, {column}{self.advice}"
 
 
 @attrs.frozen
@@ -521,10 +530,14 @@ class UploadError(SheetError):
     Attributes:
         reason: Always `rows`.
         detail: How many rows were refused.
-        problems: What is wrong, row by row.
+        problems: What is wrong, row by row; the first of them if there are very many.
+        problem_count: How many problems there are in all.
+        rejected: How many rows have one.
     """
 
     problems: tuple[Problem, ...] = ()
+    problem_count: int = 0
+    rejected: int = 0
 
     def __str__(self) -> str:
         return f"{self.detail}: " + _listed([f"row {problem.row} {problem.reason}" for problem in self.problems])

@@ -5,16 +5,16 @@ What can be done with the card codes of one Calling Card extension.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Unpack
+from typing import TYPE_CHECKING, Unpack
 
 import attrs
 
-from voipcard import editing, issuing, recharging, registry, searching
+from voipcard import editing, exporting, issuing, recharging, registry, searching
 from voipcard.core.arguments import Progress
+from voipcard.core.batches import Batch
 from voipcard.core.cards import (
-    Batch,
     CardCode,
     Handout,
     NewCard,
@@ -29,10 +29,14 @@ from voipcard.core.ledger import LedgerEntry
 from voipcard.core.license import Quota
 from voipcard.core.pins import PinFormat
 from voipcard.core.query import CardQuery, EntryQuery
+from voipcard.core.uploads import OnError, checked_on_error
 from voipcard.editing import Cards
-from voipcard.errors import CardExistsError, InvalidCodeError, InvalidValueError, Problem, UnknownCardError
+from voipcard.errors import InvalidCodeError, InvalidValueError, UnknownCardError
 from voipcard.searching import CardFilters, Page, Search
 from voipcard.transact import Engine
+
+if TYPE_CHECKING:
+    from voipcard.sheets import Dialect, Format, Limits, SupportsRead, SupportsWrite
 
 __all__ = ["Extension"]
 
@@ -273,61 +277,117 @@ class Extension:
 
     def upload(
         self,
-        path: str | os.PathLike[str],
+        source: str | os.PathLike[str] | SupportsRead,
         *,
+        format: Format | None = None,  # noqa: A002 - what everybody calls it
         separator: str = ",",
+        encoding: str | None = None,
+        code_format: CodeFormat | None = None,
+        labels: Iterable[str] = (),
+        expires_at: datetime | None = None,
+        enabled: bool = True,
+        on_error: OnError = "refuse",
+        problem_limit: int = 1000,
+        limits: Limits | None = None,
         operation: str | None = None,
         dry_run: bool = False,
         progress: Progress | None = None,
     ) -> Batch:
-        """
-        Add the cards of a file of VoipNow's form *card code, PIN, order number, initial credit*, all of them or none.
+        r"""
+        Add the cards of a file: VoipNow's *card code, PIN, order number, initial credit*, or an export of ours.
+
+        The whole file is read and checked first, inside and against the book; then all its cards are committed at once.
+        The same upload again is not done again, but answered with what it did the first time: the same cards into the
+        same extension with the same options, however the file is written. To do it once more after its cards were
+        removed, give it an *operation*.
 
         Args:
-            path: A `.csv` or `.xlsx` file.
+            source:
+                A path, or a file that is open in binary mode, such as what a web framework calls an upload; see
+                `voipcard.sheets.read_upload` for what may be in it.
 
-            separator: What stands between two fields of a `.csv` file.
+            format: `csv` or `xlsx`; None to go by the end of the path or, without one, by how the file begins.
+
+            separator: What stands between two fields of a text file: one character.
+
+            encoding:
+                How a text file is encoded, by the name that Python has for it; None for UTF-8, or UTF-16 where the file
+                begins with its byte order mark.
+
+            code_format:
+                What every dialed code has to look like; None to accept any. With one, leading zeros that a spreadsheet
+                program took away are noticed.
+
+            labels: Words to attach to every card, at most 100 of at most 255 characters.
+
+            expires_at:
+                From when on cards cannot be used whose row does not say it; an aware datetime, or None for never.
+
+            enabled: Whether cards can be used at once, unless their row says that they are disabled.
+
+            on_error: `refuse` to add nothing if any row is bad, `skip` to leave bad rows out.
+
+            problem_limit: How many problems and warnings are listed at most, 0 to 10,000. All are counted.
+
+            limits: How much of the file is read.
 
             operation: A name of your own for this call.
 
             dry_run: Whether to tell only what would happen. Nothing is written.
 
-            progress: Is told how many cards are sealed, and of how many.
+            progress: Is told how many rows were read, and then how many cards are sealed, and of how many.
 
         Returns:
-            The hand-outs, in the order of the file. Weak PINs are among its `warnings`.
+            The hand-outs, in the order of the file. The `report` says what became of its rows; weak PINs are among its
+            warnings. Where no row is left to be added, there is no batch, and nothing is written.
 
         Raises:
-            UploadError: If rows cannot be taken; it says which, and why.
+            UploadError: If rows cannot be taken and none is to be left out; it says which, and why.
 
             SheetError: If the file cannot be read.
 
             QuotaExceededError: If the license does not allow so many more active codes.
 
+            InvalidValueError: If an argument is out of its range.
+
             OperationConflictError: If *operation* was used for something else.
+
+        Example:
+            >>> from io import BytesIO
+            >>> extension = voipcard.open_book().extension("0003*215")
+            >>> file = BytesIO(b"0077001834221,0482,PO-117,10.00\n7700183422158,,PO-117,ten\n")
+            >>> report = extension.upload(file, on_error="skip").report
+            >>> report.added, report.rejected, str(report.problems[0])
+            (1, 1, 'row 2, credit: write the credit with a point, such as 12.50, or u for unlimited')
 
         Source: VoipNow user guide, "Add Card Code".
         """
         from voipcard.sheets import read_upload
-        from voipcard.sheets.upload import refused
 
-        upload = read_upload(path, separator=separator)
-        try:
-            return issuing.add(
-                self._engine,
-                self.number,
-                upload.cards,
-                issuing.terms((), None, enabled=True),
-                code_format=None,
-                allow_weak_pins=True,
-                warnings=upload.warnings,
-                operation=operation,
-                dry_run=dry_run,
-                progress=progress,
-            )
-        except CardExistsError as error:
-            advice = "the extension has a card with this code already"
-            raise refused([Problem(upload.rows[row - 1], "code", "exists", advice) for row in error.rows]) from None
+        checked_on_error(on_error)
+        upload = read_upload(
+            source,
+            format=format,
+            separator=separator,
+            encoding=encoding,
+            code_format=code_format,
+            on_error="skip",
+            problem_limit=problem_limit,
+            limits=limits,
+            progress=progress,
+        )
+
+        return issuing.upload(
+            self._engine,
+            self.number,
+            upload,
+            issuing.terms(labels, expires_at, enabled=enabled),
+            on_error=on_error,
+            problem_limit=problem_limit,
+            operation=operation,
+            dry_run=dry_run,
+            progress=progress,
+        )
 
     # Changing cards
 
@@ -890,6 +950,97 @@ class Extension:
         )
 
         return search.count(self._engine)
+
+    def export(
+        self,
+        target: str | os.PathLike[str] | SupportsWrite,
+        query: CardQuery | None = None,
+        *,
+        reveal: bool = False,
+        columns: Sequence[str] | None = None,
+        format: Format | None = None,  # noqa: A002 - what everybody calls it
+        separator: str = ",",
+        dialect: Dialect = "guarded",
+        progress: Progress | None = None,
+        serial: str | None = None,
+        code: str | None = None,
+        caller_id: str | None = None,
+        code_prefix: str = "",
+        code_contains: str = "",
+        **filters: Unpack[CardFilters],
+    ) -> int:
+        """
+        Write the cards that a search gives, in its order, to a CSV file or an Excel workbook.
+
+        Args:
+            target: Where to; see `voipcard.sheets.write` for this and for how the file is written.
+
+            query: As for `search`.
+
+            reveal:
+                Whether to write codes and PINs in clear text. That somebody asked, and for which cards, is in the audit
+                trail before the first byte is written.
+
+            columns: Which columns, from left to right; None for all: first those of VoipNow's list, in their order.
+
+            format: `csv` or `xlsx`; None to go by the end of the path.
+
+            separator: What stands between the fields of a CSV file: one character.
+
+            dialect: `guarded` for people, `plain` for programs.
+
+            progress: Is told after every thousand rows and at the end how many were written, and of how many.
+
+            serial: As for `search`.
+
+            code: As for `search`.
+
+            caller_id: As for `search`.
+
+            code_prefix: As for `search`.
+
+            code_contains: As for `search`.
+
+            filters: As for `search`.
+
+        Returns:
+            The number of cards written.
+
+        Raises:
+            ActorRequiredError: If codes are to be revealed and nobody said who is acting.
+
+            SheetError: If the file cannot be written.
+
+            InvalidValueError: If an argument is out of its range.
+
+            AmountError: If a credit cannot be an amount.
+
+            TamperedError: If a stored card was changed from outside. There is no file then.
+
+        Example:
+            >>> extension = voipcard.open_book().extension("0003*215")
+            >>> _ = extension.generate(2, credit="10.00")
+            >>> extension.export("low.xlsx", credit_below="20.00", order="credit")
+            2
+
+        Source: VoipNow user guide, "Manage Card Codes".
+        """
+        search = self._search(
+            query, filters, serial=serial, code=code, caller_id=caller_id, prefix=code_prefix, contains=code_contains
+        )
+
+        return exporting.export(
+            self._engine,
+            self.number,
+            search,
+            target,
+            reveal=reveal,
+            columns=columns,
+            format_=format,
+            separator=separator,
+            dialect=dialect,
+            progress=progress,
+        )
 
     def _search(
         self,

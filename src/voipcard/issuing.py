@@ -4,6 +4,7 @@ Making cards: drawing codes and PINs, adding codes of one's own, sealing both an
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -12,20 +13,22 @@ from typing import Any, Final, overload
 import attrs
 
 from voipcard.core.arguments import Progress, checked_integer, checked_text
-from voipcard.core.cards import Batch, Handout, Kind, NewCard, Secret, initial_credit
+from voipcard.core.batches import Batch
+from voipcard.core.cards import Handout, Kind, NewCard, Secret, initial_credit
 from voipcard.core.codes import DIGITS, UNAMBIGUOUS, CodeFormat, draw_codes, refuse_crowded, refuse_guessable
 from voipcard.core.credit import Amount, Credit
 from voipcard.core.drawing import draw_text
 from voipcard.core.ledger import opened
+from voipcard.core.license import Quota
 from voipcard.core.moments import to_micros
 from voipcard.core.pins import PinFormat, check_pin, draw_pins
+from voipcard.core.uploads import OnError, Upload, UploadReport, refused
 from voipcard.deciding import Decision, Reading
 from voipcard.errors import (
     CardExistsError,
     DuplicateError,
     InvalidCodeError,
     InvalidValueError,
-    Problem,
     StaleError,
     StoreError,
     WeakPinError,
@@ -37,12 +40,33 @@ from voipcard.searching import handouts_of_batch
 from voipcard.stores.contract import CardRecord, Changes, CounterChange, EntryRecord
 from voipcard.transact import Engine, new_id
 
-__all__ = ["Terms", "add", "generate", "terms"]
+__all__ = ["Terms", "add", "generate", "terms", "upload"]
 
 MAX_LABELS: Final = 100
 
 _BATCH_LENGTH: Final = 4
 _SERIAL_DIGITS: Final = 6
+
+
+@attrs.frozen
+class Terms:
+    """
+    What a card may be used for from the beginning; most often all cards of a batch have the same.
+    """
+
+    labels: tuple[str, ...]
+    expires_at: int | None
+    enabled: bool
+
+    def of(self, card: NewCard) -> Terms:
+        """
+        Give the terms of one card, which may say that it is not enabled, or when it expires.
+        """
+        if card.enabled and card.expires_at is None:
+            return self
+        expires_at = self.expires_at if card.expires_at is None else to_micros(card.expires_at)
+
+        return Terms(self.labels, expires_at, self.enabled and card.enabled)
 
 
 @attrs.frozen
@@ -56,30 +80,28 @@ class _Rows(Secret):
     pins: Sequence[str] = attrs.field(repr=False)
     credits: Sequence[Credit] = attrs.field(repr=False)
     order_numbers: Sequence[str] = attrs.field(repr=False)
+    terms: Sequence[Terms] = attrs.field(repr=False)
 
     def __len__(self) -> int:
         return len(self.codes)
 
     @classmethod
-    def of(cls, cards: Sequence[NewCard]) -> _Rows:
+    def of(cls, cards: Sequence[NewCard], common: Terms) -> _Rows:
         return cls(
             [card.kind for card in cards],
             [card.code for card in cards],
             [card.pin for card in cards],
             [card.credit for card in cards],
             [card.order_number for card in cards],
+            [common.of(card) for card in cards],
         )
 
-
-@attrs.frozen
-class Terms:
-    """
-    What all cards of a batch have in common.
-    """
-
-    labels: tuple[str, ...]
-    expires_at: int | None
-    enabled: bool
+    @property
+    def active(self) -> int:
+        """
+        How many of them count against the license.
+        """
+        return sum(terms.enabled for terms in self.terms)
 
 
 def terms(labels: Iterable[str], expires_at: datetime | None, *, enabled: bool) -> Terms:
@@ -122,20 +144,20 @@ def generate(
     checked_integer("count", count, at_least=1)
     initial = initial_credit(credit)
     order_number = checked_text("order_number", order_number)
-    drawn: _Rows | None = None
+    before: _Rows | None = None
 
     def rows(facts: ExtensionFacts, refusal: StoreError | None) -> _Rows:
-        nonlocal drawn
-        if drawn is None:
+        nonlocal before
+        if before is None:
             codes = draw_codes(code_format, count, engine.draw)
         elif isinstance(refusal, DuplicateError) and refusal.indexes:
-            codes = _redrawn(engine, facts, code_format, drawn.codes, refusal.indexes)
+            codes = _redrawn(engine, facts, code_format, before.codes, refusal.indexes)
         else:
-            return drawn
+            return before
         pins = draw_pins(codes, pin_format, engine.draw)
-        drawn = _Rows(["code"] * count, codes, pins, [initial] * count, [order_number] * count)
+        before = _Rows(["code"] * count, codes, pins, [initial] * count, [order_number] * count, [common] * count)
 
-        return drawn
+        return before
 
     def decide(reading: Reading) -> Decision[Batch]:
         facts = facts_of(engine, extension)
@@ -143,19 +165,13 @@ def generate(
         refuse_crowded(code_format, counters[f"{CARDS}/{extension}"] + count, policy=engine.policy)
         active = counters[f"{ACTIVE}/{extension}"] + count
         refuse_guessable(code_format, active, pin_length=pin_format.length, policy=engine.policy)
-        if dry_run:
-            return _rehearsed(engine, extension, count, common)
         engine.refuse_over_quota(count * common.enabled)
+        if dry_run:
+            return Decision(None, Batch("", extension, count, handouts=()))
 
-        return _issued(
-            engine,
-            facts,
-            rows(facts, reading.refusal),
-            common,
-            verb="generate",
-            refusal=reading.refusal,
-            progress=progress,
-        )
+        drawn = rows(facts, reading.refusal)
+
+        return _issued(engine, facts, drawn, "generate", refusal=reading.refusal, progress=progress)
 
     asked = [extension, count, attrs.astuple(code_format), pin_format.length, str(initial), order_number]
 
@@ -177,7 +193,6 @@ def add(
     *,
     code_format: CodeFormat | None,
     allow_weak_pins: bool,
-    warnings: tuple[Problem, ...] = (),
     operation: str | None,
     dry_run: bool,
     progress: Progress | None,
@@ -186,24 +201,17 @@ def add(
     Make cards of codes of one's own. See `Extension.add`.
     """
     _refuse_unfit(cards, code_format, allow_weak_pins=allow_weak_pins)
+    rows = _Rows.of(cards, common)
 
     def decide(reading: Reading) -> Decision[Batch]:
         facts = facts_of(engine, extension)
-        _refuse_known(engine, facts, cards)
+        if known := _known(engine, facts, rows):
+            raise CardExistsError(tuple(position + 1 for position in known))
+        engine.refuse_over_quota(rows.active)
         if dry_run:
-            return _rehearsed(engine, extension, len(cards), common, warnings)
-        engine.refuse_over_quota(len(cards) * common.enabled)
+            return Decision(None, Batch("", extension, len(rows), handouts=()))
 
-        return _issued(
-            engine,
-            facts,
-            _Rows.of(cards),
-            common,
-            verb="add",
-            refusal=reading.refusal,
-            warnings=warnings,
-            progress=progress,
-        )
+        return _issued(engine, facts, rows, "add", refusal=reading.refusal, progress=progress)
 
     return engine.once(
         "add",
@@ -211,10 +219,74 @@ def add(
         lambda: [
             extension,
             [[card.kind, card.code, card.pin, str(card.credit), card.order_number] for card in cards],
-            attrs.astuple(common),
+            list(map(attrs.astuple, rows.terms)),
         ],
         decide=decide,
-        replay=lambda memo: _replayed(engine, extension, memo, warnings, dry_run=dry_run),
+        replay=lambda memo: _replayed(engine, extension, memo, dry_run=dry_run),
+        dry_run=dry_run,
+    )
+
+
+def upload(
+    engine: Engine,
+    extension: str,
+    found: Upload,
+    common: Terms,
+    *,
+    on_error: OnError,
+    problem_limit: int,
+    operation: str | None,
+    dry_run: bool,
+    progress: Progress | None,
+) -> Batch:
+    """
+    Make cards of what was read from a file. See `Extension.upload`.
+    """
+    content = [extension, found.digest.hex(), attrs.astuple(common), on_error]
+
+    def decide(reading: Reading) -> Decision[Batch]:
+        facts = facts_of(engine, extension)
+        rows = _Rows.of(found.cards, common)
+        existing = _known(engine, facts, rows)
+        if existing:
+            known = set(existing)
+            rows = _Rows.of([card for at, card in enumerate(found.cards) if at not in known], common)
+        quota = engine.quota()
+        memo = {
+            "existing": existing[:problem_limit],
+            "existing_count": len(existing),
+            "quota": [quota.limit, quota.active + rows.active],
+        }
+        report = reported(memo)
+        if report.rejected and on_error == "refuse":
+            raise refused(report)
+        engine.refuse_over_quota(rows.active)
+        if dry_run or not rows:
+            return Decision(None, Batch("", extension, len(rows), (), report))
+        decision = _issued(
+            engine,
+            facts,
+            rows,
+            "upload",
+            refusal=reading.refusal,
+            progress=progress,
+            rejected=report.rejected,
+        )
+
+        return attrs.evolve(
+            decision, answer=attrs.evolve(decision.answer, report=report), memo={**decision.memo, **memo}
+        )
+
+    def reported(memo: Mapping[str, Any]) -> UploadReport:
+        return found.report(memo["existing"], memo["existing_count"], limit=problem_limit, quota=Quota(*memo["quota"]))
+
+    return engine.once(
+        "upload",
+        # Without a name, the content says what is to happen once. Only digests under a key of the book are stored.
+        operation if operation is not None else json.dumps(content).encode(),
+        lambda: content,
+        decide=decide,
+        replay=lambda memo: _replayed(engine, extension, memo, reported(memo), dry_run=dry_run),
         dry_run=dry_run,
     )
 
@@ -240,12 +312,16 @@ def _repeated(cards: Sequence[NewCard]) -> tuple[int, ...]:
     return tuple(row for row, card in enumerate(cards, 1) if counts[card.kind, card.code] > 1)
 
 
-def _refuse_known(engine: Engine, facts: ExtensionFacts, cards: Sequence[NewCard]) -> None:
+def _known(engine: Engine, facts: ExtensionFacts, rows: _Rows) -> list[int]:
+    """
+    Give where cards that exist already are among the rows, in their order.
+    """
     if not facts.version:
-        return
-    indexes = [engine.records.index(facts.id, card.kind, card.code) for card in cards]
-    if known := engine.store.known(indexes=indexes):
-        raise CardExistsError(tuple(row for row, index in enumerate(indexes, 1) if index in known))
+        return []
+    indexes = [engine.records.index(facts.id, kind, code) for kind, code in zip(rows.kinds, rows.codes, strict=True)]
+    known = engine.store.known(indexes=indexes)
+
+    return [position for position, index in enumerate(indexes) if index in known]
 
 
 def _redrawn(
@@ -259,32 +335,23 @@ def _redrawn(
     return kept + draw_codes(code_format, len(codes) - len(kept), engine.draw, besides=codes)
 
 
-def _rehearsed(
-    engine: Engine, extension: str, count: int, common: Terms, warnings: tuple[Problem, ...] = ()
-) -> Decision[Batch]:
-    engine.refuse_over_quota(count * common.enabled)
-
-    return Decision(None, Batch("", extension, count, handouts=(), warnings=warnings))
-
-
 def _issued(
     engine: Engine,
     facts: ExtensionFacts,
     rows: _Rows,
-    common: Terms,
-    *,
     verb: str,
+    *,
     refusal: StoreError | None,
-    warnings: tuple[Problem, ...] = (),
     progress: Progress | None,
+    **detail: int,
 ) -> Decision[Batch]:
     batch = _drawn_batch(engine, refusal)
     handouts = _Handouts(facts.number, batch, rows)
-    sealing = _Sealing(engine, facts, handouts, common, progress)
+    sealing = _Sealing(engine, facts, handouts, progress)
     document = engine.records.document(
         f"{BATCH}{batch}", {"extension": facts.number, "size": len(rows), "created_at": sealing.now}, version=1
     )
-    active = engine.activating(facts.number, len(rows) * common.enabled)
+    active = engine.activating(facts.number, rows.active)
     orders = sorted(set(rows.order_numbers))
     changes = attrs.evolve(
         active,
@@ -297,9 +364,10 @@ def _issued(
             batch=batch,
             count=len(rows),
             order_number=orders[0] if len(orders) == 1 else "",
+            **detail,
         ),
     )
-    answer = Batch(batch, facts.number, len(rows), handouts, warnings)
+    answer = Batch(batch, facts.number, len(rows), handouts)
 
     return Decision(changes, answer, {"batch": batch, "size": len(rows)})
 
@@ -308,7 +376,7 @@ def _replayed(
     engine: Engine,
     extension: str,
     memo: Mapping[str, Any],
-    warnings: tuple[Problem, ...] = (),
+    report: UploadReport | None = None,
     *,
     dry_run: bool,
 ) -> Batch:
@@ -316,11 +384,11 @@ def _replayed(
     Give the cards of a batch out again, as far as they are still there; that is audited first.
     """
     batch = memo["batch"]
-    if dry_run:
-        return Batch("", extension, memo["size"], (), warnings, replayed=True)
+    if dry_run or not batch:
+        return Batch("", extension, memo["size"], (), report, replayed=True)
     engine.store.commit(Changes(audit=engine.audited("replay", extension=extension, batch=batch)))
 
-    return Batch(batch, extension, memo["size"], handouts_of_batch(engine, batch), warnings, replayed=True)
+    return Batch(batch, extension, memo["size"], handouts_of_batch(engine, batch), report, replayed=True)
 
 
 def _drawn_batch(engine: Engine, refusal: StoreError | None) -> str:
@@ -387,14 +455,12 @@ class _Sealing:
         engine: Engine,
         facts: ExtensionFacts,
         handouts: _Handouts,
-        common: Terms,
         progress: Progress | None,
     ) -> None:
         self.now: Final = engine.now()
         self._engine: Final = engine
         self._facts: Final = facts
         self._handouts: Final = handouts
-        self._common: Final = common
         self._progress: Final = progress or (lambda _done, _total: None)
 
     def __iter__(self) -> Iterator[tuple[CardRecord, EntryRecord]]:
@@ -406,12 +472,12 @@ class _Sealing:
 
     def _pairs(self) -> Iterator[tuple[CardRecord, EntryRecord]]:
         rows = self._handouts.rows
-        columns = zip(rows.kinds, rows.codes, rows.pins, rows.credits, rows.order_numbers, strict=True)
-        for number, (kind, code, pin, credit, order_number) in enumerate(columns, 1):
-            yield self._sealed(number, kind, code, pin, credit=credit, order_number=order_number)
+        columns = zip(rows.kinds, rows.codes, rows.pins, rows.credits, rows.order_numbers, rows.terms, strict=True)
+        for number, (kind, code, pin, credit, order_number, terms) in enumerate(columns, 1):
+            yield self._sealed(number, kind, code, pin, credit=credit, order_number=order_number, terms=terms)
 
     def _sealed(
-        self, number: int, kind: Kind, code: str, pin: str, *, credit: Credit, order_number: str
+        self, number: int, kind: Kind, code: str, pin: str, *, credit: Credit, order_number: str, terms: Terms
     ) -> tuple[CardRecord, EntryRecord]:
         records = self._engine.records
         card = new_id(self.now, number)
@@ -427,7 +493,7 @@ class _Sealing:
             pin_mac=pin_mac,
             sealed_pin=sealed_pin,
             key=records.keyring.active,
-            enabled=self._common.enabled,
+            enabled=terms.enabled,
             credit=0,
             total_credit=0,
             held=0,
@@ -436,9 +502,9 @@ class _Sealing:
             recharge_count=0,
             created_at=self.now,
             first_used_at=None,
-            expires_at=self._common.expires_at,
+            expires_at=terms.expires_at,
             order_number=order_number,
-            labels="\n".join(self._common.labels),
+            labels="\n".join(terms.labels),
             sequence=0,
             chain=NO_CHAIN,
             version=1,

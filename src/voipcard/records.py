@@ -8,7 +8,7 @@ import hmac
 import json
 from typing import Any, Final, cast
 
-from voipcard.core.cards import CardCode, Handout, Kind
+from voipcard.core.cards import CardCode, Handout, Kind, RevealedCard
 from voipcard.core.credit import Credit
 from voipcard.core.ledger import Balance, EntryKind, LedgerEntry
 from voipcard.core.moments import from_micros
@@ -155,6 +155,15 @@ class Records:
             credit=Credit.from_micros(record.credit),
             order_number=record.order_number,
         )
+
+    def revealed(self, record: CardRecord) -> RevealedCard:
+        """
+        Give the card as people see it, with its code and PIN in clear text.
+
+        Raises:
+            TamperedError: If the record or a sealed value was changed from outside.
+        """
+        return RevealedCard(self.card(record), self.code(record), self.pin(record))
 
     # Ledger
 

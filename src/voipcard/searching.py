@@ -101,7 +101,7 @@ class Search:
         after = query.after if cursor is None else _position(engine, subject, cursor)
         found = []
         # One more than asked for tells whether there is another page.
-        peek = attrs.evolve(query, after=after, limit=_PAGE if self._looks_inside else min(limit + 1, _PAGE))
+        peek = attrs.evolve(query, after=after, limit=_PAGE if self.looks_inside else min(limit + 1, _PAGE))
         for record in self._records(engine, peek):
             found.append(record)
             if len(found) > limit:
@@ -115,17 +115,20 @@ class Search:
         """
         Count the cards that match.
         """
-        if self._looks_inside:
+        if self.looks_inside:
             return sum(map(len, self._matching_codes(engine, attrs.evolve(self.query, after=None))))
 
         return engine.store.count(self.query)
 
     @property
-    def _looks_inside(self) -> bool:
+    def looks_inside(self) -> bool:
+        """
+        Whether codes have to be unsealed to find out which match.
+        """
         return bool(self.code_prefix or self.code_contains)
 
     def _records(self, engine: Engine, query: CardQuery) -> Iterator[CardRecord]:
-        if not self._looks_inside:
+        if not self.looks_inside:
             yield from card_records(engine, query)
             return
         for page in self._matching_codes(engine, query):

@@ -22,6 +22,7 @@ from voipcard.core.drawing import RandomSource
 from voipcard.core.license import License, Quota
 from voipcard.core.moments import from_micros, to_micros
 from voipcard.core.policy import Policy
+from voipcard.core.query import CardQuery
 from voipcard.deciding import CHUNK, Decider, Decision, Reading, found_by_serial
 from voipcard.errors import (
     InvalidValueError,
@@ -34,13 +35,26 @@ from voipcard.names import ACTIVE, LICENSE, OPERATION
 from voipcard.records import Records
 from voipcard.stores.contract import AuditRecord, CardRecord, Changes, CounterChange, Document, Store
 
-__all__ = ["AuditEntry", "Decision", "Engine", "Reading"]
+__all__ = ["AuditEntry", "Decision", "Engine", "Reading", "asked", "new_id"]
 
 T = TypeVar("T")
 
 Clock: TypeAlias = Callable[[], datetime]
 
 _AS_JSON: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True, default=str)
+
+
+_AUDITED: Final = frozenset(
+    {"batch", "serial", "kind", "enabled", "credit_at_least", "credit_below", "unlimited", "order_number"}
+    | {"created_from", "created_before", "used", "expired", "now"}
+)
+
+
+def asked(query: CardQuery) -> dict[str, Any]:
+    """
+    Give the conditions of a query as the audit trail tells them: without the index, which stands for a code.
+    """
+    return attrs.asdict(query, filter=lambda field, value: value != field.default and field.name in _AUDITED)
 
 
 def new_id(now: int, number: int = 0) -> bytes:
@@ -112,7 +126,7 @@ class Engine:
     def once(
         self,
         verb: str,
-        operation: str | None,
+        operation: str | bytes | None,
         content: Callable[[], object],
         *,
         decide: Callable[[Reading], Decision[T]],
@@ -128,7 +142,9 @@ class Engine:
         Args:
             verb: What is done.
 
-            operation: Its name; None to do it every time.
+            operation:
+                Its name; None to do it every time. Bytes are a digest of the content, where that alone is to be done
+                once.
 
             content:
                 Gives what is asked for; the same operation with another content is refused. It may hold secrets, so it
@@ -153,7 +169,7 @@ class Engine:
             if dry_run:
                 return decide(Reading()).answer
             return self.decider.run(decide, cards=cards, operations=operations)
-        if not checked_text("operation", operation):
+        if isinstance(operation, str) and not checked_text("operation", operation):
             raise InvalidValueError("operation", "has no characters")
         key = OPERATION + self.records.operation("operation", operation, str(part)).hex()
         digest = self.records.digest([verb, content()])
@@ -165,7 +181,7 @@ class Engine:
                     raise OperationConflictError(verb)
                 return Decision(None, replay(remembered["memo"]))
             decision = decide(reading)
-            if dry_run:
+            if dry_run or (decision.changes is None and decision.memo is None):
                 return attrs.evolve(decision, changes=None)
             memory = self.records.document(key, {"content": digest, "memo": decision.memo}, version=1)
             changes = decision.changes or Changes()

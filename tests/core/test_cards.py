@@ -19,8 +19,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voipcard.core.arguments import checked_integer, checked_text
+from voipcard.core.batches import Batch
 from voipcard.core.cards import (
-    Batch,
     CardCode,
     Handout,
     NewCard,
@@ -32,6 +32,8 @@ from voipcard.core.cards import (
     serial_or_nothing,
 )
 from voipcard.core.credit import UNLIMITED, Credit
+from voipcard.core.license import Quota
+from voipcard.core.uploads import UploadReport
 from voipcard.errors import (
     AmountError,
     AmountTypeError,
@@ -455,7 +457,8 @@ def test_batches_are_equal_if_they_say_the_same_about_the_cards(size: int, other
     """
     real = Batch("K7QX", "1", size, [handout()] * size, replayed=True)
     rehearsed = Batch("", extension, other, ())
-    warned = attrs.evolve(rehearsed, warnings=(Problem(1, "pin", "weak_pin", "choose another", warning=True),))
+    warning = Problem(1, "pin", "weak_pin", "choose another", warning=True)
+    warned = attrs.evolve(rehearsed, report=UploadReport(1, 0, (), 0, (warning,), 1, Quota(None, 1)))
 
     assert ((size, "1") == (other, extension)) == (real == rehearsed)
     assert (real == rehearsed) <= (hash(real) == hash(rehearsed))

@@ -23,7 +23,8 @@ import openpyxl
 import pytest
 
 from voipcard import sheets
-from voipcard.core.cards import Batch, CardCode, Handout
+from voipcard.core.batches import Batch
+from voipcard.core.cards import CardCode, Handout
 from voipcard.core.ledger import LedgerEntry
 from voipcard.errors import InvalidValueError, SheetError
 from voipcard.sheets import csv, files, xlsx
@@ -33,13 +34,13 @@ SUFFIXES: Final = [".csv", ".xlsx"]
 
 HANDOUT_HEADER: Final = ["Serial", "Card Code", "PIN", "Credit", "Order Number", "Type", "Extension"]
 CARD_HEADER: Final = [
-    "Serial",
     "Status",
     "Card Code",
     "PIN",
     "Total Credit",
     "Available Credit",
     "Created",
+    "Serial",
     "Type",
     "Order Number",
     "Recharges",
@@ -63,8 +64,7 @@ def read(path: Path) -> list[list[Any]]:
     """
     Give the cells of a file.
     """
-    with path.open("rb") as stream:
-        return list(csv.read(stream) if path.suffix == ".csv" else xlsx.read(stream))
+    return [list(row.cells) for row in sheets.read(path)]
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -126,13 +126,13 @@ def test_a_card_list_shows_no_code(tmp_path: Path, card: Cards) -> None:
     moment = "2026-03-14T12:30:15.250000+00:00"
     rest = ["kiosk, summer", "K7QX", "0003*215"]
     first = [
-        "K7QX-000006",
         "Enabled",
         "••••",
         "Yes",
         "unlimited",
         "10.25",
         moment,
+        "K7QX-000006",
         "Card Code",
         "=1+1",
         "6",
@@ -141,13 +141,13 @@ def test_a_card_list_shows_no_code(tmp_path: Path, card: Cards) -> None:
         *rest,
     ]
     second = [
-        "K7QX-000007",
         "Disabled",
         "••••",
         "No",
         "unlimited",
         "10.25",
         moment,
+        "K7QX-000007",
         "CallerID",
         "=1+1",
         "7",
@@ -264,7 +264,7 @@ def test_further_sheets_need_no_other_place(temporary: Path, handout: Handout) -
     However many sheets there are, none has a temporary file, finished or not, where openpyxl alone has one for each.
     """
     writer = xlsx.Writer(io.BytesIO(), HANDOUTS, rows_per_sheet=2)
-    writer.append(HANDOUTS.rows([handout] * 5))
+    writer.append(HANDOUTS.cells([handout] * 5))
 
     assert leftovers(temporary) == []
 
@@ -408,11 +408,11 @@ def test_a_place_where_nothing_can_be_written_is_said(tmp_path: Path, handout: H
         (OSError(errno.EIO, "broken"), "unwritable"),
     ],
 )
-def test_what_the_system_refuses_while_writing_is_said(tmp_path: Path, error: OSError, reason: str) -> None:
+def test_what_the_system_refuses_while_writing_is_said(error: OSError, reason: str) -> None:
     """
     Each refusal of the operating system has its word, and the original as its cause.
     """
-    with pytest.raises(SheetError) as caught, files.write_refusals(tmp_path / "a.csv"):
+    with pytest.raises(SheetError) as caught, files.write_refusals("a.csv"):
         raise error
 
     assert caught.value.reason == reason
@@ -445,7 +445,7 @@ def test_a_full_disk_breaks_nothing_but_the_write() -> None:
     """
     with Path("/dev/full").open("wb", buffering=0) as stream, contextlib.suppress(OSError):
         writer = csv.Writer(stream, CARDS)
-        writer.append([])
+        writer.append([[]] * len(CARDS.columns))
         writer.discard()
 
     xlsx.Writer(io.BytesIO(), CARDS).discard()

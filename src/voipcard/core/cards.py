@@ -5,17 +5,17 @@ Cards as people see them: `CardCode` is safe to log and print, clear text lives 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Final, Literal, NoReturn, TypeAlias, overload
+from typing import Final, Literal, NoReturn, TypeAlias
 
 import attrs
 
 from voipcard.core.arguments import checked_text
 from voipcard.core.credit import Amount, Credit
-from voipcard.errors import AmountError, InvalidCodeError, InvalidPinError, Problem
+from voipcard.core.moments import to_micros
+from voipcard.errors import AmountError, InvalidCodeError, InvalidPinError
 
-__all__ = ["Batch", "CardCode", "Handout", "Kind", "NewCard", "canonical_caller_id", "canonical_code"]
+__all__ = ["CardCode", "Handout", "Kind", "NewCard", "RevealedCard", "canonical_caller_id", "canonical_code"]
 
 Kind: TypeAlias = Literal["code", "caller_id"]
 """How a card is recognized: by a code that the caller dials, or by the number that the caller calls from."""
@@ -29,7 +29,8 @@ _PRINTABLE: Final = re.compile(r"[!-~]+", re.ASCII)
 _DIGITS: Final = re.compile(r"[0-9]+", re.ASCII)
 _SERIAL: Final = re.compile(r"[A-Z][2-9A-Z]{3,4}-[0-9]{6,12}", re.ASCII)
 _PIN: Final = re.compile(r"[0-9]{4,12}", re.ASCII)
-_MASK: Final = "••••"
+MASK: Final = "••••"
+"""How a code is shown where it is not revealed."""
 
 
 def canonical_code(text: str) -> str:
@@ -147,11 +148,16 @@ class Secret:
 
 
 def _masked(text: str) -> str:
-    return repr(_MASK) if text else "''"
+    return repr(MASK) if text else "''"
 
 
 def _order_number(text: str) -> str:
     return checked_text("order_number", text)
+
+
+def _aware(_: object, __: attrs.Attribute[datetime | None], moment: datetime | None) -> None:
+    if moment is not None:
+        to_micros(moment)
 
 
 def initial_credit(value: Amount) -> Credit:
@@ -181,6 +187,8 @@ class NewCard(Secret):
         credit: What is on the card at first: zero or more, or Unlimited.
         order_number: The order that pays for it, at most 255 characters.
         caller_id: Whether *code* is a CallerID although it has no leading `+`.
+        enabled: Whether it can be used at once, if the cards that it is added with can.
+        expires_at: From when on it cannot be used; an aware datetime, or None for what all of them have.
 
     Raises:
         InvalidCodeError: If *code* cannot be a card code or CallerID.
@@ -189,9 +197,12 @@ class NewCard(Secret):
 
         AmountError: If *credit* is negative or cannot be an amount.
 
+        InvalidValueError: If *order_number* is too long or has control characters, or *expires_at* is not aware.
+
     Example:
-        >>> NewCard("+40 722 123 456", pin="0042", credit="10.00")
-        NewCard(code='••••', pin='••••', credit=Credit('10.00'), order_number='', caller_id=True)
+        >>> card = NewCard("+40 722 123 456", pin="0042", credit="10.00")
+        >>> card.code, card.kind
+        ('40722123456', 'caller_id')
     """
 
     code: str = attrs.field(repr=_masked)
@@ -199,6 +210,8 @@ class NewCard(Secret):
     credit: Credit = attrs.field(default=Credit(0), converter=initial_credit)
     order_number: str = attrs.field(default="", converter=_order_number)
     caller_id: bool = False
+    enabled: bool = True
+    expires_at: datetime | None = attrs.field(default=None, validator=_aware)
 
     def __attrs_post_init__(self) -> None:
         caller_id = self.caller_id or is_caller_id(self.code)
@@ -268,7 +281,25 @@ class CardCode:
         """
         The code as lists show it: fully masked. `Extension.reveal` gives the clear text, and is audited.
         """
-        return _MASK
+        return MASK
+
+
+@attrs.frozen
+class RevealedCard(Secret):
+    """
+    A card as it is stored, with its code and PIN in clear text: a row of a list that somebody asked to see revealed.
+
+    Its `repr` masks both, and it cannot be pickled.
+
+    Attributes:
+        card: The rest.
+        code: The code, or the CallerID as digits.
+        pin: The PIN; empty if none is asked for.
+    """
+
+    card: CardCode
+    code: str = attrs.field(repr=_masked)
+    pin: str = attrs.field(repr=_masked)
 
 
 @attrs.frozen
@@ -295,41 +326,3 @@ class Handout(Secret):
     pin: str = attrs.field(repr=_masked)
     credit: Credit
     order_number: str
-
-
-@attrs.frozen
-class Batch(Sequence[Handout]):
-    """
-    Cards that were made together, as a sequence of hand-outs.
-
-    Two batches are equal if they say the same about the cards, so that the answer of a dry run equals the answer of
-    the real one. What only the real run draws (the id and the hand-outs) is left out of that comparison.
-
-    Attributes:
-        id: The first part of the cards' serials; empty after a dry run.
-        extension: The number of the Calling Card extension.
-        size: How many cards were made.
-        handouts: The codes and PINs; empty after a dry run.
-        warnings: What an upload accepted although it should be looked at.
-        replayed: Whether the operation had been done before and this is its first result again.
-    """
-
-    id: str = attrs.field(eq=False)
-    extension: str
-    size: int
-    handouts: Sequence[Handout] = attrs.field(eq=False, repr=False)
-    warnings: tuple[Problem, ...] = ()
-    replayed: bool = attrs.field(default=False, eq=False)
-
-    @overload
-    def __getitem__(self, position: int) -> Handout: ...
-    @overload
-    def __getitem__(self, position: slice) -> Sequence[Handout]: ...
-    def __getitem__(self, position: int | slice) -> Handout | Sequence[Handout]:
-        return self.handouts[position]
-
-    def __iter__(self) -> Iterator[Handout]:
-        return iter(self.handouts)
-
-    def __len__(self) -> int:
-        return len(self.handouts)

@@ -4,7 +4,27 @@ Files that people work with: cards, hand-outs and histories as CSV and Excel, an
 
 from __future__ import annotations
 
+from voipcard.core.uploads import OnError, Upload
+from voipcard.sheets.csv import Dialect
 from voipcard.sheets.export import write
-from voipcard.sheets.upload import Upload, read_upload
+from voipcard.sheets.files import SupportsRead, SupportsWrite
+from voipcard.sheets.found import FoundCell, FoundRow, Unusable
+from voipcard.sheets.limits import Limits
+from voipcard.sheets.reading import Format, read
+from voipcard.sheets.upload import read_upload
 
-__all__ = ["Upload", "read_upload", "write"]
+__all__ = [
+    "Dialect",
+    "Format",
+    "FoundCell",
+    "FoundRow",
+    "Limits",
+    "OnError",
+    "SupportsRead",
+    "SupportsWrite",
+    "Unusable",
+    "Upload",
+    "read",
+    "read_upload",
+    "write",
+]

@@ -1,52 +1,46 @@
 """
-CSV in and out: every field quoted, and formulas disarmed in a way that is announced in the file and undone exactly.
+CSV in and out: for people, with every field quoted and formulas disarmed, or plain for programs.
 """
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import csv
 import io
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from datetime import datetime
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Literal, TypeAlias
 
 from voipcard.errors import InvalidValueError, SheetError
-from voipcard.sheets.files import MAX_FIELD_LENGTH, forgetting
+from voipcard.sheets.files import forgetting
+from voipcard.sheets.found import FoundRow
+from voipcard.sheets.guard import ANNOUNCEMENT, guarded
+from voipcard.sheets.limits import Limits
 from voipcard.sheets.rows import Cell, CellKind, Table
 
-__all__ = ["ANNOUNCEMENT", "Writer", "read"]
+__all__ = ["Dialect", "Writer", "checked_separator", "read"]
 
-ANNOUNCEMENT: Final = "#voipcard-csv/1;guard=apostrophe"
-"""
-The header of the last column, which is empty. It says that the apostrophe before each dangerous text is not part of it.
-"""
+Dialect: TypeAlias = Literal["guarded", "plain"]
+"""How CSV is written: `guarded` for people, who open it in a spreadsheet program, or `plain` for programs."""
 
-_DANGEROUS: Final = frozenset("=+-@\t\r\n＝＋－＠'")  # noqa: RUF001 - full-width signs
-"""
-First characters that make a spreadsheet take a text for a formula, and the guard itself, which makes it reversible.
-
-Source: OWASP, "CSV Injection".
-"""
+_BYTE_ORDER_MARK: Final = "\ufeff"
 
 
-def _guarded(text: str) -> str:
-    if "\0" in text:
+def _written(texts: Sequence[str], encode: Callable[[str], str]) -> list[str]:
+    # Most columns have few different texts.
+    encoded = {text: encode(text) for text in set(texts)}
+    if any("\0" in text for text in encoded):
         raise SheetError("not_text", "a text with a NUL character cannot be written")
 
-    return f"'{text}" if text[:1] in _DANGEROUS else text
-
-
-def _unguarded(text: str) -> str:
-    return text.removeprefix("'")
+    return [encoded[text] for text in texts]
 
 
 def _iso(moment: datetime | None) -> str:
     return moment.isoformat() if moment else ""
 
 
-_TEXT: Final[dict[CellKind, Callable[[Any], str]]] = {
-    "text": _guarded,
+_NUMBERS: Final[dict[CellKind, Callable[[Any], str]]] = {
     # Not guarded: an amount is digits and a sign, and a sum over `'-10.00` would leave it out.
     "amount": str,
     "moment": _iso,
@@ -56,7 +50,10 @@ _TEXT: Final[dict[CellKind, Callable[[Any], str]]] = {
 
 class Writer:
     """
-    Writes one table as CSV, in UTF-8 with a byte order mark, which Excel needs to see that it is UTF-8.
+    Writes one table as CSV.
+
+    Guarded, it is UTF-8 with a byte order mark, which Excel needs to see that it is UTF-8, and every field is quoted.
+    Plain, it has no mark, and quotes only where they are needed.
 
     Args:
         stream: Where to.
@@ -64,18 +61,25 @@ class Writer:
         table: What the columns are.
 
         separator: What stands between fields.
+
+        dialect: Whether for people or for programs.
     """
 
-    def __init__(self, stream: BinaryIO, table: Table, *, separator: str = ",") -> None:
-        self._text = io.TextIOWrapper(stream, "utf-8-sig", newline="")
-        self._writer = csv.writer(self._text, delimiter=_checked(separator), quoting=csv.QUOTE_ALL)
-        self._cells = [_TEXT[column.kind] for column in table.columns]
-        self._header = [_guarded(column.header) for column in table.columns]
+    def __init__(self, stream: BinaryIO, table: Table, *, separator: str = ",", dialect: Dialect = "guarded") -> None:
+        self._is_guarded = dialect == "guarded"
+        self._text = io.TextIOWrapper(stream, "utf-8-sig" if self._is_guarded else "utf-8", newline="")
+        self._writer = csv.writer(
+            self._text,
+            delimiter=checked_separator(separator),
+            quoting=csv.QUOTE_ALL if self._is_guarded else csv.QUOTE_MINIMAL,
+        )
+        self._kinds = [column.kind for column in table.columns]
+        self._header = [column.header for column in table.columns]
         self._begun = False
 
-    def append(self, rows: Iterable[Sequence[Cell]]) -> None:
+    def append(self, columns: Sequence[Sequence[Cell]]) -> None:
         """
-        Write more rows.
+        Write more rows, given as columns of the same length.
 
         Raises:
             SheetError: If a text cannot be written as UTF-8 or has a NUL character.
@@ -83,7 +87,7 @@ class Writer:
         with forgetting():
             try:
                 self._begin()
-                self._writer.writerows(self._encoded(rows))
+                self._writer.writerows(zip(*self._encoded(columns), strict=True))
             except UnicodeEncodeError:
                 raise SheetError("not_text", "a text with half a character cannot be written") from None
 
@@ -104,66 +108,128 @@ class Writer:
     def _begin(self) -> None:
         if not self._begun:
             self._begun = True
-            self._writer.writerow([*self._header, ANNOUNCEMENT])
+            self._writer.writerow([*map(guarded, self._header), ANNOUNCEMENT] if self._is_guarded else self._header)
 
-    def _encoded(self, rows: Iterable[Sequence[Cell]]) -> Iterator[list[str]]:
-        for row in rows:
-            fields = [encode(cell) for encode, cell in zip(self._cells, row, strict=True)]
-            fields.append("")
-            yield fields
+    def _encoded(self, columns: Sequence[Sequence[Any]]) -> list[list[str]]:
+        encode = guarded if self._is_guarded else str
+        encoded = [
+            _written(cells, encode) if kind == "text" else list(map(_NUMBERS[kind], cells))
+            for kind, cells in zip(self._kinds, columns, strict=True)
+        ]
+        if self._is_guarded:
+            encoded.append([""] * len(columns[0]))
+
+        return encoded
 
 
-def read(stream: BinaryIO, *, separator: str = ",") -> Generator[list[str]]:
+def read(
+    stream: BinaryIO, *, separator: str = ",", encoding: str | None = None, limits: Limits | None = None
+) -> Generator[FoundRow]:
     """
-    Read a CSV file, row by row, as plain text.
+    Read a CSV file, row by row, as it stands there.
 
-    Where the file announces our guard it is taken off; in any other file each field is what it is. Blank lines are
-    empty rows, so that rows can be counted as a spreadsheet counts them.
+    Blank lines are left out, but counted, as a spreadsheet counts them.
 
     Args:
-        stream: The file: UTF-8, with or without a byte order mark, lines ending as they like. It is closed in the end.
+        stream: The file; its lines end as they like.
 
         separator: What stands between fields: one character.
 
-    Raises:
-        InvalidValueError: If *separator* cannot be one.
+        encoding: What its bytes mean; None for UTF-8, or for what its byte order mark says.
 
-        SheetError: If this is no such file: another encoding, a NUL character, a quote that is not closed, or a field
-            that is too long.
+        limits: How much of it is read.
+
+    Raises:
+        InvalidValueError: If *separator* or *encoding* cannot be one.
+
+        SheetError: If this is no such file: another encoding, a NUL character, a quote that is not closed, or more than
+            the limits allow.
     """
+    limits = limits or Limits()
+    text = _decoded(stream, encoding)
+    lines = _Lines(text, limits)
     number = 0
-    with forgetting():
+    with forgetting(), contextlib.closing(text):
         try:
-            with io.TextIOWrapper(stream, "utf-8-sig", newline="") as text:
-                reader = csv.reader(_without_nul(text), delimiter=_checked(separator), strict=True)
-                announced = False
-                for number, row in enumerate(reader, 1):
-                    if number == 1:
-                        announced = row[-1:] == [ANNOUNCEMENT]
-                    if max(map(len, row), default=0) > MAX_FIELD_LENGTH:
-                        raise _too_long(number)
-                    yield [_unguarded(field) for field in row[:-1]] if announced else row
+            for number, row in enumerate(csv.reader(lines, delimiter=checked_separator(separator), strict=True), 1):
+                lines.start_row()
+                _refuse_excess(number, row, limits)
+                if row:
+                    yield FoundRow(1, number, row)
         except csv.Error as error:
             if "field limit" in str(error):
-                raise _too_long(number + 1) from None
+                raise _too_long(number + 1, limits) from None
             raise SheetError("quotes", f"after row {number} a quote is not closed, or closed too early") from None
-        except UnicodeDecodeError:
-            raise SheetError("encoding", f"after row {number} the file is not UTF-8: save it as 'CSV UTF-8'") from None
+        except UnicodeError:
+            detail = f"after row {number} the file is not {encoding or 'UTF-8: save it as CSV UTF-8'}"
+            raise SheetError("encoding", detail) from None
 
 
-def _too_long(number: int) -> SheetError:
-    return SheetError("field_too_long", f"row {number} has a field of more than {MAX_FIELD_LENGTH:,} characters")
+def checked_separator(separator: str) -> str:
+    """
+    Accept what can stand between fields: one character that is needed for nothing else.
 
-
-def _checked(separator: str) -> str:
-    if len(separator) != 1 or separator in '"\r\n\0':
+    Raises:
+        InvalidValueError: If it cannot.
+    """
+    if not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n\0':
         raise InvalidValueError("separator", "has to be one character, and neither a quote nor a line break")
 
     return separator
 
 
-def _without_nul(lines: Iterable[str]) -> Iterator[str]:
-    for line in lines:
-        if "\0" in line:
-            raise SheetError("nul", "the file has NUL characters: it is not text, or is UTF-16")
-        yield line
+def _decoded(stream: BinaryIO, encoding: str | None) -> io.TextIOWrapper:
+    """
+    Find out how a file is encoded: it is what the caller says, or its byte order mark, or UTF-8.
+    """
+    buffered = io.BufferedReader(stream)  # type: ignore[type-var]  # all that is needed of it is `readinto`
+    if encoding is None:
+        encoding = "utf-16" if buffered.peek(2)[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE} else "utf-8"
+    try:
+        return io.TextIOWrapper(buffered, encoding, newline="")
+    except (LookupError, ValueError, TypeError):
+        raise InvalidValueError("encoding", "has to be one that Python knows, such as cp1252") from None
+
+
+class _Lines:
+    """
+    The lines of a text, none of which is read whole if it is out of all proportion.
+    """
+
+    def __init__(self, text: io.TextIOWrapper, limits: Limits) -> None:
+        self._text = text
+        # Each character may be a quote, which is written twice, and each field is quoted.
+        self._longest = limits.columns * (2 * limits.field_length + 3) + 2
+        self._limits = limits
+        self._length = 0
+
+    def __iter__(self) -> Iterator[str]:
+        readline, longest = self._text.readline, self._longest
+        line = readline(longest + 1).removeprefix(_BYTE_ORDER_MARK)
+        while line:
+            self._length += len(line)
+            if self._length > longest:
+                raise SheetError("field_too_long", "a row is too long, or a quote is not closed")
+            if "\0" in line:
+                raise SheetError("nul", "the file has NUL characters: it is not text, or is UTF-16 without a mark")
+            yield line
+            line = readline(longest + 1)
+
+    def start_row(self) -> None:
+        """
+        Begin to count anew.
+        """
+        self._length = 0
+
+
+def _refuse_excess(number: int, row: Sequence[str], limits: Limits) -> None:
+    if number > limits.rows + 1:
+        raise SheetError("too_large", f"the file has more than {limits.rows:,} rows")
+    if len(row) > limits.columns and any(row[limits.columns :]):
+        raise SheetError("too_large", f"row {number} has more than {limits.columns} columns")
+    if max(map(len, row), default=0) > limits.field_length:
+        raise _too_long(number, limits)
+
+
+def _too_long(number: int, limits: Limits) -> SheetError:
+    return SheetError("field_too_long", f"row {number} has a field of more than {limits.field_length:,} characters")

@@ -4,97 +4,196 @@ Values to files: what `voipcard.sheets.write` does.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Final, Protocol
+from typing import BinaryIO, Final, Protocol, TypeAlias, cast
 
 from voipcard.core.arguments import Progress
 from voipcard.core.cards import CardCode, Handout
 from voipcard.core.ledger import LedgerEntry
-from voipcard.errors import SheetError
+from voipcard.errors import InvalidValueError, Problem, SheetError
 from voipcard.sheets import csv, files, xlsx
-from voipcard.sheets.rows import Cell, table_of
+from voipcard.sheets.reading import Format
+from voipcard.sheets.rows import CARDS, REVEALED, Cell, Table, table_of
 
-__all__ = ["write"]
+__all__ = ["CARDS", "REVEALED", "write", "write_table"]
 
 _CHUNK: Final = 1000
 """How many values are taken at a time, and how often progress is told."""
 
+_Place: TypeAlias = str | os.PathLike[str] | files.SupportsWrite
+
 
 class _Writer(Protocol):
-    def append(self, rows: Iterable[Sequence[Cell]]) -> None: ...
+    def append(self, columns: Sequence[Sequence[Cell]]) -> None: ...
     def finish(self) -> None: ...
     def discard(self) -> None: ...
 
 
-_WRITERS: Final = {".csv": csv.Writer, ".xlsx": xlsx.Writer}
+_NewWriter: TypeAlias = Callable[[BinaryIO, Table], _Writer]
 
 
 def write(
-    path: str | os.PathLike[str],
-    values: Iterable[Handout] | Iterable[CardCode] | Iterable[LedgerEntry],
+    target: _Place,
+    values: Iterable[Handout] | Iterable[CardCode] | Iterable[LedgerEntry] | Iterable[Problem],
     *,
+    columns: Sequence[str] | None = None,
+    format: Format | None = None,  # noqa: A002 - what everybody calls it
+    separator: str = ",",
+    dialect: csv.Dialect = "guarded",
     progress: Progress | None = None,
 ) -> int:
     """
-    Write cards, hand-outs or ledger entries to a CSV file or an Excel workbook.
+    Write cards, hand-outs, ledger entries or the problems of an upload to a CSV file or an Excel workbook.
 
-    Hand-outs show codes and PINs in clear text; cards are written as lists show them, masked. The file is written
-    beside its place, readable by its owner only, and put there when it is complete: a crash leaves the old file, or
-    none. Clear text is written nowhere else; a process that is killed leaves it beside the place, in a file named
-    `.voipcard-*.tmp`. Whoever opens the file in Excel should be given `.xlsx`, where codes stay text: from a CSV file
-    Excel drops leading zeros and all digits after the fifteenth.
+    Hand-outs show codes and PINs in clear text; cards are written as lists show them, masked. Whoever opens the file in
+    Excel should be given a workbook, where codes stay text: from a CSV file Excel drops leading zeros and all digits
+    after the fifteenth. What does not fit on one sheet goes on on another.
+
+    A file that is named by its path is written beside its place, readable by its owner only, and put there when it is
+    complete and on the disk: a crash leaves the old file, or none. Clear text is written nowhere else; a process that
+    is killed leaves it beside the place, in a file named `.voipcard-*.tmp`.
 
     Args:
-        path: Where to. Ends in `.csv` or `.xlsx`, which decides the format. An existing file is replaced.
+        target:
+            A path that ends in `.csv` or `.xlsx`, where an existing file is replaced; or a file that is open in binary
+            mode, such as the response of a web framework, which is left open.
 
         values: A `Batch`, a search, a history or any other iterable of one kind of value; it is read once, as a stream.
             Without any value the file has only a header: that of hand-outs for a `Batch`, else that of the card list.
 
+        columns:
+            Which columns, from left to right; None for all. Of cards, those of VoipNow's list come first: `status`,
+            `code`, `pin`, `total_credit`, `available`, `created_at`, `serial`, `type`, `order_number`,
+            `recharge_count`, `first_used_at`, `expires_at`, `labels`, `batch`, `extension`. Of hand-outs: `serial`,
+            `code`, `pin`, `credit`, `order_number`, `type`, `extension`. Of a history: `order_number`, `amount`,
+            `credit_left`, `created_at`, `serial`, `type`, `actor`, `batch`, `extension`.
+
+        format: `csv` or `xlsx`; None to go by the end of the path.
+
+        separator: What stands between the fields of a CSV file: one character.
+
+        dialect:
+            `guarded` for people: in a CSV file an apostrophe is put before every text that a spreadsheet program could
+            take for a formula. The file says so, and `read` takes it off. `plain` for programs: texts as they are, no
+            byte order mark, and quotes only where they are needed. Workbooks need no guard.
+
         progress: Called after every thousand rows and at the end with how many were written and, if known, of how many.
 
     Returns:
-        The number of rows written, without the header.
+        The number of rows written, without headers.
 
     Raises:
-        SheetError: If *path* has another suffix, or the file cannot be written there.
+        SheetError: If a path has another suffix, the file cannot be written there, or a text cannot be written at all.
 
-        InvalidValueError: If *values* are of another kind, or of several.
+        InvalidValueError: If *values* are of another kind, or of several, or another argument is out of its range.
 
     Example:
         >>> book = voipcard.open_book()
         >>> batch = book.extension("0003*215").generate(2, credit="10.00", order_number="PO-117")
         >>> voipcard.sheets.write("po-117.xlsx", batch)
         2
+
+    Source: VoipNow user guide, "Manage Card Codes" and "Manage Card Codes Credit".
     """
-    target = Path(path)
-    writer_type = _WRITERS.get(target.suffix.lower())
-    if writer_type is None:
-        raise SheetError("suffix", f"{target.name} ends neither in .csv nor in .xlsx")
+    new_writer = _new_writer(target, format, separator, dialect)
     total = len(values) if isinstance(values, Sized) else None
     chunks = _chunks(values)
     # Taken before the file is made, so that a search which fails at once leaves no trace.
     first = next(chunks, [])
-    table = table_of(values, first[0] if first else None)
-    with files.replacing(target) as stream:
-        writer: _Writer = writer_type(stream, table)
+    table = table_of(values, first[0] if first else None).chosen(columns)
+
+    return _written(target, table, chain([first], chunks), new_writer=new_writer, total=total, progress=progress)
+
+
+def write_table(
+    target: _Place,
+    table: Table,
+    values: Iterable[object],
+    *,
+    total: int | None,
+    columns: Sequence[str] | None,
+    format_: Format | None,
+    separator: str,
+    dialect: csv.Dialect,
+    progress: Progress | None,
+) -> int:
+    """
+    Write values whose table is known. The first of them is wanted when all else is accepted, before there is a file.
+    """
+    new_writer = _new_writer(target, format_, separator, dialect)
+    chosen = table.chosen(columns)
+    chunks = _chunks(values)
+    first = next(chunks, [])
+
+    return _written(target, chosen, chain([first], chunks), new_writer=new_writer, total=total, progress=progress)
+
+
+def _new_writer(target: _Place, format_: Format | None, separator: str, dialect: csv.Dialect) -> _NewWriter:
+    """
+    Find out how to write.
+
+    Raises:
+        SheetError: If nothing says in which format.
+
+        InvalidValueError: If an argument is out of its range.
+    """
+    csv.checked_separator(separator)
+    if dialect not in {"guarded", "plain"}:
+        raise InvalidValueError("dialect", "has to be guarded or plain")
+    if isinstance(target, str | os.PathLike):
+        if format_ is None and Path(target).suffix.lower() not in {".csv", ".xlsx"}:
+            raise SheetError("suffix", f"{Path(target).name} ends neither in .csv nor in .xlsx")
+        wanted = format_ or Path(target).suffix.lower().removeprefix(".")
+    elif hasattr(target, "write"):
+        wanted = format_ or "none"
+    else:
+        raise InvalidValueError("target", "has to be a path, or a file that is open in binary mode")
+    if wanted not in {"csv", "xlsx"}:
+        raise InvalidValueError("format", "has to be csv or xlsx; only the end of a path can tell it otherwise")
+
+    return xlsx.Writer if wanted == "xlsx" else partial(csv.Writer, separator=separator, dialect=dialect)
+
+
+def _written(
+    target: _Place,
+    table: Table,
+    chunks: Iterable[list[object]],
+    *,
+    new_writer: _NewWriter,
+    total: int | None,
+    progress: Progress | None,
+) -> int:
+    rows = 0
+    with _opened(target) as (stream, name):
+        writer = new_writer(stream, table)
         try:
-            rows = 0
-            for chunk in chain([first], chunks):
-                with files.write_refusals(target):
-                    writer.append(table.rows(chunk))
+            for chunk in chunks:
+                with files.write_refusals(name):
+                    writer.append(table.cells(chunk))
                 rows += len(chunk)
                 if progress:
                     progress(rows, total)
-            with files.write_refusals(target):
+            with files.write_refusals(name):
                 writer.finish()
         except BaseException:
             writer.discard()
             raise
 
     return rows
+
+
+@contextlib.contextmanager
+def _opened(target: _Place) -> Iterator[tuple[BinaryIO, str]]:
+    if isinstance(target, str | os.PathLike):
+        with files.replacing(Path(target)) as stream:
+            yield stream, str(target)
+    else:
+        yield cast("BinaryIO", files.Target(target, "that was given")), "that was given"
 
 
 def _chunks(values: Iterable[object]) -> Iterator[list[object]]:

@@ -6,22 +6,53 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Protocol
 
-from voipcard.errors import SheetError
+from voipcard.errors import InvalidValueError, SheetError
 
-__all__ = ["MAX_FIELD_LENGTH", "forgetting", "read_refusals", "reading", "replacing", "write_refusals"]
+__all__ = [
+    "Source",
+    "SupportsRead",
+    "SupportsWrite",
+    "Target",
+    "forgetting",
+    "read_refusals",
+    "reading",
+    "replacing",
+    "too_large",
+    "write_refusals",
+]
 
-MAX_FILE_SIZE: Final = 512 * 1024 * 1024
-"""512 MiB: ten times what a million rows of an upload need."""
 
-MAX_FIELD_LENGTH: Final = 4096
-"""Characters. The longest field that is of use has 255, and separators between them."""
+class SupportsRead(Protocol):
+    """
+    A file that can be read, or anything like one: what a web framework calls an upload, too.
+    """
+
+    def read(self, size: int, /) -> bytes:
+        """
+        Give at most so many bytes; none at the end.
+        """
+        ...
+
+
+class SupportsWrite(Protocol):
+    """
+    A file that can be written, or anything like one: a web framework's response, too.
+    """
+
+    def write(self, data: bytes, /) -> object:
+        """
+        Write bytes.
+        """
+        ...
+
 
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -39,53 +70,142 @@ def forgetting() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def read_refusals(path: Path) -> Iterator[None]:
+def read_refusals(name: str) -> Iterator[None]:
     """
     Say as a `SheetError` what the operating system refuses while a file is read.
     """
     try:
         yield
     except FileNotFoundError as error:
-        raise SheetError("missing", f"there is no file {path}") from error
+        raise SheetError("missing", f"there is no file {name}") from error
     except PermissionError as error:
-        raise SheetError("forbidden", f"the file {path} cannot be read: permission denied") from error
+        raise SheetError("forbidden", f"the file {name} cannot be read: permission denied") from error
     except OSError as error:
-        raise SheetError("unreadable", f"the file {path} cannot be read: {error.strerror}") from error
+        raise SheetError("unreadable", f"the file {name} cannot be read: {error.strerror or error}") from error
 
 
 @contextlib.contextmanager
-def write_refusals(path: Path) -> Iterator[None]:
+def write_refusals(name: str) -> Iterator[None]:
     """
     Say as a `SheetError` what the operating system refuses while a file is written.
     """
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise SheetError("missing", f"there is no folder {path.parent}") from error
+        raise SheetError("missing", f"there is no folder for {name}") from error
     except PermissionError as error:
-        raise SheetError("forbidden", f"the file {path} cannot be written: permission denied") from error
+        raise SheetError("forbidden", f"the file {name} cannot be written: permission denied") from error
     except OSError as error:
         reason = "full" if error.errno in _FULL else "unwritable"
-        raise SheetError(reason, f"the file {path} cannot be written: {error.strerror}") from error
+        raise SheetError(reason, f"the file {name} cannot be written: {error.strerror or error}") from error
 
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[BinaryIO]:
     """
-    Open a file of bearable size.
+    Open a file.
 
     Raises:
-        SheetError: If it is not there, cannot be read, is no file or is too large.
+        SheetError: If it is not there, cannot be read or is no file.
     """
-    with read_refusals(path):
+    with read_refusals(str(path)):
         # Before opening it, because to open a pipe is to wait for its other end.
-        found = path.stat() if "\0" not in str(path) else None
-        if found is None or not stat.S_ISREG(found.st_mode):
+        is_file = "\0" not in str(path) and stat.S_ISREG(path.stat().st_mode)
+        if not is_file:
             raise SheetError("not_a_file", f"{str(path)!r} is not a file")
-        if found.st_size > MAX_FILE_SIZE:
-            raise SheetError("too_large", f"the file {path} is larger than {MAX_FILE_SIZE // 1024**2} MiB")
-        with path.open("rb") as stream:
-            yield stream
+        stream = path.open("rb")
+    with stream:
+        yield stream
+
+
+def too_large(name: str, limit: int) -> SheetError:
+    """
+    Give the error that refuses a file of more than *limit* bytes.
+    """
+    return SheetError("too_large", f"the file {name} is larger than {limit:,} bytes")
+
+
+class Source(io.RawIOBase):
+    """
+    A file that somebody else opened, read through the one method that all such objects have, and only so far.
+
+    Args:
+        stream: The file.
+
+        name: What it is called, for messages.
+
+        limit: How many bytes of it are read.
+
+    Raises:
+        SheetError: If it has more bytes, or the operating system refuses to read it.
+
+        InvalidValueError: If it gives text.
+    """
+
+    def __init__(self, stream: SupportsRead, name: str, limit: int) -> None:
+        self._stream = stream
+        self._name = name
+        self._limit = limit
+        self._count = 0
+
+    def readable(self) -> bool:
+        """
+        Tell that it can be read.
+        """
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # BufferedReader gives nothing else
+        """
+        Fill a buffer as far as possible.
+        """
+        with read_refusals(self._name):
+            data = self._stream.read(len(buffer))
+        if not isinstance(data, bytes | bytearray | memoryview):
+            raise InvalidValueError("source", "has to be a file that is opened in binary mode")
+        self._count += len(data)
+        if self._count > self._limit:
+            raise too_large(self._name, self._limit)
+        buffer[: len(data)] = data
+
+        return len(data)
+
+
+class Target(io.RawIOBase):
+    """
+    A file that somebody else opened, written through the one method that all such objects have.
+
+    Args:
+        stream: The file.
+
+        name: What it is called, for messages.
+
+    Raises:
+        SheetError: If the operating system refuses to write it.
+
+        InvalidValueError: If it takes text only.
+    """
+
+    def __init__(self, stream: SupportsWrite, name: str) -> None:
+        self._stream = stream
+        self._name = name
+
+    def writable(self) -> bool:
+        """
+        Tell that it can be written.
+        """
+        return True
+
+    def write(self, data: memoryview) -> int:  # type: ignore[override]  # BufferedWriter gives nothing else
+        """
+        Write a block, or the part of it that the file takes at once.
+        """
+        try:
+            with write_refusals(self._name):
+                count = self._stream.write(bytes(data))
+        except TypeError:
+            raise InvalidValueError("target", "has to be a file that is opened in binary mode") from None
+
+        return count if isinstance(count, int) else len(data)
 
 
 @contextlib.contextmanager
@@ -102,12 +222,12 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     if not path.name or "\0" in str(path):
         raise SheetError("not_a_file", f"{str(path)!r} cannot be the name of a file")
     beside = path.with_name(f".voipcard-{secrets.token_hex(8)}.tmp")
-    with write_refusals(path):
+    with write_refusals(str(path)):
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     stream = os.fdopen(descriptor, "wb")
     try:
         yield stream
-        with write_refusals(path):
+        with write_refusals(str(path)):
             stream.flush()
             os.fsync(descriptor)
             stream.close()
@@ -118,7 +238,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             stream.close()
         beside.unlink(missing_ok=True)
         raise
-    with write_refusals(path):
+    with write_refusals(str(path)):
         _sync_folder(path.parent)
 
 

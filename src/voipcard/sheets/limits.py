@@ -13,8 +13,16 @@ __all__ = ["Limits"]
 _MEBIBYTE = 1024**2
 
 
+_LONGEST_FIELD = 131_072
+"""What the standard library's `csv` module reads, unless the program that uses it says otherwise."""
+
+
 def _positive(_: object, attribute: attrs.Attribute[int], value: int) -> None:
     checked_integer(attribute.name, value, at_least=1)
+
+
+def _readable(_: object, attribute: attrs.Attribute[int], value: int) -> None:
+    checked_integer(attribute.name, value, at_least=1, at_most=_LONGEST_FIELD)
 
 
 @attrs.frozen(kw_only=True)
@@ -28,10 +36,10 @@ class Limits:
         ratio: How many times larger than packed a part of a workbook may be, once it has a mebibyte; 100.
         rows: How many rows a sheet or a text file may have, its header not counted; 1,048,576, as in Excel.
         columns: How many columns; 64.
-        field_length: How many characters a field; 4,096.
+        field_length: How many characters a field; 4,096. At most 131,072.
 
     Raises:
-        InvalidValueError: If one of them is not a whole number of 1 or more.
+        InvalidValueError: If one of them is not a whole number, less than 1, or too large.
 
     Example:
         >>> voipcard.sheets.Limits(rows=10_000).columns
@@ -43,4 +51,4 @@ class Limits:
     ratio: int = attrs.field(default=100, validator=_positive)
     rows: int = attrs.field(default=1_048_576, validator=_positive)
     columns: int = attrs.field(default=64, validator=_positive)
-    field_length: int = attrs.field(default=4096, validator=_positive)
+    field_length: int = attrs.field(default=4096, validator=_readable)

@@ -4,19 +4,20 @@ Which columns each kind of value has in a file, under the headers of VoipNow's p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
-from voipcard.core.cards import Batch, CardCode, Handout
+from voipcard.core.batches import Batch
+from voipcard.core.cards import CardCode, Handout, RevealedCard
 from voipcard.core.credit import Credit
 from voipcard.core.ledger import LedgerEntry
-from voipcard.errors import InvalidValueError
+from voipcard.errors import InvalidValueError, Problem
 
-__all__ = ["CARDS", "HANDOUTS", "HISTORY", "Cell", "Column", "Table", "table_of"]
+__all__ = ["CARDS", "HANDOUTS", "HISTORY", "PROBLEMS", "REVEALED", "Cell", "CellKind", "Column", "Table", "table_of"]
 
 Cell: TypeAlias = str | Credit | datetime | int | None
 """What a value has in one column. None is an empty cell."""
@@ -31,12 +32,14 @@ class Column:
     One column of a table.
 
     Attributes:
+        name: What programs call it.
         header: What stands above it.
         kind: What it holds, and so how it is written.
         width: How wide it is in Excel, in characters.
         cell: Gives what a value has in this column.
     """
 
+    name: str
     header: str
     kind: CellKind
     width: int
@@ -58,18 +61,33 @@ class Table:
     type: type
     columns: tuple[Column, ...]
 
-    def rows(self, values: Iterable[object]) -> Iterator[tuple[Cell, ...]]:
+    def chosen(self, names: Iterable[str] | None) -> Table:
         """
-        Give the cells of each value.
+        Give the table with some of its columns only, in the order of *names*; with all of them for None.
+
+        Raises:
+            InvalidValueError: If a name is that of no column, or comes twice, or there is none.
+        """
+        if names is None:
+            return self
+        known = {column.name: column for column in self.columns}
+        wanted = [names] if isinstance(names, str) else list(names)
+        if not wanted or len(set(wanted)) < len(wanted) or not known.keys() >= set(wanted):
+            raise InvalidValueError("columns", f"have to be different ones of {', '.join(known)}")
+
+        return attrs.evolve(self, columns=tuple(known[name] for name in wanted))
+
+    def cells(self, values: Sequence[object]) -> list[list[Cell]]:
+        """
+        Give what the values have in each column, column by column.
 
         Raises:
             InvalidValueError: If one of the values is of another kind.
         """
-        cells = [column.cell for column in self.columns]
-        for value in values:
-            if not isinstance(value, self.type):
-                raise InvalidValueError("values", "have to be all of one kind")
-            yield tuple([cell(value) for cell in cells])
+        if not all(isinstance(value, self.type) for value in values):
+            raise InvalidValueError("values", "have to be all of one kind")
+
+        return [list(map(column.cell, values)) for column in self.columns]
 
 
 def _kind(value: Handout | CardCode) -> str:
@@ -92,17 +110,21 @@ def _entry_kind(entry: LedgerEntry) -> str:
     return entry.kind.capitalize()
 
 
+def _warning(problem: Problem) -> str:
+    return "Warning" if problem.warning else "Problem"
+
+
 HANDOUTS: Final = Table(
     "Hand-out",
     Handout,
     (
-        Column("Serial", "text", 16, attrgetter("serial")),
-        Column("Card Code", "text", 22, attrgetter("code")),
-        Column("PIN", "text", 14, attrgetter("pin")),
-        Column("Credit", "amount", 14, attrgetter("credit")),
-        Column("Order Number", "text", 20, attrgetter("order_number")),
-        Column("Type", "text", 11, _kind),
-        Column("Extension", "text", 12, attrgetter("extension")),
+        Column("serial", "Serial", "text", 16, attrgetter("serial")),
+        Column("code", "Card Code", "text", 22, attrgetter("code")),
+        Column("pin", "PIN", "text", 14, attrgetter("pin")),
+        Column("credit", "Credit", "amount", 14, attrgetter("credit")),
+        Column("order_number", "Order Number", "text", 20, attrgetter("order_number")),
+        Column("type", "Type", "text", 11, _kind),
+        Column("extension", "Extension", "text", 12, attrgetter("extension")),
     ),
 )
 """What the owners of the cards are given, in clear text."""
@@ -111,41 +133,74 @@ CARDS: Final = Table(
     "Card Codes",
     CardCode,
     (
-        Column("Serial", "text", 16, attrgetter("serial")),
-        Column("Status", "text", 10, _status),
-        Column("Card Code", "text", 12, attrgetter("code")),
-        Column("PIN", "text", 6, _pin),
-        Column("Total Credit", "amount", 14, attrgetter("total_credit")),
-        Column("Available Credit", "amount", 16, attrgetter("available")),
-        Column("Created", "moment", 20, attrgetter("created_at")),
-        Column("Type", "text", 11, _kind),
-        Column("Order Number", "text", 20, attrgetter("order_number")),
-        Column("Recharges", "count", 11, attrgetter("recharge_count")),
-        Column("First Used", "moment", 20, attrgetter("first_used_at")),
-        Column("Expires", "moment", 20, attrgetter("expires_at")),
-        Column("Labels", "text", 20, _labels),
-        Column("Batch", "text", 10, attrgetter("batch")),
-        Column("Extension", "text", 12, attrgetter("extension")),
+        Column("status", "Status", "text", 10, _status),
+        Column("code", "Card Code", "text", 12, attrgetter("code")),
+        Column("pin", "PIN", "text", 6, _pin),
+        Column("total_credit", "Total Credit", "amount", 14, attrgetter("total_credit")),
+        Column("available", "Available Credit", "amount", 16, attrgetter("available")),
+        Column("created_at", "Created", "moment", 20, attrgetter("created_at")),
+        Column("serial", "Serial", "text", 16, attrgetter("serial")),
+        Column("type", "Type", "text", 11, _kind),
+        Column("order_number", "Order Number", "text", 20, attrgetter("order_number")),
+        Column("recharge_count", "Recharges", "count", 11, attrgetter("recharge_count")),
+        Column("first_used_at", "First Used", "moment", 20, attrgetter("first_used_at")),
+        Column("expires_at", "Expires", "moment", 20, attrgetter("expires_at")),
+        Column("labels", "Labels", "text", 20, _labels),
+        Column("batch", "Batch", "text", 10, attrgetter("batch")),
+        Column("extension", "Extension", "text", 12, attrgetter("extension")),
     ),
 )
 """VoipNow's Card Codes List, the code masked and the PIN as Yes or No, followed by what only we know."""
+
+
+def _of_card(column: Column) -> Column:
+    cell = column.cell
+
+    return attrs.evolve(column, cell=lambda revealed: cell(revealed.card))
+
+
+_CLEAR: Final = {
+    "code": Column("code", "Card Code", "text", 22, attrgetter("code")),
+    "pin": Column("pin", "PIN", "text", 14, attrgetter("pin")),
+}
+
+REVEALED: Final = Table(
+    CARDS.title, RevealedCard, tuple(_CLEAR.get(column.name) or _of_card(column) for column in CARDS.columns)
+)
+"""The same list with codes and PINs in clear text."""
 
 HISTORY: Final = Table(
     "Recharge History",
     LedgerEntry,
     (
-        Column("Order Number", "text", 20, attrgetter("order_number")),
-        Column("Credit Added", "amount", 14, attrgetter("amount")),
-        Column("Credit Left", "amount", 14, attrgetter("credit_left")),
-        Column("Date Added", "moment", 20, attrgetter("created_at")),
-        Column("Serial", "text", 16, attrgetter("serial")),
-        Column("Type", "text", 10, _entry_kind),
-        Column("Added By", "text", 16, attrgetter("actor")),
-        Column("Batch", "text", 10, attrgetter("batch")),
-        Column("Extension", "text", 12, attrgetter("extension")),
+        Column("order_number", "Order Number", "text", 20, attrgetter("order_number")),
+        Column("amount", "Credit Added", "amount", 14, attrgetter("amount")),
+        Column("credit_left", "Credit Left", "amount", 14, attrgetter("credit_left")),
+        Column("created_at", "Date Added", "moment", 20, attrgetter("created_at")),
+        Column("serial", "Serial", "text", 16, attrgetter("serial")),
+        Column("type", "Type", "text", 10, _entry_kind),
+        Column("actor", "Added By", "text", 16, attrgetter("actor")),
+        Column("batch", "Batch", "text", 10, attrgetter("batch")),
+        Column("extension", "Extension", "text", 12, attrgetter("extension")),
     ),
 )
 """VoipNow's Recharge History, followed by which card it is about."""
+
+PROBLEMS: Final = Table(
+    "Problems",
+    Problem,
+    (
+        Column("sheet", "Sheet", "count", 7, attrgetter("sheet")),
+        Column("row", "Row", "count", 9, attrgetter("row")),
+        Column("column", "Column", "text", 14, attrgetter("column")),
+        Column("warning", "Severity", "text", 10, _warning),
+        Column("reason", "Reason", "text", 20, attrgetter("reason")),
+        Column("advice", "Advice", "text", 80, attrgetter("advice")),
+    ),
+)
+"""What is wrong with the rows of an upload, for whoever wrote the file."""
+
+_TABLES: Final = (HANDOUTS, CARDS, REVEALED, HISTORY, PROBLEMS)
 
 
 def table_of(values: Iterable[object], first: object | None) -> Table:
@@ -163,8 +218,8 @@ def table_of(values: Iterable[object], first: object | None) -> Table:
     """
     if first is None:
         return HANDOUTS if isinstance(values, Batch) else CARDS
-    for table in (HANDOUTS, CARDS, HISTORY):
+    for table in _TABLES:
         if isinstance(first, table.type):
             return table
 
-    raise InvalidValueError("values", "have to be hand-outs, cards or ledger entries")
+    raise InvalidValueError("values", "have to be hand-outs, cards, ledger entries or problems of an upload")

@@ -1,161 +1,80 @@
 """
-VoipNow's upload record, read from a file: every row becomes a new card, or the file is refused with what is wrong.
+Card codes read from a file: every row becomes a new card, or it is said what is wrong with it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from decimal import Decimal
 from itertools import zip_longest
-from pathlib import Path
 from typing import Final
 
-import attrs
-
-from voipcard.core.arguments import MAX_TEXT_LENGTH
+from voipcard.core.arguments import Progress, checked_integer
 from voipcard.core.cards import Kind, NewCard
+from voipcard.core.codes import CodeFormat
 from voipcard.core.pins import PART_OF_CODE, weakness
-from voipcard.errors import (
-    AmountError,
-    InvalidCodeError,
-    InvalidPinError,
-    InvalidValueError,
-    Problem,
-    SheetError,
-    UploadError,
-)
-from voipcard.sheets import csv, files, xlsx
-from voipcard.sheets.xlsx import FoundCell, Unusable
+from voipcard.core.uploads import OnError, Upload, checked_on_error, refused
+from voipcard.errors import Problem, SheetError
+from voipcard.sheets import record
+from voipcard.sheets.files import SupportsRead
+from voipcard.sheets.found import FoundCell, FoundRow
+from voipcard.sheets.limits import Limits
+from voipcard.sheets.reading import Format, read
 
-__all__ = ["Upload", "read_upload", "refused"]
+__all__ = ["read_upload"]
 
-COLUMNS: Final = ("code", "pin", "order_number", "credit")
-"""
-What the fields of a row are.
-
-Source: VoipNow user guide, "Add Card Code".
-"""
-
-_HEADERS: Final = {
-    "code": "code",
-    "cardcode": "code",
-    "callerid": "code",
-    "codeorcallerid": "code",
-    "cardcodeorcallerid": "code",
-    "pin": "pin",
-    "pincode": "pin",
-    "order": "order_number",
-    "orderno": "order_number",
-    "ordernumber": "order_number",
-    "credit": "credit",
-    "initialcredit": "credit",
-}
-"""What people call the columns, in small letters and without what stands between words."""
-
-_BETWEEN_WORDS: Final = re.compile(r"[\s_./-]+")
-
-_EXPONENT: Final = r"[+-]?[0-9]+(?:[.,][0-9]+E[+-]?|E[+-])[0-9]+"
-_ERROR_CELL: Final = r"#(?:N/A|REF!|VALUE!|NAME\?|NUM!|NULL!|DIV/0!|#+)"
-_FRACTION: Final = r"[0-9]+[.,]0{1,2}"
-_MARKED_TEXT: Final = r"'(?:[=+@-].*|[0-9]+)"
+PROBLEM_LIMIT: Final = 1000
+MAX_PROBLEM_LIMIT: Final = 10_000
 
 
-def _any_of(*patterns: str) -> re.Pattern[str]:
-    return re.compile(rf"\s*(?:{'|'.join(patterns)})\s*", re.ASCII | re.IGNORECASE)
-
-
-_DAMAGED: Final = {
-    "code": _any_of(_EXPONENT, _ERROR_CELL, _FRACTION, _MARKED_TEXT),
-    "pin": _any_of(_EXPONENT, _ERROR_CELL, _FRACTION, _MARKED_TEXT),
-    "order_number": _any_of(_EXPONENT, _ERROR_CELL),
-    "credit": _any_of(_EXPONENT, _ERROR_CELL),
-}
-"""What a spreadsheet program makes of long numbers and of text it takes for a formula. `1E5` alone may be a code."""
-
-_OTHER_SEPARATOR: Final = re.compile(r"[,;|\t]")
-"""A code with one of these is a row that was split at the wrong character."""
-
-_INEXACT: Final = 10**15
-"""From here on Excel does not keep every digit of a number that should have been text."""
-
-_ADVICE: Final[Mapping[tuple[str, str], str]] = {
-    ("", "too_many_fields"): "there are more fields than columns: quote a field that has the separator in it",
-    ("", "header"): "the first row looks like a header: name the columns Card Code, PIN, Order Number and Credit",
-    ("code", "empty"): "give a card code, or a CallerID that begins with +",
-    ("code", "too_long"): "shorten the code to at most 255 characters",
-    ("code", "not_ascii"): "use the letters A to Z, digits and signs of a plain keyboard only",
-    ("code", "not_digits"): "a CallerID has digits only, after its +",
-    ("code", "separator"): "the fields seem to be separated by another character: say which one",
-    ("pin", "not_digits"): "use digits only, or leave the PIN empty",
-    ("pin", "wrong_length"): "use 4 to 12 digits, leading zeros included, or leave the PIN empty",
-    ("pin", PART_OF_CODE): "the code begins or ends with this PIN: choose another, or leave the PIN empty",
-    ("order_number", "too_long"): "shorten the order number to at most 255 characters",
-    ("order_number", "control_characters"): "remove line breaks and other invisible characters from the order number",
-    (
-        "order_number",
-        "outer_space",
-    ): "the order number begins or ends with a space, which counts when it is searched for",
-    ("credit", "not_a_number"): "write the credit with a point, such as 12.50, or u for unlimited",
-    ("credit", "too_precise"): "use at most six decimal places",
-    ("credit", "too_large"): "use a smaller credit, or u for unlimited",
-    ("credit", "negative"): "the initial credit cannot be negative",
-}
-
-_ADVICE_ANYWHERE: Final[Mapping[str, str]] = {
-    "excel_damage": (
-        "a spreadsheet program changed this field: format the column as text, and enter the value from its source again"
-    ),
-    "formula": "replace the formula by its value, as text",
-    "number_cell": (
-        "the cell is a number, which has no leading zeros: if it had some, format the column as text and enter it again"
-    ),
-}
-
-
-def _counted(items: Sequence[object]) -> str:
-    return f"<{len(items)}>"
-
-
-@attrs.frozen
-class Upload:
-    """
-    What was read from an upload: cards that can be added as they are. Its `repr` shows no code, PIN or CallerID.
-
-    Attributes:
-        cards: The cards, in the order of the file.
-        rows: The row of the file that each card stands in, counted from 1 as a spreadsheet counts.
-        warnings: What may be wrong but was accepted, row by row: a weak PIN, a number that may have lost leading zeros.
-        digest:
-            A SHA-256 of the cards, the same for every file that says the same, header, quotes and separator aside.
-            Short codes can be guessed from it: store it only under a key.
-    """
-
-    cards: tuple[NewCard, ...] = attrs.field(repr=_counted)
-    rows: tuple[int, ...] = attrs.field(repr=False)
-    warnings: tuple[Problem, ...] = attrs.field(repr=_counted)
-    digest: bytes = attrs.field(repr=False)
-
-
-def read_upload(path: str | os.PathLike[str], separator: str = ",") -> Upload:
+def read_upload(
+    source: str | os.PathLike[str] | SupportsRead,
+    separator: str = ",",
+    *,
+    format: Format | None = None,  # noqa: A002 - what everybody calls it
+    encoding: str | None = None,
+    code_format: CodeFormat | None = None,
+    on_error: OnError = "refuse",
+    problem_limit: int = PROBLEM_LIMIT,
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+) -> Upload:
     r"""
-    Read card codes in VoipNow's upload format, and check every row.
+    Read card codes in VoipNow's upload format, or from an export of ours, and check every row.
 
     A row is *card code, PIN, order number, initial credit*. All but the code may be empty or missing: without a PIN
     none is asked for, without a credit it is 0. The credit `u` is Unlimited. A code that begins with `+` is a CallerID.
     Blank rows are skipped.
 
-    A first row is a header if each of its fields is the name of another column (Card Code, PIN, Order Number, Credit,
-    or shorter), the code's among them; the columns then stand in its order. No row that could be a card is mistaken
-    for one, except a row of one field that is the word "code" itself.
+    A first row is a header if each of its fields is the name of another column, the code's among them; the columns then
+    stand in its order. Besides Card Code, PIN, Order Number and Credit, or shorter names for them, these may be the
+    columns of our exports: of them Type, Status, Expires and, for the credit, Available Credit are taken over, and a
+    warning names those that are not. No row that could be a card is mistaken for a header, except a row of one field
+    that is the word "code" itself.
 
     Args:
-        path: A text file that ends in `.csv` or `.txt`, in UTF-8, or an Excel workbook that ends in `.xlsx`.
+        source:
+            A path, or a file that is open in binary mode, which is read from where it stands and left open. A path ends
+            in `.csv`, `.txt` or `.xlsx`.
 
-        separator: The character between the fields of a text file.
+        separator: What stands between the fields of a text file: one character.
+
+        format: As for `read`.
+
+        encoding: As for `read`.
+
+        code_format: What every dialed code has to look like; None to accept any.
+
+        on_error: `refuse` to raise if any row is bad, `skip` to leave bad rows out and list what is wrong with them.
+
+        problem_limit: How many problems and warnings are listed at most, 0 to 10,000. All are counted.
+
+        limits: How much of the file is read.
+
+        progress: Is told after every thousand rows how many were read.
 
     Returns:
         The cards, with the row of each and with warnings.
@@ -166,220 +85,186 @@ def read_upload(path: str | os.PathLike[str], separator: str = ",") -> Upload:
 
         SheetError: If the file is missing, is no such file, has no rows or is too large.
 
-        InvalidValueError: If *separator* cannot be one.
+        InvalidValueError: If an argument is out of its range.
 
     Example:
         >>> from pathlib import Path
         >>> _ = Path("cards.csv").write_text("0077001834221,0482,PO-117,10.00\n+40722123456,,,u\n")
         >>> upload = voipcard.sheets.read_upload("cards.csv")
-        >>> upload.cards[1]
-        NewCard(code='••••', pin='', credit=UNLIMITED, order_number='', caller_id=True)
+        >>> [(card.kind, str(card.credit)) for card in upload.cards]
+        [('code', '10.00'), ('caller_id', 'unlimited')]
         >>> upload.rows
         (1, 2)
 
     Source: VoipNow user guide, "Add Card Code".
     """
-    source = Path(path)
-    suffix = source.suffix.lower()
-    if suffix not in {".csv", ".txt", ".xlsx"}:
-        raise SheetError("suffix", f"{source.name} ends neither in .csv or .txt nor in .xlsx")
-    with files.reading(source) as stream:
-        if suffix == ".xlsx":
-            return _upload(xlsx.read(stream), is_text=False)
-
-        return _upload(csv.read(stream, separator=separator), is_text=True)
-
-
-def refused(problems: Sequence[Problem]) -> UploadError:
-    """
-    Give the error that refuses an upload.
-
-    Args:
-        problems: What is wrong, row by row; at least one. A row may have several.
-    """
-    count = len({problem.row for problem in problems})
-    detail = "1 row was refused" if count == 1 else f"{count:,} rows were refused"
-
-    return UploadError("rows", detail, tuple(problems))
-
-
-def _upload(rows: Generator[Sequence[FoundCell]], *, is_text: bool) -> Upload:
-    reading = _Reading(is_text=is_text)
+    checked_on_error(on_error)
+    checked_integer("problem_limit", problem_limit, at_least=0, at_most=MAX_PROBLEM_LIMIT)
+    reading = _Reading(code_format, problem_limit)
+    rows = read(source, format=format, separator=separator, encoding=encoding, limits=limits)
     with closing(rows):
-        for number, row in enumerate(rows, 1):
-            reading.add(number, row)
-    if reading.problems:
-        raise refused(reading.problems)
-    if not reading.cards:
+        for count, row in enumerate(rows, 1):
+            reading.add(row)
+            if progress and count % 1000 == 0:
+                progress(count, None)
+    upload = reading.upload()
+    if upload.rejected and on_error == "refuse":
+        raise refused(upload)
+    if not upload.rejected and not upload.cards:
         raise SheetError("empty", "the file has no rows with cards")
 
-    return Upload(tuple(reading.cards), tuple(reading.rows), tuple(reading.warnings), _digest(reading.cards))
+    return upload
+
+
+class _Problems:
+    """
+    What is wrong, all of it counted and the first of it listed.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.listed: list[Problem] = []
+        self.count = 0
+        self._limit = limit
+
+    def add(self, row: FoundRow, column: str, reason: str, advice: str = "", *, warning: bool = False) -> None:
+        """
+        Take one more.
+        """
+        self.count += 1
+        if len(self.listed) < self._limit:
+            advice = advice or record.advice(column, reason)
+            self.listed.append(Problem(row.number, column, reason, advice, warning=warning, sheet=row.sheet))
 
 
 class _Reading:
     """
     What is known of a file after some of its rows.
-
-    Args:
-        is_text: Whether the rows were split at a separator.
     """
 
-    def __init__(self, *, is_text: bool) -> None:
-        self.cards: list[NewCard] = []
-        self.rows: list[int] = []
-        self.warnings: list[Problem] = []
-        self.problems: list[Problem] = []
-        self._is_text = is_text
+    def __init__(self, code_format: CodeFormat | None, problem_limit: int) -> None:
+        self._code_format = code_format
+        self._problems = _Problems(problem_limit)
+        self._warnings = _Problems(problem_limit)
+        self._cards: list[NewCard] = []
+        self._rows: list[int] = []
+        self._sheets: list[tuple[int, int]] = []
+        self._rejected = 0
         self._columns: Sequence[str] = ()
-        self._first_rows: dict[tuple[Kind, str], int] = {}
+        self._has_header = False
+        self._places: dict[Kind, dict[str, tuple[int, int]]] = {"code": {}, "caller_id": {}}
+        self._digest = hashlib.sha256()
 
-    def add(self, number: int, row: Sequence[FoundCell]) -> None:
+    def upload(self) -> Upload:
+        """
+        Give what was read.
+        """
+        return Upload(
+            cards=tuple(self._cards),
+            rows=tuple(self._rows),
+            sheets=tuple(self._sheets),
+            problems=tuple(self._problems.listed),
+            problem_count=self._problems.count,
+            rejected=self._rejected,
+            warnings=tuple(self._warnings.listed),
+            warning_count=self._warnings.count,
+            digest=self._digest.digest(),
+        )
+
+    def add(self, row: FoundRow) -> None:
         """
         Take one more row.
         """
-        cells = list(row)
+        cells = list(row.cells)
         while cells and _is_blank(cells[-1]):
             cells.pop()
-        if not cells or (not self._columns and self._is_header(number, cells)):
+        if not cells or (not self._columns and self._is_header(row, cells)):
             return
         if len(cells) > len(self._columns):
-            self._refuse(number, "", "too_many_fields")
+            self._reject(row, {"": "too_many_fields"})
+        elif len(cells) == 1 and not self._has_header and record.is_unsplit(cells[0]):
+            self._reject(row, {"code": "separator"})
         else:
-            self._add(number, dict(zip_longest(self._columns, cells, fillvalue="")))
+            fields = zip_longest(self._columns, cells, fillvalue="")
+            self._add(row, {field: cell for field, cell in fields if field != record.NOT_TAKEN})
 
-    def _is_header(self, number: int, cells: Sequence[FoundCell]) -> bool:
-        header = _header(cells)
-        self._columns = header or COLUMNS
-        if header:
+    def _is_header(self, row: FoundRow, cells: Sequence[FoundCell]) -> bool:
+        columns = record.columns_of(cells)
+        self._has_header = bool(columns)
+        self._columns = columns or record.COLUMNS
+        if columns:
+            left = [str(cell) for cell, column in zip(cells, columns, strict=True) if column == record.NOT_TAKEN]
+            if left:
+                advice = f"these columns are not taken over: {', '.join(left)}"
+                self._warnings.add(row, "", "not_taken", advice, warning=True)
             return True
-        if not _header(cells[:1]):
-            return False
-        self._refuse(number, "", "header")
+        if record.looks_like_header(cells):
+            self._reject(row, {"": "header"})
+            return True
 
-        return True
+        return False
 
-    def _add(self, number: int, cells: Mapping[str, FoundCell]) -> None:
-        faults = {column: fault for column, cell in cells.items() if (fault := self._damage(column, cell))}
-        texts = {column: _as_text(cell) for column, cell in cells.items() if column not in faults}
-        card = None if faults else _card(texts)
+    def _add(self, row: FoundRow, cells: Mapping[str, FoundCell]) -> None:
+        faults = {field: fault for field, cell in cells.items() if (fault := record.damage(field, cell))}
+        texts = {field: record.as_text(cell) for field, cell in cells.items() if field not in faults}
+        card = None if faults else record.new_card(texts)
         if not card:
-            faults |= {column: fault for column, text in texts.items() if (fault := _fault(column, text))}
+            faults |= {field: fault for field, text in texts.items() if (fault := record.fault(field, text))}
         # Code and PIN are compared although something else may be wrong with the row, so that all is said at once.
-        known = card or _card({column: text for column, text in texts.items() if column not in faults})
+        known = card or record.new_card({field: text for field, text in texts.items() if field not in faults})
         weak = weakness(known.pin, known.code) if known else None
         if weak == PART_OF_CODE:
             faults["pin"] = PART_OF_CODE
-        for column in COLUMNS:
-            if column in faults:
-                self._refuse(number, column, faults[column])
-        first = self._first_rows.setdefault((known.kind, known.code), number) if known else number
-        if first != number:
-            advice = f"row {first} has the same code: remove one of the two"
-            self.problems.append(Problem(number, "code", "duplicate", advice))
-        elif card and not faults:
-            self.cards.append(card)
-            self.rows.append(number)
-            self._warn(number, card, cells, weak)
+        if known and self._code_format and (fault := record.misfit(known, self._code_format)):
+            faults["code"] = fault
+        first = self._first_place(row, known) if known else None
+        if faults or first:
+            self._reject(row, faults, repeats=first)
+        elif card:
+            self._accept(row, card)
+            self._warn(row, card, cells, weak)
 
-    def _damage(self, column: str, cell: FoundCell) -> str | None:
+    def _first_place(self, row: FoundRow, card: NewCard) -> tuple[int, int] | None:
         """
-        Say what happened to a field before it came here, if that can be seen.
+        Tell where the code of a card stood first, if that was before.
         """
-        if isinstance(cell, Unusable):
-            return cell.value
-        if isinstance(cell, Decimal):
-            whole = cell.is_finite() and cell == cell.to_integral_value() and 0 <= cell < _INEXACT
-            return None if column == "credit" or whole else "excel_damage"
-        if _DAMAGED[column].fullmatch(cell):
-            return "excel_damage"
+        place = (row.sheet, row.number)
+        first = self._places[card.kind].setdefault(card.code, place)
 
-        return "separator" if column == "code" and self._is_text and _OTHER_SEPARATOR.search(cell) else None
+        return None if first is place else first
 
-    def _refuse(self, number: int, column: str, reason: str) -> None:
-        self.problems.append(Problem(number, column, reason, _advice(column, reason)))
+    def _accept(self, row: FoundRow, card: NewCard) -> None:
+        if not self._sheets or self._sheets[-1][1] != row.sheet:
+            self._sheets.append((len(self._cards), row.sheet))
+        self._cards.append(card)
+        self._rows.append(row.number)
+        parts = (card.kind, card.code, card.pin, card.order_number, str(card.credit), card.enabled, card.expires_at)
+        # None of these has control characters, so no two uploads are written the same way.
+        self._digest.update("\0".join(map(str, parts)).encode() + b"\n")
 
-    def _warn(self, number: int, card: NewCard, cells: Mapping[str, FoundCell], weak: str | None) -> None:
-        found = [
-            (column, "number_cell", _advice(column, "number_cell"))
-            for column, cell in cells.items()
-            if isinstance(cell, Decimal) and column != "credit"
-        ]
+    def _reject(self, row: FoundRow, faults: Mapping[str, str], repeats: tuple[int, int] | None = None) -> None:
+        self._rejected += 1
+        for field in ("", *record.FIELDS):
+            if field in faults:
+                self._problems.add(row, field, faults[field])
+                self._digest.update(f"\0{field}\0{faults[field]}\n".encode())
+        if repeats:
+            sheet, number = repeats
+            place = f"row {number}" if sheet == row.sheet else f"row {number} of sheet {sheet}"
+            self._problems.add(row, "code", "duplicate", f"{place} has the same code: remove one of the two")
+            self._digest.update(b"\0code\0duplicate\n")
+
+    def _warn(self, row: FoundRow, card: NewCard, cells: Mapping[str, FoundCell], weak: str | None) -> None:
+        for field, cell in cells.items():
+            if isinstance(cell, Decimal) and field != "credit":
+                self._warnings.add(row, field, "number_cell", warning=True)
+        if record.rounded(card):
+            self._warnings.add(row, "code", "rounded", warning=True)
         if weak:
-            found.append(
-                ("pin", "weak_pin", f"others guess such a PIN first ({weak.replace('_', ' ')}): choose another")
-            )
+            advice = f"others guess such a PIN first ({weak.replace('_', ' ')}): choose another"
+            self._warnings.add(row, "pin", "weak_pin", advice, warning=True)
         if card.order_number != card.order_number.strip():
-            found.append(("order_number", "outer_space", _advice("order_number", "outer_space")))
-        self.warnings += [Problem(number, column, reason, advice, warning=True) for column, reason, advice in found]
-
-
-def _advice(column: str, reason: str) -> str:
-    return _ADVICE.get((column, reason)) or _ADVICE_ANYWHERE[reason]
+            self._warnings.add(row, "order_number", "outer_space", warning=True)
 
 
 def _is_blank(cell: FoundCell) -> bool:
     return isinstance(cell, str) and not cell.strip()
-
-
-def _header(cells: Sequence[FoundCell]) -> tuple[str, ...]:
-    """
-    Give the columns that a header row names, or none if it is no header row.
-    """
-    words = [_BETWEEN_WORDS.sub("", cell.lower()) for cell in cells if isinstance(cell, str)]
-    columns = tuple(_HEADERS[word] for word in words if word in _HEADERS)
-
-    return columns if "code" in columns and len(set(columns)) == len(cells) else ()
-
-
-def _as_text(cell: FoundCell) -> str:
-    if isinstance(cell, Decimal):
-        whole = cell.is_finite() and cell == cell.to_integral_value()
-        return str(int(cell)) if whole else f"{cell:f}"
-
-    return str(cell)
-
-
-def _new_card(texts: Mapping[str, str]) -> NewCard:
-    return NewCard(
-        texts["code"],
-        pin=texts.get("pin", ""),
-        order_number=texts.get("order_number", ""),
-        credit=_credit(texts.get("credit", "")),
-    )
-
-
-def _card(texts: Mapping[str, str]) -> NewCard | None:
-    try:
-        return _new_card(texts) if "code" in texts else None
-    except (InvalidValueError, AmountError):
-        return None
-
-
-def _credit(text: str) -> str:
-    credit = text.strip()
-
-    return "unlimited" if credit.lower() == "u" else credit or "0"
-
-
-def _fault(column: str, text: str) -> str | None:
-    """
-    Say why a card cannot have this text in this column.
-    """
-    try:
-        _new_card({"code": "0", column: text})
-    except (InvalidCodeError, InvalidPinError, AmountError) as error:
-        return error.reason
-    except InvalidValueError:
-        return "too_long" if len(text) > MAX_TEXT_LENGTH else "control_characters"
-
-    return None
-
-
-def _digest(cards: Sequence[NewCard]) -> bytes:
-    digest = hashlib.sha256()
-    for card in cards:
-        # None of these has control characters, so no two uploads are written the same way.
-        parts = (card.kind, card.code, card.pin, card.order_number, str(card.credit))
-        digest.update("\0".join(parts).encode() + b"\n")
-
-    return digest.digest()

@@ -1,32 +1,29 @@
 """
-Excel workbooks in and out: codes, PINs and order numbers as text cells, amounts as numbers, moments as dates.
+Excel workbooks out: codes, PINs and order numbers as text cells, amounts as numbers, moments as dates.
+
+The XML of the sheets is written here, everything else of a workbook by openpyxl. That would keep the sheets in
+temporary files until the workbook is saved, codes and PINs in clear text.
 """
 
 from __future__ import annotations
 
 import contextlib
-import enum
-import io
 import re
-import warnings
 import zipfile
-from collections.abc import Container, Generator, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from decimal import Decimal
-from itertools import count, islice
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from xml.sax.saxutils import escape, quoteattr
 
 from voipcard.core.credit import Credit
-from voipcard.errors import SheetError, VoipcardError
-from voipcard.sheets.files import MAX_FIELD_LENGTH, forgetting
-from voipcard.sheets.rows import Cell, Table
+from voipcard.errors import SheetError
+from voipcard.sheets.rows import Cell, CellKind, Table
 
 if TYPE_CHECKING:
-    from openpyxl.cell import Cell as WrittenCell
     from openpyxl.workbook import Workbook
     from openpyxl.worksheet.worksheet import Worksheet
 
-__all__ = ["FoundCell", "Unusable", "Writer", "read"]
+__all__ = ["Writer"]
 
 MAX_ROWS: Final = 1_048_576
 """How many rows a sheet can have in Excel, the header included."""
@@ -40,25 +37,14 @@ How much XML a sheet that is written may have, in bytes.
 Source: issue 656 of XlsxWriter.
 """
 
-MAX_COLUMNS: Final = 64
-"""How many columns a sheet may have that is read."""
-
-MAX_PARTS: Final = 1000
-MAX_UNPACKED: Final = 2 * 1024**3
-MAX_RATIO: Final = 100
-"""How many times larger than packed a part may be once it has a mebibyte. Real sheets stay below 30."""
-
-_MEBIBYTE: Final = 1024**2
-_CHUNK: Final = 1000
 _BLOCK: Final = 65_536
-"""How many bytes of XML wait in memory until they are packed."""
+"""How many characters of XML wait in memory until they are packed."""
 
 _MAX_CELL_LENGTH: Final = 32_767
 _MAX_DIGITS: Final = 15
 """As many significant digits as Excel keeps. A number with more comes back changed."""
 
-_FORMATS: Final = {
-    "header": "@",
+_FORMATS: Final[dict[CellKind, str]] = {
     "text": "@",
     "amount": "0.00####",
     "moment": "yyyy-mm-dd hh:mm:ss",
@@ -66,22 +52,17 @@ _FORMATS: Final = {
 }
 """How Excel shows what is in a cell. A cell with `@` stays text also after somebody has edited it."""
 
-_ESCAPED: Final = re.compile(r"_x([0-9A-Fa-f]{4})_")
+_EPOCH: Final = datetime(1899, 12, 30, tzinfo=UTC)
+_FIRST: Final = datetime(1900, 3, 1, tzinfo=UTC)
+"""Before this day Excel counts one too many, because it takes 1900 for a leap year."""
+
+_DAY: Final = timedelta(days=1)
+
 _TO_ESCAPE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 """Characters that XML cannot hold or does not keep, and the start of what could be taken for one of them."""
 
-
-class Unusable(enum.Enum):
-    """
-    A cell whose text is not to be had: the value is the reason.
-    """
-
-    FORMULA = "formula"
-    DAMAGED = "excel_damage"
-
-
-FoundCell: TypeAlias = str | Decimal | Unusable
-"""What is read from a cell: a text, a number, or that there is something else."""
+_NEEDS_SPACE: Final = re.compile(r"\A\s|\s\Z|\s\s|[\t\n]")
+"""White space that is only kept where the XML says that it counts."""
 
 
 def _escaped(text: str) -> str:
@@ -91,10 +72,6 @@ def _escaped(text: str) -> str:
     Source: ECMA-376 part 1, 22.9.2.19, ST_Xstring.
     """
     return _TO_ESCAPE.sub(lambda found: f"_x{ord(found.group()):04X}_", text)
-
-
-def _unescaped(text: str) -> str:
-    return _ESCAPED.sub(lambda found: chr(int(found.group(1), 16)), text)
 
 
 class Writer:
@@ -129,19 +106,20 @@ class Writer:
         self._book.properties.creator = "voipcard"
         self._sheet: _Sheet | None = None
 
-    def append(self, rows: Iterable[Sequence[Cell]]) -> None:
+    def append(self, columns: Sequence[Sequence[Cell]]) -> None:
         """
-        Write more rows.
+        Write more rows, given as columns of the same length.
 
         Raises:
             SheetError: If a text is longer than a cell can hold, or cannot be written as UTF-8.
         """
+        sheet = self._sheet or self._next_sheet()
         kinds = [column.kind for column in self._table.columns]
-        for row in rows:
-            sheet = self._sheet
-            if sheet is None or sheet.rows == self._rows_per_sheet or sheet.size >= self._bytes_per_sheet:
+        cells = [sheet.encoded(kind, column) for kind, column in zip(kinds, columns, strict=True)]
+        for row in zip(*cells, strict=True):
+            if sheet.rows == self._rows_per_sheet or sheet.size >= self._bytes_per_sheet:
                 sheet = self._next_sheet()
-            sheet.append(kinds, row)
+            sheet.append(row)
 
     def finish(self) -> None:
         """
@@ -182,41 +160,48 @@ class _Sheet:
     """
     One sheet while it is written, the header first.
 
-    Its XML goes straight into the archive. openpyxl by itself would keep it in a temporary file until the workbook is
-    saved, codes and PINs in clear text, and a process that is killed would leave that file behind.
-
     Attributes:
         rows: How many it has, the header included.
-        size: How many bytes of XML are in the archive.
+        size: How many bytes of XML it has.
     """
 
     def __init__(self, book: Workbook, archive: zipfile.ZipFile, table: Table) -> None:
         from openpyxl.utils import get_column_letter
-        from openpyxl.worksheet._writer import WorksheetWriter
 
         number = len(book.worksheets) + 1
+        sheet = book.create_sheet(f"{table.title} {number}" if number > 1 else table.title)
         self.rows = 0
         self.size = 0
-        self._cells: dict[tuple[int, str], WrittenCell] = {}
+        self._styles = {kind: _style(sheet, number_format) for kind, number_format in _FORMATS.items()}
+        self._letters = [get_column_letter(position) for position in range(1, len(table.columns) + 1)]
+        self._waiting = [_top(table, self._styles, is_first=number == 1)]
+        self._waiting_size = 0
         self._part = archive.open(f"xl/worksheets/sheet{number}.xml", "w")
-        self._xml = io.BytesIO()
-        self._sheet: Any = book.create_sheet(f"{table.title} {number}" if number > 1 else table.title)
-        self._sheet.freeze_panes = "A2"
-        for position, column in enumerate(table.columns, 1):
-            self._sheet.column_dimensions[get_column_letter(position)].width = column.width
-        # There is no public name for it. openpyxl does the same before the first row, but with a temporary file.
-        self._sheet._writer = WorksheetWriter(self._sheet, out=self._xml)  # noqa: SLF001
-        self._sheet._writer.write_top()  # noqa: SLF001
-        self.append(["header"] * len(table.columns), [column.header for column in table.columns])
+        header = _style(sheet, _FORMATS["text"], bold=True)
+        self.append([_text(column.header, header) for column in table.columns])
 
-    def append(self, kinds: Sequence[str], row: Sequence[Cell]) -> None:
+    def encoded(self, kind: CellKind, cells: Sequence[Any]) -> list[str]:
+        """
+        Write the cells of a column as XML, but for where they stand; nothing for an empty one.
+        """
+        style, text_style = self._styles[kind], self._styles["text"]
+        # Most columns have few different values.
+        encode = _ENCODED[kind]
+        encoded = {cell: encode(cell, style, text_style) for cell in set(cells)}
+
+        return [encoded[cell] for cell in cells]
+
+    def append(self, cells: Iterable[str]) -> None:
         """
         Write one row.
         """
-        values = map(_value, row)
-        self._sheet.append([self._cell(*what) for what in zip(count(), kinds, values, strict=False)])
         self.rows += 1
-        if self._xml.tell() >= _BLOCK:
+        number = str(self.rows)
+        row = [f'<c r="{letter}{number}"{cell}' for letter, cell in zip(self._letters, cells, strict=True) if cell]
+        xml = f'<row r="{number}">{"".join(row)}</row>'
+        self._waiting.append(xml)
+        self._waiting_size += len(xml)
+        if self._waiting_size >= _BLOCK:
             self._store()
 
     def close(self) -> None:
@@ -224,193 +209,99 @@ class _Sheet:
         Write what comes after the rows.
         """
         with self._part:
-            self._sheet.close()
+            self._waiting.append("</sheetData></worksheet>")
             self._store()
 
     def _store(self) -> None:
-        self.size += self._part.write(self._xml.getvalue())
-        self._xml.seek(0)
-        self._xml.truncate()
-
-    def _cell(self, position: int, kind: str, value: str | Decimal | datetime | int | None) -> WrittenCell | None:
-        """
-        Fill the cell of one column and kind, the same one in every row: to give it its style is what takes time.
-        """
-        if value is None:
-            return None
-        if isinstance(value, str) and kind != "header":
-            kind = "text"
-        cell = self._cells.get((position, kind)) or self._new_cell(position, kind)
-        cell.value = value
-        if isinstance(value, str):
-            # Or openpyxl takes `=1+1` for a formula and `#N/A` for an error.
-            cell.data_type = "s"
-
-        return cell
-
-    def _new_cell(self, position: int, kind: str) -> WrittenCell:
-        from openpyxl.cell import WriteOnlyCell
-        from openpyxl.styles import Font
-
-        cell = self._cells[position, kind] = WriteOnlyCell(self._sheet)
-        cell.number_format = _FORMATS[kind]
-        cell.font = Font(bold=kind == "header")
-
-        return cell
+        self.size += self._part.write("".join(self._waiting).encode())
+        self._waiting.clear()
+        self._waiting_size = 0
 
 
-def _value(cell: Cell) -> str | Decimal | datetime | int | None:
+def _style(sheet: Any, number_format: str, *, bold: bool = False) -> int:  # noqa: ANN401 - openpyxl's stubs disagree
     """
-    Give what goes into a cell: a text wherever Excel would not keep every digit.
+    Give the number under which the workbook knows a style.
+    """
+    from openpyxl.cell import WriteOnlyCell
+    from openpyxl.styles import Font
+
+    cell = WriteOnlyCell(sheet)
+    cell.number_format = number_format
+    cell.font = Font(bold=bold)
+
+    return cell.style_id
+
+
+def _top(table: Table, styles: dict[CellKind, int], *, is_first: bool) -> str:
+    """
+    Write what comes before the rows: the header stays in view, and columns have their width and their format.
+
+    Source: ECMA-376 part 1, 18.3.1.
+    """
+    from openpyxl.xml.constants import SHEET_MAIN_NS
+
+    columns = "".join(
+        f'<col min="{at}" max="{at}" width="{column.width}" style="{styles[column.kind]}" customWidth="1"/>'
+        for at, column in enumerate(table.columns, 1)
+    )
+    selected = ' tabSelected="1"' if is_first else ""
+
+    return (
+        f'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n<worksheet xmlns={quoteattr(SHEET_MAIN_NS)}>'
+        f'<sheetViews><sheetView{selected} workbookViewId="0">'
+        '<pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/>'
+        f"</sheetView></sheetViews><cols>{columns}</cols><sheetData>"
+    )
+
+
+def _text(text: str, style: int) -> str:
+    """
+    Write a text cell.
 
     Raises:
-        SheetError: If a text is longer than a cell can hold, or cannot be written as UTF-8.
+        SheetError: If the text is longer than a cell can hold, or cannot be written as UTF-8.
     """
-    if isinstance(cell, Credit):
-        if cell.is_unlimited or len(str(abs(cell.micros)).rstrip("0")) > _MAX_DIGITS:
-            return str(cell)
-        return cell.to_decimal()
-    if isinstance(cell, datetime):
-        # Excel's dates know no time zone; ours are UTC, whatever zone they are shown in.
-        return cell.astimezone(UTC).replace(tzinfo=None)
-    if not isinstance(cell, str):
-        return cell
-    text = _escaped(cell)
-    if len(text) > _MAX_CELL_LENGTH:
+    if not text:
+        return ""
+    escaped = _escaped(text)
+    if len(escaped) > _MAX_CELL_LENGTH:
         raise SheetError("too_long", f"a text of more than {_MAX_CELL_LENGTH:,} characters does not fit into a cell")
     if not _is_unicode(text):
         raise SheetError("not_text", "a text with half a character cannot be written")
+    space = ' xml:space="preserve"' if _NEEDS_SPACE.search(escaped) else ""
 
-    return text
+    return f' s="{style}" t="inlineStr"><is><t{space}>{escape(escaped)}</t></is></c>'
+
+
+def _number(number: object, style: int) -> str:
+    return f' s="{style}"><v>{number}</v></c>'
+
+
+def _amount(credit: Credit, style: int, text_style: int) -> str:
+    # A text wherever Excel would not keep every digit.
+    if credit.is_unlimited or len(str(abs(credit.micros)).rstrip("0")) > _MAX_DIGITS:
+        return _text(str(credit), text_style)
+
+    return _number(credit, style)
+
+
+def _moment(moment: datetime | None, style: int, text_style: int) -> str:
+    if moment is None:
+        return ""
+    if moment < _FIRST:
+        return _text(moment.astimezone(UTC).isoformat(), text_style)
+
+    # Excel's dates know no time zone; ours are UTC, whatever zone they are shown in.
+    return _number(repr((moment - _EPOCH) / _DAY), style)
+
+
+_ENCODED: Final[dict[CellKind, Callable[[Any, int, int], str]]] = {
+    "text": lambda text, style, _: _text(text, style),
+    "amount": _amount,
+    "moment": _moment,
+    "count": lambda number, style, _: _number(number, style),
+}
 
 
 def _is_unicode(text: str) -> bool:
     return text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text)
-
-
-@contextlib.contextmanager
-def _understood() -> Iterator[None]:
-    """
-    Say as a `SheetError` that openpyxl, zipfile or the XML parser did not understand the file, and silence warnings.
-
-    What they raise depends on where the file is broken, and may quote a cell: a code or a PIN. Warnings are silenced
-    for quiet only, because another thread may let them through: those that are left quote no cell.
-    """
-    with forgetting():
-        try:
-            with warnings.catch_warnings(action="ignore"):
-                yield
-        except VoipcardError:
-            raise
-        except Exception:  # noqa: BLE001 - there is no telling what they raise
-            raise SheetError("not_a_workbook", "the file is not an Excel workbook, or is damaged") from None
-
-
-def read(stream: BinaryIO) -> Generator[list[FoundCell]]:
-    """
-    Read the first sheet of a workbook, row by row. The sheets after it have to be empty.
-
-    Nothing is computed and nothing is guessed: a formula, a date or an error is `Unusable`, a number stays a number.
-
-    Args:
-        stream: The workbook.
-
-    Raises:
-        SheetError: If this is no workbook, has more rows or columns than a sheet should, rows or cells out of order, a
-            field that is too long, or something on more than one sheet.
-    """
-    import openpyxl
-
-    with _understood():
-        _check_archive(stream)
-        book: Any = openpyxl.load_workbook(stream, read_only=True, keep_links=False)
-    with contextlib.closing(book):
-        sheets = [_found_rows(sheet) for sheet in book.worksheets]
-        if not sheets:
-            raise SheetError("not_a_workbook", "the workbook has no sheet")
-        yield from sheets[0]
-        for other in sheets[1:]:
-            if any(other):
-                raise SheetError("sheets", "the workbook has rows on more than one sheet: put them on the first one")
-
-
-def _check_archive(stream: BinaryIO) -> None:
-    """
-    Refuse an archive that unpacks to far more than it seems: openpyxl would unpack it.
-    """
-    with zipfile.ZipFile(stream) as archive:
-        parts = archive.infolist()
-    if len(parts) > MAX_PARTS or sum(part.file_size for part in parts) > MAX_UNPACKED:
-        raise SheetError("too_large", "the workbook is too large when unpacked")
-    if any(part.file_size > max(_MEBIBYTE, MAX_RATIO * part.compress_size) for part in parts):
-        raise SheetError("too_large", "the workbook is packed suspiciously tight")
-    stream.seek(0)
-
-
-def _found_rows(sheet: Any) -> Iterator[list[FoundCell]]:  # noqa: ANN401 - has no type
-    """
-    Read the rows of one sheet in chunks, so that warnings are silenced a few times only.
-
-    The rows come from the parser itself: openpyxl's own loop over them leaves out, without a word, rows that stand
-    after a later one and cells beyond the last column that was asked for.
-    """
-    from openpyxl.worksheet._reader import WorkSheetParser
-
-    dates: Container[int] = sheet.parent._date_formats  # noqa: SLF001 - there is no public name for it
-    with _understood():
-        source = sheet._get_source()  # noqa: SLF001 - nor for this
-    with contextlib.closing(source):
-        # A date that cannot be one, which may be a code, is quoted in a warning. So the parser is not told of dates.
-        rows = WorkSheetParser(source, sheet._shared_strings).parse()  # noqa: SLF001 - nor for this
-        last = 0
-        while True:
-            with _understood():
-                chunk = [(number, _found_cells(number, cells, dates)) for number, cells in islice(rows, _CHUNK)]
-            if not chunk:
-                return
-            for number, row in chunk:
-                if number <= last:
-                    raise SheetError("out_of_order", f"row {number} stands after row {last}: save the workbook again")
-                if number > MAX_ROWS:
-                    raise SheetError("too_large", f"the sheet has more than {MAX_ROWS:,} rows")
-                yield from ([] for _ in range(last + 1, number))
-                yield row
-                last = number
-
-
-def _found_cells(number: int, cells: Iterable[Mapping[str, Any]], dates: Container[int]) -> list[FoundCell]:
-    """
-    Give what is in the cells of one row, up to the last one that is not empty.
-    """
-    row: list[FoundCell] = []
-    last = 0
-    for cell in cells:
-        column = cell["column"]
-        if column <= last:
-            raise SheetError("out_of_order", f"row {number} has cells that are out of order: save the workbook again")
-        last = column
-        found = _found(cell, dates)
-        if found == "":
-            continue
-        if column > MAX_COLUMNS:
-            raise SheetError("too_large", f"row {number} has more than {MAX_COLUMNS} columns")
-        if isinstance(found, str) and len(found) > MAX_FIELD_LENGTH:
-            raise SheetError("field_too_long", f"row {number} has a field of more than {MAX_FIELD_LENGTH:,} characters")
-        row += [""] * (column - 1 - len(row))
-        row.append(found)
-
-    return row
-
-
-def _found(cell: Mapping[str, Any], dates: Container[int]) -> FoundCell:
-    value = cell["value"]
-    if value is None:
-        return ""
-    if cell["data_type"] == "f":
-        return Unusable.FORMULA
-    if cell["data_type"] == "s":
-        return _unescaped(value)
-    if cell["data_type"] == "n" and cell["style_id"] not in dates:
-        return Decimal(str(value))
-
-    return Unusable.DAMAGED
