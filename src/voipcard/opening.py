@@ -4,7 +4,6 @@ Opening a card book: the one place that knows which stores there are.
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 from datetime import UTC, datetime
@@ -29,8 +28,6 @@ _NO_CURRENCY = "XXX"
 """ISO 4217: no currency is meant."""
 
 _CURRENCY = re.compile("[A-Z]{3}", re.ASCII)
-
-_log = logging.getLogger("voipcard")
 
 
 def open_book(
@@ -141,9 +138,13 @@ def _place(
 
 
 def _new_key(path: Path) -> KeyFile:
+    import logging
+
     key = KeyFile(f"{path}.key")
     key.create()
-    _log.warning("the key of %s is in %s: keep them in different backups", path.name, key.path.name)
+    logging.getLogger("voipcard").warning(
+        "the key of %s is in %s: keep them in different backups", path.name, key.path.name
+    )
 
     return key
 

@@ -274,7 +274,8 @@ class CardCode:
         """
         What can be spent now: the credit that no running call has reserved, never below zero.
         """
-        return max(Credit(0), self.credit - self.held)
+        # Most cards have nothing held, and no credit is below zero.
+        return max(Credit(0), self.credit - self.held) if self.held.micros else self.credit
 
     @property
     def code(self) -> str:

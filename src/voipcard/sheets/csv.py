@@ -27,25 +27,23 @@ Dialect: TypeAlias = Literal["guarded", "plain"]
 _BYTE_ORDER_MARK: Final = "\ufeff"
 
 
-def _written(texts: Sequence[str], encode: Callable[[str], str]) -> list[str]:
-    # Most columns have few different texts.
-    encoded = {text: encode(text) for text in set(texts)}
-    if any("\0" in text for text in encoded):
-        raise SheetError("not_text", "a text with a NUL character cannot be written")
-
-    return [encoded[text] for text in texts]
-
-
 def _iso(moment: datetime | None) -> str:
     return moment.isoformat() if moment else ""
 
 
-_NUMBERS: Final[dict[CellKind, Callable[[Any], str]]] = {
-    # Not guarded: an amount is digits and a sign, and a sum over `'-10.00` would leave it out.
-    "amount": str,
-    "moment": _iso,
-    "count": str,
-}
+_PLAIN: Final[dict[CellKind, Callable[[Any], str]]] = {"text": str, "amount": str, "moment": _iso, "count": str}
+
+_GUARDED: Final = _PLAIN | {"text": guarded}
+"""
+Amounts are not guarded: they are digits and a sign, and a sum over `'-10.00` would leave it out.
+"""
+
+
+def _encoded(encode: Callable[[Any], str], cells: Sequence[Cell]) -> list[str]:
+    # Most columns have few different values.
+    texts = {cell: encode(cell) for cell in set(cells)}
+
+    return [texts[cell] for cell in cells]
 
 
 class Writer:
@@ -73,7 +71,8 @@ class Writer:
             delimiter=checked_separator(separator),
             quoting=csv.QUOTE_ALL if self._is_guarded else csv.QUOTE_MINIMAL,
         )
-        self._kinds = [column.kind for column in table.columns]
+        encode = _GUARDED if self._is_guarded else _PLAIN
+        self._encode = [encode[column.kind] for column in table.columns]
         self._header = [column.header for column in table.columns]
         self._begun = False
 
@@ -87,7 +86,7 @@ class Writer:
         with forgetting():
             try:
                 self._begin()
-                self._writer.writerows(zip(*self._encoded(columns), strict=True))
+                self._writer.writerows(self._rows(columns))
             except UnicodeEncodeError:
                 raise SheetError("not_text", "a text with half a character cannot be written") from None
 
@@ -110,16 +109,14 @@ class Writer:
             self._begun = True
             self._writer.writerow([*map(guarded, self._header), ANNOUNCEMENT] if self._is_guarded else self._header)
 
-    def _encoded(self, columns: Sequence[Sequence[Any]]) -> list[list[str]]:
-        encode = guarded if self._is_guarded else str
-        encoded = [
-            _written(cells, encode) if kind == "text" else list(map(_NUMBERS[kind], cells))
-            for kind, cells in zip(self._kinds, columns, strict=True)
-        ]
+    def _rows(self, columns: Sequence[Sequence[Cell]]) -> Iterator[tuple[str, ...]]:
+        texts = [_encoded(encode, cells) for encode, cells in zip(self._encode, columns, strict=True)]
+        if any("\0" in text for column in texts for text in column):
+            raise SheetError("not_text", "a text with a NUL character cannot be written")
         if self._is_guarded:
-            encoded.append([""] * len(columns[0]))
+            texts.append([""] * len(columns[0]))
 
-        return encoded
+        return zip(*texts, strict=True)
 
 
 def read(

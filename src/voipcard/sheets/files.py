@@ -8,7 +8,6 @@ import contextlib
 import errno
 import io
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -221,7 +220,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """
     if not path.name or "\0" in str(path):
         raise SheetError("not_a_file", f"{str(path)!r} cannot be the name of a file")
-    beside = path.with_name(f".voipcard-{secrets.token_hex(8)}.tmp")
+    beside = path.with_name(f".voipcard-{os.urandom(8).hex()}.tmp")
     with write_refusals(str(path)):
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     stream = os.fdopen(descriptor, "wb")

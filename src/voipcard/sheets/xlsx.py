@@ -12,8 +12,8 @@ import re
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from html import escape
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
-from xml.sax.saxutils import escape, quoteattr
 
 from voipcard.core.credit import Credit
 from voipcard.errors import SheetError
@@ -247,7 +247,7 @@ def _top(table: Table, styles: dict[CellKind, int], *, is_first: bool) -> str:
     selected = ' tabSelected="1"' if is_first else ""
 
     return (
-        f'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n<worksheet xmlns={quoteattr(SHEET_MAIN_NS)}>'
+        f'<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n<worksheet xmlns="{SHEET_MAIN_NS}">'
         f'<sheetViews><sheetView{selected} workbookViewId="0">'
         '<pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/>'
         f"</sheetView></sheetViews><cols>{columns}</cols><sheetData>"
@@ -270,7 +270,7 @@ def _text(text: str, style: int) -> str:
         raise SheetError("not_text", "a text with half a character cannot be written")
     space = ' xml:space="preserve"' if _NEEDS_SPACE.search(escaped) else ""
 
-    return f' s="{style}" t="inlineStr"><is><t{space}>{escape(escaped)}</t></is></c>'
+    return f' s="{style}" t="inlineStr"><is><t{space}>{escape(escaped, quote=False)}</t></is></c>'
 
 
 def _number(number: object, style: int) -> str:

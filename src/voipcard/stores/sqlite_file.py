@@ -5,8 +5,6 @@ One SQLite file: its connections, who may write, in which journal, and what SQLi
 from __future__ import annotations
 
 import os
-import sqlite3 as codes
-import tempfile
 import threading
 import time
 from collections.abc import Generator, Sequence
@@ -150,7 +148,7 @@ class SQLiteFile:
         try:
             [(journal,)] = connection.execute(f"PRAGMA journal_mode = {self.journal}").fetchall()
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF not in {codes.SQLITE_BUSY, codes.SQLITE_LOCKED}:
+            if error.sqlite_errorcode & 0xFF not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
                 raise
             return False
 
@@ -304,7 +302,7 @@ class SQLiteFile:
             if connection.in_transaction:
                 raise
             # A full disk is noticed before the change is in place; after any other failure nobody knows.
-            is_full = error.sqlite_errorcode & 0xFF == codes.SQLITE_FULL
+            is_full = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL
             raise attrs.evolve(_meaning(error, self.path), maybe_applied=not is_full) from error
 
     @contextmanager
@@ -335,6 +333,8 @@ class SQLiteFile:
             raise self.translation(error) from error
 
     def _make_scratch_file(self) -> str:
+        import tempfile
+
         try:
             handle, name = tempfile.mkstemp(prefix=f".{self.path.name}-", dir=self.path.parent)
         except OSError as error:
@@ -358,13 +358,13 @@ def _create_file(path: Path) -> None:
 def _meaning(error: Exception, path: Path) -> StoreError:
     # The primary code only: pysqlite3 does not know the extended ones.
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:
-        case codes.SQLITE_BUSY | codes.SQLITE_LOCKED:
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return StoreBusyError(f"others kept {path.name} locked for too long")
-        case codes.SQLITE_FULL | codes.SQLITE_IOERR:
+        case sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR:
             return StoreFullError(f"the disk under {path.name} is full or fails")
-        case codes.SQLITE_READONLY | codes.SQLITE_CANTOPEN | codes.SQLITE_PERM:
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
             return StoreReadOnlyError(f"{path.name} or its folder cannot be written")
-        case codes.SQLITE_NOTADB | codes.SQLITE_CORRUPT:
+        case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
             return NotABookError(f"{path.name} is not a card book, or is damaged")
 
     return StoreError(f"{path.name} cannot do this: {type(error).__name__}")
