@@ -4,7 +4,6 @@ Exporting all cards of an extension to a file, as the list shows them.
 
 from __future__ import annotations
 
-import voipcard
 from benchmarks.ours.book import opened
 from benchmarks.protocol import Block, Done, Parameters
 from benchmarks.sheets import what_is_in
@@ -20,7 +19,7 @@ def prepare(parameters: Parameters) -> Block:
     path = parameters.folder / f"cards{parameters.options['suffix']}"
 
     def block() -> Done:
-        voipcard.sheets.write(path, extension.search())
+        extension.export(path)
 
         return Done(parameters.size, lambda: what_is_in(path))
 
