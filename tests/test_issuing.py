@@ -62,7 +62,6 @@ from voipcard.errors import (
     QuotaExceededError,
     StaleError,
     StoreError,
-    UploadError,
     VoipcardError,
     WeakPinError,
 )
@@ -965,83 +964,6 @@ def test_making_cards_is_audited_once_and_without_secrets() -> None:
         ("add", "alice", EXTENSION, {"batch": added.id, "count": 2, "order_number": ""}),
     ] == [(e.verb, e.actor, e.extension, dict(e.detail)) for e in entries]
     assert {MORNING} == {entry.created_at for entry in entries}
-
-
-# Uploads
-
-
-def upload(folder: Path, text: str, name: str = "cards.csv") -> Path:
-    """
-    Write an upload.
-    """
-    path = folder / name
-    path.write_text(text, encoding="utf-8")
-
-    return path
-
-
-ROWS: Final = "7700,0482,PO-1,10\n+40722,,PO-1,u\n0099,1234,,\n"
-
-
-def test_the_cards_of_a_file_are_added_in_one_commit(tmp_path: Path) -> None:
-    """
-    An upload makes the cards of its rows, all in one commit; weak PINs are taken and warned of.
-    """
-    store = Recording()
-    book = book_on(store)
-    extension = book.extension(EXTENSION)
-    told: list[tuple[int, int | None]] = []
-    dry = extension.upload(upload(tmp_path, ROWS), dry_run=True)
-    batch = extension.upload(
-        upload(tmp_path, ROWS), operation="file", progress=lambda done, total: told.append((done, total))
-    )
-    again = extension.upload(upload(tmp_path, ROWS), operation="file")
-
-    assert batch == dry == again
-    assert (list(dry), dry.id) == ([], "")
-    assert [
-        ("code", "7700", "0482", Credit(10), "PO-1"),
-        ("caller_id", "40722", "", UNLIMITED, "PO-1"),
-        ("code", "0099", "1234", Credit(0), ""),
-    ] == [(h.kind, h.code, h.pin, h.credit, h.order_number) for h in batch]
-    assert facts(batch) == facts(again)
-    assert batch.report is not None
-    assert [(problem.row, problem.column, problem.warning) for problem in batch.report.warnings] == [(3, "pin", True)]
-    assert store.sizes()[1:] == [3, 0]
-    assert told == [(3, 3)]
-    assert sound(book) == ()
-
-
-def test_rows_that_the_extension_has_are_named_by_their_place_in_the_file(tmp_path: Path) -> None:
-    """
-    Codes that are there already are refused by the number of their row in the file, and nothing is written.
-
-    Empty rows are counted.
-    """
-    store = Recording()
-    extension = book_on(store).extension(EXTENSION)
-    extension.add(["7700", "0099"])
-    commits = len(store.commits)
-
-    with pytest.raises(UploadError) as caught:
-        extension.upload(upload(tmp_path, "\n" + ROWS))
-    assert [(problem.row, problem.column, problem.reason, problem.warning) for problem in caught.value.problems] == [
-        (2, "code", "exists", False),
-        (4, "code", "exists", False),
-    ]
-    assert commits == len(store.commits)
-
-
-def test_a_file_over_quota_is_refused_whole(tmp_path: Path) -> None:
-    """
-    An upload fits the license whole or not at all.
-    """
-    book = new_book(license=License(2))
-
-    with pytest.raises(QuotaExceededError) as caught:
-        book.extension(EXTENSION).upload(upload(tmp_path, ROWS.replace(",", ";")), separator=";")
-    assert (caught.value.limit, caught.value.active, caught.value.requested) == (2, 0, 3)
-    assert book.extension(EXTENSION).count() == 0
 
 
 # A store that always refuses

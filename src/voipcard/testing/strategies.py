@@ -99,11 +99,17 @@ def new_cards() -> SearchStrategy[NewCard]:
     """
     Draw cards that are to be added.
     """
-    dialed = codes().filter(lambda code: not code.startswith("+"))
+    dialed = st.tuples(codes().filter(lambda code: not code.startswith("+")), st.just(value=False))
+    calling = st.tuples(caller_ids(), st.just(value=True))
 
-    return st.one_of(
-        st.builds(NewCard, dialed, pins(), credits(), texts()),
-        st.builds(NewCard, caller_ids(), pins(), credits(), texts(), caller_id=st.just(value=True)),
+    return st.builds(
+        lambda code, **rest: NewCard(code[0], caller_id=code[1], **rest),
+        st.one_of(dialed, calling),
+        pin=pins(),
+        credit=credits(),
+        order_number=texts(),
+        enabled=st.booleans(),
+        expires_at=st.none() | moments(),
     )
 
 
