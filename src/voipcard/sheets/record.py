@@ -4,6 +4,7 @@ What the fields of a row of an upload mean, and what can be wrong with them.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,6 +14,7 @@ from typing import Final
 from voipcard.core.arguments import MAX_TEXT_LENGTH
 from voipcard.core.cards import MASK, NewCard
 from voipcard.core.codes import CodeFormat
+from voipcard.core.credit import UNLIMITED, Credit
 from voipcard.core.pins import PART_OF_CODE
 from voipcard.errors import AmountError, InvalidCodeError, InvalidPinError, InvalidValueError
 from voipcard.sheets.found import FoundCell, Unusable
@@ -77,8 +79,13 @@ _BETWEEN_WORDS: Final = re.compile(r"[\s_./-]+")
 FIELDS: Final = (*COLUMNS, "type", "status", "expires")
 """All that is read of a row, in the order in which its problems are listed."""
 
-_CALLER_IDS: Final = {"": False, "code": False, "cardcode": False, "callerid": True}
-_STATES: Final = {"": True, "enabled": True, "disabled": False}
+_EMPTY: Final = ("",) * len(FIELDS)
+
+_MEANINGS: Final = {
+    "type": {"": False, "code": False, "cardcode": False, "callerid": True},
+    "status": {"": True, "enabled": True, "disabled": False},
+}
+"""Whether a card is recognized by the caller's number, and whether it is enabled."""
 
 _EXPONENT: Final = r"[+-]?[0-9]+(?:[.,][0-9]+E[+-]?|E[+-])[0-9]+"
 _ERROR_CELL: Final = r"#(?:N/A|REF!|VALUE!|NAME\?|NUM!|NULL!|DIV/0!|#+)"
@@ -268,26 +275,29 @@ def _word(cell: FoundCell) -> str:
 
 
 def _new_card(fields: Mapping[str, str]) -> NewCard:
-    get = fields.get
+    code, pin, order_number, credit, type_, status, expires = map(fields.get, FIELDS, _EMPTY)
 
     return NewCard(
-        fields["code"],
-        pin=get("pin", ""),
-        order_number=get("order_number", ""),
-        credit=_credit(get("credit", "")),
-        caller_id=_meant("type", _CALLER_IDS, get("type", "")),
-        enabled=_meant("status", _STATES, get("status", "")),
-        expires_at=_moment(get("expires", "")),
+        code,
+        pin,
+        _credit(credit),
+        order_number,
+        caller_id=_meant("type", type_),
+        enabled=_meant("status", status),
+        expires_at=_moment(expires),
     )
 
 
-def _credit(text: str) -> str:
+@functools.lru_cache(maxsize=1024)  # Most cards of a file begin with the same credit.
+def _credit(text: str) -> Credit:
     credit = text.strip()
 
-    return "unlimited" if credit.lower() == "u" else credit or "0"
+    return UNLIMITED if credit.lower() == "u" else Credit(credit or "0")
 
 
-def _meant(field: str, meanings: Mapping[str, bool], text: str) -> bool:
+@functools.lru_cache(maxsize=1024)
+def _meant(field: str, text: str) -> bool:
+    meanings = _MEANINGS[field]
     if (word := _word(text)) not in meanings:
         raise InvalidValueError(field, f"has to be one of {', '.join(filter(None, meanings))}")
 

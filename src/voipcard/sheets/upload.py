@@ -237,9 +237,9 @@ class _Reading:
             self._sheets.append((len(self._cards), row.sheet))
         self._cards.append(card)
         self._rows.append(row.number)
-        parts = (card.kind, card.code, card.pin, card.order_number, str(card.credit), card.enabled, card.expires_at)
+        terms = f"{card.credit.micros}\0{card.enabled}\0{card.expires_at}"
         # None of these has control characters, so no two uploads are written the same way.
-        self._digest.update("\0".join(map(str, parts)).encode() + b"\n")
+        self._digest.update(f"{card.kind}\0{card.code}\0{card.pin}\0{card.order_number}\0{terms}\n".encode())
 
     def _reject(self, row: FoundRow, faults: Mapping[str, str], repeats: tuple[int, int] | None = None) -> None:
         self._rejected += 1
