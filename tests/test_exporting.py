@@ -339,3 +339,52 @@ def test_an_export_goes_on_while_others_write(tmp_path: Path) -> None:
         assert extension.export(tmp_path / "cards.csv", order="serial", progress=recharge) == 3000
         assert told == [1000, 2000, 3000]
         assert extension[first].recharge_count == 3
+
+
+class Reluctant(Sink):
+    """
+    An open file that takes a few bytes at a time, as an unbuffered one may.
+    """
+
+    def write(self, data: bytes) -> int:  # type: ignore[override]  # it says how many it has taken
+        """
+        Take some bytes.
+        """
+        super().write(data[:100])
+
+        return len(data[:100])
+
+
+@pytest.mark.parametrize("format_", ["csv", "xlsx"])
+def test_no_byte_is_lost_where_a_file_takes_a_part(format_: Format) -> None:
+    """
+    What an open file did not take at once is offered again.
+    """
+    sink = Reluctant()
+    extension = filled(new_book())
+    extension.export(sink, format=format_)
+
+    assert len(list(sheets.read(io.BytesIO(sink.content)))) == 4
+
+
+@pytest.mark.parametrize("format_", ["csv", "xlsx"])
+def test_a_broken_export_does_not_look_whole(tmp_path: Path, format_: Format) -> None:
+    """
+    When a card cannot be exported, an open file gets nothing more: no end that would make the rest a workbook.
+    """
+    path = tmp_path / "cards.db"
+    with file_book(path) as book:
+        book.extension(EXTENSION).generate(5000)
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE cards SET credit = credit + 1 WHERE serial LIKE '%-004500'")
+    connection.close()
+    sink = Sink()
+    with file_book(path) as book, pytest.raises(TamperedError):
+        book.extension(EXTENSION).export(sink, format=format_)
+
+    assert sink.content
+    if format_ == "xlsx":
+        with pytest.raises(SheetError):
+            list(sheets.read(io.BytesIO(sink.content)))
+    else:
+        assert len(sink.content.splitlines()) < 4501

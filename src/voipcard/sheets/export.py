@@ -181,6 +181,8 @@ def _written(
             with files.write_refusals(name):
                 writer.finish()
         except BaseException:
+            if isinstance(stream, files.Target):
+                stream.give_up()
             writer.discard()
             raise
 

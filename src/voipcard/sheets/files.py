@@ -187,6 +187,13 @@ class Target(io.RawIOBase):
     def __init__(self, stream: SupportsWrite, name: str) -> None:
         self._stream = stream
         self._name = name
+        self._is_given_up = False
+
+    def give_up(self) -> None:
+        """
+        Let nothing more through: what would come now would make the rest look like a whole file.
+        """
+        self._is_given_up = True
 
     def writable(self) -> bool:
         """
@@ -196,15 +203,19 @@ class Target(io.RawIOBase):
 
     def write(self, data: memoryview) -> int:  # type: ignore[override]  # BufferedWriter gives nothing else
         """
-        Write a block, or the part of it that the file takes at once.
+        Write a block.
         """
-        try:
-            with write_refusals(self._name):
-                count = self._stream.write(bytes(data))
-        except TypeError:
-            raise InvalidValueError("target", "has to be a file that is opened in binary mode") from None
+        rest = b"" if self._is_given_up else bytes(data)
+        while rest:
+            try:
+                with write_refusals(self._name):
+                    count = self._stream.write(rest)
+            except TypeError:
+                raise InvalidValueError("target", "has to be a file that is opened in binary mode") from None
+            # Many say nothing, and have taken all; an unbuffered file may have taken a part.
+            rest = rest[count:] if isinstance(count, int) else b""
 
-        return count if isinstance(count, int) else len(data)
+        return len(data)
 
 
 @contextlib.contextmanager
