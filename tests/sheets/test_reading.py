@@ -24,7 +24,7 @@ from voipcard.core.cards import CardCode, Handout
 from voipcard.core.credit import Credit
 from voipcard.core.ledger import LedgerEntry
 from voipcard.errors import InvalidValueError, Problem, SheetError
-from voipcard.sheets import Dialect, Format, FoundCell, Limits
+from voipcard.sheets import Dialect, Format, FoundCell, Limits, xlsx
 from voipcard.sheets.guard import ANNOUNCEMENT
 
 HOSTILE: Final = [
@@ -317,6 +317,25 @@ def test_limits_can_be_set(tmp_path: Path, limit: dict[str, int], content: str, 
     more = {name: path.stat().st_size if name == "file_size" else value + 50 for name, value in limit.items()}
 
     assert list(sheets.read(path, limits=Limits(**more)))
+
+
+@pytest.mark.parametrize("format_", ["csv", "xlsx"])
+def test_our_own_exports_may_be_longer(handout: Handout, format_: Format, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    What goes on on another sheet, or says that it is ours, may have four sheets of rows, and no more.
+    """
+    monkeypatch.setitem(xlsx.Writer.__init__.__kwdefaults__, "rows_per_sheet", 4)
+    for count, is_read in [(3, True), (12, True), (13, False)]:
+        stream = io.BytesIO()
+        sheets.write(stream, [handout] * count, format=format_)
+        stream.seek(0)
+        if is_read:
+            assert len(list(sheets.read(stream, limits=Limits(rows=3)))) == count + 1
+        else:
+            with pytest.raises(SheetError) as caught:
+                list(sheets.read(stream, limits=Limits(rows=3)))
+
+            assert caught.value.reason == "too_large"
 
 
 @pytest.mark.parametrize("limit", ["unpacked_size", "ratio"])

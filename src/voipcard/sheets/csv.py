@@ -220,8 +220,8 @@ class _Lines:
 
 
 def _refuse_excess(number: int, row: Sequence[str], limits: Limits) -> None:
-    if number > limits.rows + 1:
-        raise SheetError("too_large", f"the file has more than {limits.rows:,} rows")
+    if number > limits.total_rows + 1:
+        raise SheetError("too_large", f"the file has more than {limits.total_rows:,} rows")
     if len(row) > limits.columns and any(row[limits.columns :]):
         raise SheetError("too_large", f"row {number} has more than {limits.columns} columns")
     if max(map(len, row), default=0) > limits.field_length:

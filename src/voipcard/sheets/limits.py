@@ -13,6 +13,9 @@ __all__ = ["Limits"]
 _MEBIBYTE = 1024**2
 
 
+_SHEETS = 4
+"""More rows than these can have unpack to more than the default size."""
+
 _LONGEST_FIELD = 131_072
 """What the standard library's `csv` module reads, unless the program that uses it says otherwise."""
 
@@ -34,7 +37,10 @@ class Limits:
         file_size: The size of the file, in bytes; 512 MiB, ten times what a million rows of an upload need.
         unpacked_size: The size of all parts of a workbook when they are unpacked, in bytes; 2 GiB.
         ratio: How many times larger than packed a part of a workbook may be, once it has a mebibyte; 100.
-        rows: How many rows a sheet or a text file may have, its header not counted; 1,048,576, as in Excel.
+        rows:
+            How many rows a sheet or a text file may have, its header not counted; 1,048,576, as in Excel. Our own
+            exports go on beyond that: all sheets of a workbook together, or a text file that says that it is one of
+            ours, may have four times as many.
         columns: How many columns; 64.
         field_length: How many characters a field; 4,096. At most 131,072.
 
@@ -52,3 +58,10 @@ class Limits:
     rows: int = attrs.field(default=1_048_576, validator=_positive)
     columns: int = attrs.field(default=64, validator=_positive)
     field_length: int = attrs.field(default=4096, validator=_readable)
+
+    @property
+    def total_rows(self) -> int:
+        """
+        How many rows a file of our own may have.
+        """
+        return _SHEETS * self.rows

@@ -7,14 +7,14 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, Literal, TypeAlias, cast
 
 from voipcard.errors import InvalidValueError, SheetError
 from voipcard.sheets import csv, files, workbook
 from voipcard.sheets.found import FoundRow
-from voipcard.sheets.guard import unguarded_rows
+from voipcard.sheets.guard import ANNOUNCEMENT, unguarded_rows
 from voipcard.sheets.limits import Limits
 
 __all__ = ["Format", "read"]
@@ -91,7 +91,21 @@ def read(
             archive = io.BytesIO(buffered.read()) if size is None else cast("BinaryIO", stream)
             rows = workbook.read(archive, limits)
         with contextlib.closing(rows):
-            yield from unguarded_rows(rows)
+            yield from unguarded_rows(_bounded(rows, limits))
+
+
+def _bounded(rows: Iterable[FoundRow], limits: Limits) -> Iterator[FoundRow]:
+    """
+    Refuse more rows than there may be.
+    """
+    is_ours = False
+    for count, row in enumerate(rows):
+        if count == 0:
+            is_ours = ANNOUNCEMENT in row.cells
+        # The readers know how many rows a single sheet may have, but not whose text file it is.
+        if count > limits.total_rows or (row.number > limits.rows + 1 and row.sheet == 1 and not is_ours):
+            raise SheetError("too_large", f"the file has more than {limits.rows:,} rows: split it, or allow more")
+        yield row
 
 
 @contextlib.contextmanager
