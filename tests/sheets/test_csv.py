@@ -11,12 +11,12 @@ from operator import itemgetter
 from typing import Final
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from voipcard.errors import InvalidValueError, SheetError
 from voipcard.sheets import csv
-from voipcard.sheets.guard import ANNOUNCEMENT, unguarded_rows
+from voipcard.sheets.guard import ANNOUNCEMENT, guarded, unguarded, unguarded_rows
 from voipcard.sheets.rows import Column, Table
 
 HOSTILE: Final = [
@@ -35,6 +35,8 @@ HOSTILE: Final = [
     "\ufeff",
     '"',
     ";,|",
+    "a;=1+1",
+    "a\t+1\n-1|'@",
     " x ",
     ANNOUNCEMENT,
 ]
@@ -96,16 +98,28 @@ def test_any_text_comes_back_equal(rows: list[tuple[str, str]], separator: str) 
     assert body == [list(row) for row in rows]
 
 
-@given(rows=st.lists(st.tuples(texts, texts), min_size=1, max_size=5))
-def test_no_field_begins_like_a_formula(rows: list[tuple[str, str]]) -> None:
+@given(rows=st.lists(st.tuples(texts, texts), min_size=1, max_size=5), separator=st.sampled_from(",;\t|"))
+@example(rows=[("a;=1+1", "b\n=1+1"), ("x,+1", "\t@a")], separator=";")
+def test_no_field_begins_like_a_formula(rows: list[tuple[str, str]], separator: str) -> None:
     """
     What a spreadsheet program sees in the file begins with none of the characters that start a formula.
+
+    That holds also for one that takes another separator, as Excel does where the comma stands in numbers.
     """
-    fields = [
-        field for row in plain_csv.reader(io.StringIO(written(rows).decode("utf-8-sig"), newline="")) for field in row
-    ]
+    text = written(rows).decode("utf-8-sig")
+    fields = [field for row in plain_csv.reader(io.StringIO(text, newline=""), delimiter=separator) for field in row]
 
     assert [field for field in fields if field.startswith(TRIGGERS)] == []
+
+
+@given(text=texts)
+@example(text=";'=1")
+@example(text="',',\n'\t'\t=")
+def test_a_guard_is_undone_exactly(text: str) -> None:
+    """
+    No two texts are guarded alike: taking the guard off gives back the text, apostrophes of its own included.
+    """
+    assert unguarded(guarded(text)) == text
 
 
 def test_a_guard_is_announced_and_every_field_quoted() -> None:

@@ -4,32 +4,47 @@ Keeping texts from being taken for formulas, in a way that is announced in the f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from voipcard.errors import SheetError
 from voipcard.sheets.found import FoundCell, FoundRow
 
-__all__ = ["ANNOUNCEMENT", "guarded", "unguarded_rows"]
+__all__ = ["ANNOUNCEMENT", "guarded", "unguarded", "unguarded_rows"]
 
 ANNOUNCEMENT: Final = "#voipcard-csv/1;guard=apostrophe"
 """
-The header of the last column, which is empty. It says that the apostrophe before each dangerous text is not part of it.
+The header of the last column, which is empty. It says that an apostrophe was put before whatever is dangerous.
 """
 
-_DANGEROUS: Final = frozenset("=+-@\t\r\n＝＋－＠'")  # noqa: RUF001 - full-width signs
+_UNSAFE: Final = re.compile(
+    r"\A(?=[=+\-@\t\r\n＝＋－＠'])|(?<=[,;|\t\r\n])(?=[=+\-@\t＝＋－＠'])"  # noqa: RUF001 - full-width signs
+)
 """
-First characters that make a spreadsheet take a text for a formula, and the guard itself, which makes it reversible.
+Where a program could see a cell begin with something that it takes for a formula, or with the guard itself.
+
+That is where the text begins. It is also behind a separator or a line break in it: whoever opens the file with another
+separator than it was written with, as Excel does in half of the world, gets the text as several cells.
 
 Source: OWASP, "CSV Injection".
 """
 
+_GUARDS: Final = re.compile(r"(?:\A|(?<=[,;|\t\r\n]))'")
+
 
 def guarded(text: str) -> str:
     """
-    Put an apostrophe before a text that a spreadsheet program could take for a formula.
+    Put an apostrophe wherever a spreadsheet program could take what follows for a formula.
     """
-    return f"'{text}" if text[:1] in _DANGEROUS else text
+    return _UNSAFE.sub("'", text)
+
+
+def unguarded(text: str) -> str:
+    """
+    Take those apostrophes off again. Each is one that `guarded` put there, as it puts one before those of the text.
+    """
+    return _GUARDS.sub("", text)
 
 
 def unguarded_rows(rows: Iterable[FoundRow]) -> Iterator[FoundRow]:
@@ -60,4 +75,4 @@ def _unguarded(row: FoundRow, position: int) -> Sequence[FoundCell]:
         raise SheetError("announcement", detail)
     cells = [*row.cells[:position], *row.cells[position + 1 :]]
 
-    return [cell.removeprefix("'") if isinstance(cell, str) else cell for cell in cells]
+    return [unguarded(cell) if isinstance(cell, str) else cell for cell in cells]
