@@ -245,8 +245,12 @@ class _Sheet:
 
     def _begin_cell(self, attributes: Attributes) -> None:
         given, before = attributes.get("r"), self._column
-        # Only letters are left of what names a cell of this row.
-        self._column = before + 1 if given is None else _column(given.removesuffix(self._digits))
+        if given is None:
+            self._column = before + 1
+        elif given.endswith(self._digits):
+            self._column = _column(given.removesuffix(self._digits))
+        else:
+            raise damaged()
         if self._column <= before:
             detail = f"row {self._row} has cells that are out of order: save the workbook again"
             raise SheetError("out_of_order", detail)
