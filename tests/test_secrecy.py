@@ -266,6 +266,9 @@ def play(scene: Scene, outside: Path) -> None:
     scene.secrets |= {*UPLOADED, UPLOADED_PIN}
     upload = sheets.read_upload(path)
     uploaded = extension.upload(path, operation="op-3")
+    repeated = extension.upload(path, on_error="skip", dry_run=True)
+    extension.export(outside / "list.csv", reveal=True, code_contains=UPLOADED[0][2:8])
+    extension.export(outside / "list.xlsx", code=UPLOADED[1])
     recharged = extension.recharge_many([(first, 1), (second, 2)], order_number="PO-2")
     moved = extension.transfer(first, second, amount=1)
     revealed = extension.reveal(first)
@@ -297,6 +300,8 @@ def play(scene: Scene, outside: Path) -> None:
         upload,
         *upload.cards,
         uploaded,
+        repeated,
+        repeated.report,
     ]
     scene.values += [*recharged, *moved, revealed, again, *again, page, pages, *found, removed, large, large.handouts]
     scene.values += [*extension.history(first), *book.audit_trail(), book.verify(), book.quota, book.license]

@@ -48,7 +48,7 @@ def workbook(*rows: Sequence[Any]) -> io.BytesIO:
     stream = io.BytesIO()
     book = openpyxl.Workbook()
     for row in rows:
-        book.worksheets[0].append(row)
+        book.worksheets[0].append(list(row))
     book.save(stream)
     stream.seek(0)
 

@@ -24,6 +24,7 @@ from voipcard.core.cards import (
     CardCode,
     Handout,
     NewCard,
+    RevealedCard,
     canonical_caller_id,
     canonical_code,
     canonical_pin,
@@ -347,15 +348,16 @@ def copies(protocol: int) -> Sequence[Callable[[object], object]]:
         [handout()],
         {"card": NewCard(CODE)},
         Batch("K7QX", "0003*215", 1, (handout(),)),
+        RevealedCard(card(Credit(1), Credit(0)), CODE, PIN),
     ],
-    ids=["new card", "hand-out", "list", "dictionary", "batch"],
+    ids=["new card", "hand-out", "list", "dictionary", "batch", "revealed"],
 )
 def test_clear_text_is_neither_pickled_nor_copied(value: object, protocol: int) -> None:
     """
     Caches and queues never get clear text; neither does an error say it.
     """
     for made in copies(protocol):
-        if made is copy.copy and not isinstance(value, NewCard | Handout):
+        if made is copy.copy and not isinstance(value, NewCard | Handout | RevealedCard):
             continue  # A shallow copy of a container holds the same object.
         with pytest.raises(TypeError, match="holds clear text") as caught:
             made(value)
@@ -363,7 +365,15 @@ def test_clear_text_is_neither_pickled_nor_copied(value: object, protocol: int) 
         assert PIN not in str(caught.value)
 
 
-@pytest.mark.parametrize("value", [NewCard(CODE, PIN), handout(), Batch("K7QX", "0003*215", 1, (handout(),))])
+@pytest.mark.parametrize(
+    "value",
+    [
+        NewCard(CODE, PIN),
+        handout(),
+        Batch("K7QX", "0003*215", 1, (handout(),)),
+        RevealedCard(card(Credit(1), Credit(0)), CODE, PIN),
+    ],
+)
 @pytest.mark.parametrize("written", [repr, str, "{}".format, "{!r}".format, "{!s:>200}".format, "%s".__mod__])
 def test_clear_text_is_not_written(value: object, written: Callable[[object], str]) -> None:
     """

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from voipcard.errors import InvalidValueError, SheetError
 from voipcard.sheets import csv
+from voipcard.sheets.found import FoundCell
 from voipcard.sheets.guard import ANNOUNCEMENT, guarded, unguarded, unguarded_rows
 from voipcard.sheets.rows import Column, Table
 
@@ -80,7 +81,7 @@ def written(rows: Sequence[tuple[str, ...]], *, separator: str = ",", width: int
     return stream.getvalue()
 
 
-def found(content: bytes, *, separator: str = ",") -> list[list[str]]:
+def found(content: bytes, *, separator: str = ",") -> list[list[FoundCell]]:
     """
     Give what is read from a file.
     """

@@ -1,5 +1,5 @@
 """
-Workbooks: text stays text, numbers and dates are numbers and dates, and whatever else is read is refused.
+Workbooks that are written: text stays text, numbers and dates are numbers and dates.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 
 from voipcard.core.credit import UNLIMITED, Credit
 from voipcard.errors import SheetError
-from voipcard.sheets import xlsx
+from voipcard.sheets import workbook, xlsx
+from voipcard.sheets.found import FoundCell
+from voipcard.sheets.limits import Limits
 from voipcard.sheets.rows import Cell, CellKind, Column, Table
-from voipcard.sheets.xlsx import FoundCell
 
 HOSTILE: Final = [
     "+40722123456",
@@ -55,7 +56,9 @@ def table(*kinds: CellKind) -> Table:
     """
     Make a table whose rows are tuples.
     """
-    columns = tuple(Column(f"Column {at}", kind, 10 + at, itemgetter(at)) for at, kind in enumerate(kinds))
+    columns = tuple(
+        Column(f"column_{at}", f"Column {at}", kind, 10 + at, itemgetter(at)) for at, kind in enumerate(kinds)
+    )
 
     return Table("Things", tuple, columns)
 
@@ -66,7 +69,7 @@ def written(rows: list[tuple[Cell, ...]], *kinds: CellKind, rows_per_sheet: int 
     """
     stream = io.BytesIO()
     writer = xlsx.Writer(stream, table(*kinds), rows_per_sheet=rows_per_sheet)
-    writer.append(rows)
+    writer.append(list(zip(*rows, strict=True)))
     writer.finish()
 
     return stream.getvalue()
@@ -76,7 +79,7 @@ def found(content: bytes) -> list[list[FoundCell]]:
     """
     Give what is read from a workbook.
     """
-    return list(xlsx.read(io.BytesIO(content)))
+    return [list(row.cells) for row in workbook.read(io.BytesIO(content), Limits())]
 
 
 def sheets(content: bytes) -> dict[str, str]:
@@ -132,7 +135,7 @@ def test_moments_are_dates_in_utc(moment: datetime) -> None:
 
 def test_texts_stay_texts_when_they_are_edited() -> None:
     """
-    Text cells have the format Text; the header stays in view; columns are as wide as their table says.
+    Text cells have the format Text, empty ones too; the header stays in view; columns are as wide as they should be.
     """
     book = openpyxl.load_workbook(io.BytesIO(written([("0042", 7)], "text", "count")))
     sheet = book.worksheets[0]
@@ -141,6 +144,7 @@ def test_texts_stay_texts_when_they_are_edited() -> None:
     assert [sheet["A2"].value, sheet["B2"].value] == ["0042", 7]
     assert sheet.freeze_panes == "A2"
     assert [sheet.column_dimensions[letter].width for letter in "AB"] == [10, 11]
+    assert [sheet.column_dimensions[letter].number_format for letter in "AB"] == ["@", "0"]
 
 
 def test_a_full_sheet_is_followed_by_another() -> None:
@@ -167,7 +171,7 @@ def test_a_sheet_with_much_text_is_followed_by_another() -> None:
     """
     stream = io.BytesIO()
     writer = xlsx.Writer(stream, table("text"), bytes_per_sheet=200_000)
-    writer.append((f"{number:030000}",) for number in range(20))
+    writer.append([[f"{number:030000}" for number in range(20)]])
     writer.finish()
     book = openpyxl.load_workbook(stream)
     with zipfile.ZipFile(stream) as archive:
@@ -189,7 +193,7 @@ def test_a_text_that_would_not_come_back_is_not_written(text: str, reason: str) 
     """
     writer = xlsx.Writer(io.BytesIO(), table("text"))
     with pytest.raises(SheetError) as caught:
-        writer.append([(text,)])
+        writer.append([[text]])
     writer.discard()
 
     assert caught.value.reason == reason

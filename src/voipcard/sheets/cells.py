@@ -41,6 +41,8 @@ _ESCAPED: Final = re.compile(r"_x((?![Dd][89A-Fa-f])[0-9A-Fa-f]{4})_")
 
 _ESCAPE_LENGTH: Final = 7
 
+_INDEX: Final = re.compile(r"[0-9]{1,20}")
+
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[Ee][+-]?[0-9]{1,3})?")
 """
 A number; one with a longer exponent would be infinite or nothing.
@@ -98,7 +100,7 @@ def index(text: str) -> int:
     """
     Read a number that counts from 0, and has no sign.
     """
-    if not (text.isascii() and text.isdigit()):
+    if not _INDEX.fullmatch(text):
         raise damaged()
 
     return int(text)
