@@ -374,7 +374,7 @@ def test_a_cell_is_what_its_type_says(xml: str, value: FoundCell) -> None:
 
 
 @pytest.mark.parametrize(
-    "xml", [">", '/><c s="7">', 't="e">', 't="str"><v/>', 't="str"><v></v>', 't="inlineStr"><is/>']
+    "xml", [">", '/><c s="7">', "><v/>", "><v></v>", 't="e">', 't="str"><v/>', 't="str"><v></v>', 't="inlineStr"><is/>']
 )
 def test_a_cell_without_a_value_is_empty(xml: str) -> None:
     """

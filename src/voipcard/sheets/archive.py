@@ -237,8 +237,11 @@ def _check_infos(infos: Sequence[zipfile.ZipInfo], limits: Limits) -> None:
         raise _too_large(f"the workbook has more than {MAX_PARTS:,} parts")
     if sum(info.file_size for info in infos) > limits.unpacked_size:
         raise _too_large(f"the workbook has more than {limits.unpacked_size:,} bytes when unpacked")
-    if any(info.file_size > max(_TIGHT_FROM, limits.ratio * info.compress_size) for info in infos):
-        raise _too_large(f"a part of the workbook is more than {limits.ratio:,} times larger when unpacked")
+    sizes = [(info.file_size, info.compress_size) for info in infos]
+    # All of them together, too: a thousand small parts are no better than a large one.
+    total = (sum(size for size, _ in sizes), sum(packed for _, packed in sizes))
+    if any(size > max(_TIGHT_FROM, limits.ratio * packed) for size, packed in [*sizes, total]):
+        raise _too_large(f"the workbook, or a part of it, is more than {limits.ratio:,} times larger when unpacked")
     if any(info.flag_bits & _ENCRYPTED_FLAGS for info in infos):
         raise _refused("encrypted")
     if any(info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED} for info in infos):

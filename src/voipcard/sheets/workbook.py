@@ -276,7 +276,7 @@ class _Sheet:
         found: FoundCell
         if self._is_formula:
             found = Unusable.FORMULA
-        elif self._value is None:
+        elif not self._value:  # Some writers give a cell without a number an empty one.
             return
         elif self._type == "n":
             found = self._formats[self._format](self._value)
