@@ -782,7 +782,6 @@ REFUSED: Final[dict[str, tuple[bytes, str]]] = {
     **{
         f"the number {text[:20]!r}": (book(cell(f"><v>{text}</v>")), "not_a_workbook")
         for text in (
-            "",
             " ",
             "NaN",
             "INF",

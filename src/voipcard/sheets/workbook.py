@@ -276,8 +276,8 @@ class _Sheet:
         found: FoundCell
         if self._is_formula:
             found = Unusable.FORMULA
-        elif not self._value:  # Some writers give a cell without a number an empty one.
-            return
+        elif self._value is None or (self._type == "n" and not self._value):
+            return  # Some writers give a cell without a number an empty one.
         elif self._type == "n":
             found = self._formats[self._format](self._value)
         else:
