@@ -8,6 +8,7 @@ where a public name is documented, wherever the class behind it is defined.
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 from collections.abc import Iterator
@@ -16,8 +17,6 @@ from textwrap import indent
 from typing import TYPE_CHECKING, Final
 
 from sphinx.pycode import ModuleAnalyzer
-
-import voipcard
 
 if TYPE_CHECKING:
     from docutils import nodes
@@ -88,7 +87,18 @@ HOMES: Final = {
     "SearchableEntry": "voipcard.stores.EntryRecord",
 }
 
-MADE_ELSEWHERE: Final = {"CardBook", "Extension", "KeyProvider", "Opener", "Store", "StoreContract", "StoreMachine"}
+MADE_ELSEWHERE: Final = {
+    "CardBook",
+    "Extension",
+    "KeyProvider",
+    "Opener",
+    "Store",
+    "StoreContract",
+    "StoreMachine",
+    "SupportsRead",
+    "SupportsWrite",
+    "Unusable",
+}
 """Classes that nobody calls, so that their signature would mislead."""
 
 
@@ -109,6 +119,20 @@ def _fenced(match: re.Match[str]) -> str:
     return f".. code-block:: {match[1]}\n\n" + indent(match[2], "    ")
 
 
+def _definer(module: str, word: str) -> str:
+    """
+    Tell which module defines a name that another one exports.
+    """
+    imports = ast.walk(ast.parse(inspect.getsource(import_module(module))))
+    sources = [
+        node.module
+        for node in imports
+        if isinstance(node, ast.ImportFrom) and node.module and word in {alias.name for alias in node.names}
+    ]
+
+    return sources[0] if sources else module
+
+
 def rewrite(app: Sphinx, what: str, name: str, value: object, options: object, lines: list[str]) -> None:
     """
     Make a docstring reStructuredText. The words of an alias or a constant stand behind it, where it is defined.
@@ -116,9 +140,7 @@ def rewrite(app: Sphinx, what: str, name: str, value: object, options: object, l
     del app, value, options
     if what == "data":
         module, _, word = name.rpartition(".")
-        home = next((home for home, names in voipcard._HOMES.items() if word in names), None)  # noqa: SLF001 - a friend
-        analyzer = ModuleAnalyzer.for_module(f"voipcard.{home}" if home and module == "voipcard" else module)
-        lines[:] = analyzer.find_attr_docs().get(("", word), [])
+        lines[:] = ModuleAnalyzer.for_module(_definer(module, word)).find_attr_docs().get(("", word), [])
     if what in {"data", "property"}:
         lines[:0] = ["..", ""]  # a comment, or napoleon would take what stands before a colon for a type
     text = _FENCE.sub(_fenced, "\n".join(lines))
