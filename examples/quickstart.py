@@ -57,9 +57,11 @@ def fill(extension: voipcard.Extension) -> voipcard.Batch:
             ["row", "column", "reason", "advice"],
             [(p.row, p.column, p.reason, shorten(p.advice, 70)) for p in error.problems],
         )
-    expected = extension.upload(DATA / "upload.csv", dry_run=True)
+    rehearsed = extension.upload(DATA / "upload.csv", dry_run=True)
     uploaded = extension.upload(DATA / "upload.csv")
-    print(f"  upload.csv: {uploaded.size} cards added; the dry run had said {expected.size}.")
+    again = extension.upload(DATA / "upload.csv")
+    print(f"  upload.csv: {uploaded.size} cards added. The dry run said so: {uploaded.report == rehearsed.report}.")
+    print(f"  Sent again, it is not done again but answered with the same batch: {again.id == uploaded.id}.")
     table(
         ["serial", "kind", "code", "PIN", "credit", "order number"],
         [(h.serial, h.kind, h.code, h.pin or "-", h.credit, h.order_number) for h in islice(uploaded, 10, 20)],
@@ -119,11 +121,11 @@ def look(book: voipcard.CardBook, extension: voipcard.Extension, batch: voipcard
     found = extension.get(code=batch[7].code)
     print(f"  By its code: {found.serial}. Codes that begin with 00: {extension.count(code_prefix='00')}.")
 
-    title("Export: hand-outs with their secrets, the list of cards without")
+    title("Export: hand-outs with their secrets, the list of enabled cards without")
     rows = {
         "handout.xlsx": voipcard.sheets.write(folder / "handout.xlsx", batch),
         "handout.csv": voipcard.sheets.write(folder / "handout.csv", batch),
-        "cards.xlsx": voipcard.sheets.write(folder / "cards.xlsx", extension.search()),
+        "cards.xlsx": extension.export(folder / "cards.xlsx", enabled=True, order="credit", descending=True),
     }
     table(["file", "rows", "bytes"], [(name, count, (folder / name).stat().st_size) for name, count in rows.items()])
 
