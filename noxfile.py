@@ -58,3 +58,21 @@ def bench(session: nox.Session) -> None:
     """
     session.install("-e", ".[bench]")
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session(default=False)
+def kill(session: nox.Session) -> None:
+    """
+    Kill uploads at random moments and look what is left: half an hour, or `nox -s kill -- --count 6 --rows 3000`.
+    """
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.labs.killed_uploads", *session.posargs)
+
+
+@nox.session(default=False)
+def fuzz(session: nox.Session) -> None:
+    """
+    Look for files that break a reader: `nox -s fuzz -- csv -max_total_time=300`, or `xlsx`.
+    """
+    session.install("-e", ".", "atheris")
+    session.run("python", "-m", "tests.labs.fuzz_sheets", *session.posargs)
