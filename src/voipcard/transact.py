@@ -54,7 +54,9 @@ def asked(query: CardQuery) -> dict[str, Any]:
     """
     Give the conditions of a query as the audit trail tells them: without the index, which stands for a code.
     """
-    return attrs.asdict(query, filter=lambda field, value: value != field.default and field.name in _AUDITED)
+    told = _AUDITED if query.expired is not None else _AUDITED - {"now"}
+
+    return attrs.asdict(query, filter=lambda field, value: value != field.default and field.name in told)
 
 
 def new_id(now: int, number: int = 0) -> bytes:

@@ -26,7 +26,9 @@ from voipcard import sheets
 from voipcard.core.batches import Batch
 from voipcard.core.cards import CardCode, Handout
 from voipcard.core.ledger import LedgerEntry
-from voipcard.errors import InvalidValueError, SheetError
+from voipcard.core.license import Quota
+from voipcard.core.uploads import UploadReport
+from voipcard.errors import InvalidValueError, Problem, SheetError
 from voipcard.sheets import csv, files, xlsx
 from voipcard.sheets.rows import CARDS, HANDOUTS
 
@@ -470,3 +472,24 @@ def test_a_file_is_synced_before_it_has_its_name(
     sheets.write(path, [handout])
 
     assert seen == [(False, False), (True, True)]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_report_is_written_row_by_row(tmp_path: Path, suffix: str) -> None:
+    """
+    Problems and warnings of an upload stand in the order of the file, and under their header also if there are none.
+    """
+    path = tmp_path / f"report{suffix}"
+    problems = (Problem(3, "code", "empty", "give one"), Problem(1, "pin", "not_digits", "use digits", sheet=2))
+    warnings = (Problem(2, "pin", "weak_pin", "choose another", warning=True),)
+    report = UploadReport(1, 2, problems, 2, warnings, 1, Quota(None, 1))
+
+    assert sheets.write(path, report) == 3
+    assert [[str(cell) for cell in row[:5]] for row in read(path)] == [
+        ["Sheet", "Row", "Column", "Severity", "Reason"],
+        ["1", "2", "pin", "Warning", "weak_pin"],
+        ["1", "3", "code", "Problem", "empty"],
+        ["2", "1", "pin", "Problem", "not_digits"],
+    ]
+    assert sheets.write(path, UploadReport(1, 0, (), 0, (), 0, Quota(None, 1))) == 0
+    assert [row[0] for row in read(path)] == ["Sheet"]

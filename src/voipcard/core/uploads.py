@@ -5,7 +5,7 @@ Card codes that somebody wrote into a file: what was read of it, and what became
 from __future__ import annotations
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Literal, TypeAlias
 
 import attrs
@@ -107,6 +107,8 @@ class UploadReport:
     """
     What became of the rows of an upload. A dry run and the real one report the same.
 
+    As an iterable it gives the listed problems and warnings, row by row: what `voipcard.sheets.write` takes.
+
     Attributes:
         added: How many rows became cards.
         rejected: How many rows were left out because something is wrong with them.
@@ -124,6 +126,9 @@ class UploadReport:
     warnings: tuple[Problem, ...]
     warning_count: int
     quota: Quota
+
+    def __iter__(self) -> Iterator[Problem]:
+        return iter(sorted([*self.problems, *self.warnings], key=lambda problem: (problem.sheet, problem.row)))
 
 
 def refused(found: Upload | UploadReport) -> UploadError:

@@ -156,10 +156,14 @@ def read(
         except csv.Error as error:
             if "field limit" in str(error):
                 raise _too_long(number + 1, limits) from None
-            raise SheetError("quotes", f"after row {number} a quote is not closed, or closed too early") from None
+            raise SheetError("quotes", f"{_behind(number)} a quote is not closed, or closed too early") from None
         except UnicodeError:
-            detail = f"after row {number} the file is not {encoding or 'UTF-8: save it as CSV UTF-8'}"
+            detail = f"{_behind(number)} the file is not {encoding or 'UTF-8: save it as CSV UTF-8'}"
             raise SheetError("encoding", detail) from None
+
+
+def _behind(number: int) -> str:
+    return f"after row {number}" if number else "in the first row"
 
 
 def checked_separator(separator: str) -> str:

@@ -15,6 +15,7 @@ from typing import BinaryIO, Final, Protocol, TypeAlias, cast
 from voipcard.core.arguments import Progress
 from voipcard.core.cards import CardCode, Handout
 from voipcard.core.ledger import LedgerEntry
+from voipcard.core.uploads import UploadReport
 from voipcard.errors import InvalidValueError, Problem, SheetError
 from voipcard.sheets import csv, files, xlsx
 from voipcard.sheets.reading import Format
@@ -39,7 +40,7 @@ _NewWriter: TypeAlias = Callable[[BinaryIO, Table], _Writer]
 
 def write(
     target: _Place,
-    values: Iterable[Handout] | Iterable[CardCode] | Iterable[LedgerEntry] | Iterable[Problem],
+    values: Iterable[Handout] | Iterable[CardCode] | Iterable[LedgerEntry] | Iterable[Problem] | UploadReport,
     *,
     columns: Sequence[str] | None = None,
     format: Format | None = None,  # noqa: A002 - what everybody calls it
@@ -63,8 +64,9 @@ def write(
             A path that ends in `.csv` or `.xlsx`, where an existing file is replaced; or a file that is open in binary
             mode, such as the response of a web framework, which is left open.
 
-        values: A `Batch`, a search, a history or any other iterable of one kind of value; it is read once, as a stream.
-            Without any value the file has only a header: that of hand-outs for a `Batch`, else that of the card list.
+        values: A `Batch`, a search, a history, the report of an upload or any other iterable of one kind of value; it
+            is read once, as a stream. Without any value the file has only a header: that of hand-outs for a `Batch`,
+            that of problems for a report, else that of the card list.
 
         columns:
             Which columns, from left to right; None for all. Of cards, those of VoipNow's list come first: `status`,
@@ -78,9 +80,10 @@ def write(
         separator: What stands between the fields of a CSV file: one character.
 
         dialect:
-            `guarded` for people: in a CSV file an apostrophe is put before every text that a spreadsheet program could
-            take for a formula. The file says so, and `read` takes it off. `plain` for programs: texts as they are, no
-            byte order mark, and quotes only where they are needed. Workbooks need no guard.
+            `guarded` for people: in a CSV file an apostrophe is put wherever a spreadsheet program could see a text, or
+            what stands behind a separator or line break in it, begin like a formula. The file says so, and `read` takes
+            it off. `plain` for programs: texts as they are, no byte order mark, and quotes only where they are needed.
+            Workbooks need no guard.
 
         progress: Called after every thousand rows and at the end with how many were written and, if known, of how many.
 

@@ -36,7 +36,8 @@ class Limits:
     Attributes:
         file_size: The size of the file, in bytes; 512 MiB, ten times what a million rows of an upload need.
         unpacked_size: The size of all parts of a workbook when they are unpacked, in bytes; 2 GiB.
-        ratio: How many times larger than packed a part of a workbook may be, once it has a mebibyte; 100.
+        ratio:
+            How many times larger than packed a part of a workbook, or all of it, may be once it has a mebibyte; 100.
         rows:
             How many rows a sheet or a text file may have, its header not counted; 1,048,576, as in Excel. Our own
             exports go on beyond that: all sheets of a workbook together, or a text file that says that it is one of

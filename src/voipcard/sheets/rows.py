@@ -15,6 +15,7 @@ from voipcard.core.batches import Batch
 from voipcard.core.cards import CardCode, Handout, RevealedCard
 from voipcard.core.credit import Credit
 from voipcard.core.ledger import LedgerEntry
+from voipcard.core.uploads import UploadReport
 from voipcard.errors import InvalidValueError, Problem
 
 __all__ = ["CARDS", "HANDOUTS", "HISTORY", "PROBLEMS", "REVEALED", "Cell", "CellKind", "Column", "Table", "table_of"]
@@ -210,12 +211,15 @@ def table_of(values: Iterable[object], first: object | None) -> Table:
     Args:
         values: All of them.
 
-        first: One of them, or None if there are none. Without any, a `Batch` has the columns of hand-outs and
-            everything else those of the card list: that is what an export of an empty search is expected to show.
+        first: One of them, or None if there are none. Without any, a `Batch` has the columns of hand-outs, a report
+            those of problems, and everything else those of the card list: that is what an export of an empty search is
+            expected to show.
 
     Raises:
         InvalidValueError: If the values are of a kind that has no columns.
     """
+    if isinstance(values, UploadReport):
+        return PROBLEMS
     if first is None:
         return HANDOUTS if isinstance(values, Batch) else CARDS
     for table in _TABLES:
