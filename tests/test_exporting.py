@@ -5,6 +5,7 @@ Exports of searches: the right cards and columns, masked unless somebody who is 
 from __future__ import annotations
 
 import io
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,7 +134,7 @@ def test_a_revealed_list_shows_codes_and_pins(tmp_path: Path, suffix: str) -> No
     assert found == {
         ("0077001834221", "0482", "Card Code"),
         ("7700183422158", "8068", "Card Code"),
-        ("40722123456", "", "CallerID"),
+        ("+40722123456", "", "CallerID"),
     }
 
 
@@ -191,17 +192,21 @@ def test_a_revealing_export_is_audited_before_its_first_byte(format_: Format) ->
     assert "770018" not in str(entry)
 
 
-def test_an_exact_code_is_not_in_the_audit_trail() -> None:
+@pytest.mark.parametrize("where", ["code", "serial", "batch"])
+def test_a_code_is_not_in_the_audit_trail(where: str) -> None:
     """
-    Neither the code that is asked for nor its index is told.
+    Neither the code that is asked for nor its index is told, also where a code was given in place of something else.
     """
     book = new_book().acting_as("alice")
-    filled(book).export(io.BytesIO(), format="csv", reveal=True, code=CODES[0])
+    asked: dict[str, Any] = {where: CODES[0], "columns": "code"}
+    filled(book).export(io.BytesIO(), format="csv", reveal=True, **asked)
     [entry] = [entry for entry in book.audit_trail() if entry.verb == "export"]
 
-    assert entry.detail["code"] is True
+    assert (where == "code") == ("code" in entry.detail)
     assert CODES[0] not in str(entry)
     assert "index" not in str(entry.detail)
+    assert entry.detail["columns"] == ["code"]
+    assert where != "code" or entry.detail["query"] == {}
 
 
 @pytest.mark.parametrize(
@@ -339,6 +344,82 @@ def test_an_export_goes_on_while_others_write(tmp_path: Path) -> None:
         assert extension.export(tmp_path / "cards.csv", order="serial", progress=recharge) == 3000
         assert told == [1000, 2000, 3000]
         assert extension[first].recharge_count == 3
+
+
+@pytest.mark.parametrize("reveal", ["no", 1, None])
+def test_nothing_is_revealed_by_mistake(tmp_path: Path, reveal: Any) -> None:  # noqa: ANN401 - anything
+    """
+    Only the truth itself reveals.
+    """
+    with pytest.raises(InvalidValueError) as caught:
+        filled(new_book().acting_as("alice")).export(tmp_path / "cards.csv", reveal=reveal)
+
+    assert caught.value.name == "reveal"
+
+
+def test_a_folder_may_be_left_while_a_file_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A relative path means the folder in which the export began, and nothing is left in any other.
+    """
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    monkeypatch.chdir(tmp_path / "a")
+    filled(new_book()).export("cards.csv", progress=lambda _done, _total: os.chdir(tmp_path / "b"))
+
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["cards.csv"]
+    assert list((tmp_path / "b").iterdir()) == []
+
+
+class Odd(Sink):
+    """
+    An open file with an odd opinion of how much it took.
+    """
+
+    def __init__(self, count: object) -> None:
+        super().__init__()
+        self._count = count
+
+    def write(self, data: bytes) -> Any:  # noqa: ANN401 - anything
+        """
+        Take bytes.
+        """
+        super().write(data)
+
+        return self._count
+
+
+@pytest.mark.parametrize("count", [None, True, "all", 10**9])
+def test_whoever_says_nothing_of_use_has_taken_all(count: object) -> None:
+    """
+    Only a number that is less than all means that some was not taken.
+    """
+    sink = Odd(count)
+    filled(new_book()).export(sink, format="csv")
+
+    assert len(list(sheets.read(io.BytesIO(sink.content)))) == 4
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_a_file_that_takes_nothing_is_refused(count: int) -> None:
+    """
+    Nothing is offered for ever.
+    """
+    with pytest.raises(SheetError) as caught:
+        filled(new_book()).export(Odd(count), format="csv")
+
+    assert caught.value.reason == "unwritable"
+
+
+def test_a_pipe_that_is_full_loses_nothing_silently() -> None:
+    """
+    A file that cannot wait takes a part, and then nothing: that is said.
+    """
+    extension = new_book().extension(EXTENSION)
+    extension.generate(3000)
+    receiving, giving = os.pipe()
+    os.set_blocking(giving, False)
+    with open(receiving, "rb"), open(giving, "wb", buffering=0) as pipe, pytest.raises(SheetError):  # noqa: PTH123 - no path
+        extension.export(pipe, format="csv")
 
 
 class Reluctant(Sink):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import zipfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -389,6 +390,92 @@ def test_our_own_exports_can_be_uploaded(tmp_path: Path, suffix: str, dialect: D
     assert batch.report is not None
     [warning] = [warning for warning in batch.report.warnings if warning.reason == "not_taken"]
     assert "Total Credit, Created, Serial, Recharges, First Used, Labels, Batch, Extension" in warning.advice
+
+
+def test_a_header_that_is_none_refuses_the_file() -> None:
+    """
+    Where nobody knows which column is which no row is taken, bad rows left out or not.
+    """
+    extension = new_book().extension(EXTENSION)
+    for on_error in ("refuse", "skip"):
+        with pytest.raises(UploadError) as caught:
+            extension.upload(file("Customer,Card Code,PIN,Credit\n100001,77001834221,0482,10.00\n"), on_error=on_error)
+
+        assert problems(caught.value) == [(1, "", "header")]
+    assert extension.count() == 0
+
+
+def test_a_caller_id_stays_one_whatever_columns_are_chosen(tmp_path: Path) -> None:
+    """
+    The sign before the number says what it is; a type that says something else is refused.
+    """
+    stocked().export(tmp_path / "list.csv", reveal=True, columns=["code"])
+    batch = new_book().extension(EXTENSION).upload(tmp_path / "list.csv")
+
+    assert [h.code for h in batch if h.kind == "caller_id"] == ["40722123456"]
+
+    with pytest.raises(UploadError) as caught:
+        new_book().extension(EXTENSION).upload(file("Card Code,Type\n+40722,Card Code\n"))
+
+    assert problems(caught.value) == [(2, "type", "contradiction")]
+
+
+@pytest.mark.parametrize(
+    "code", ['"=""770018"""', "1.E+15", '"7,700,183,422,157"', "07/08/2026", "12-May", "1-Jan-2026"], ids=str
+)
+def test_what_spreadsheets_make_of_codes_is_damage(code: str) -> None:
+    """
+    Formulas for texts, exponents, grouped digits and dates are no codes that anybody typed.
+    """
+    with pytest.raises(UploadError) as caught:
+        new_book().extension(EXTENSION).upload(file(f"{code},0482\n"))
+
+    assert problems(caught.value) == [(1, "code", "excel_damage")]
+
+
+def test_excels_line_about_the_separator_is_no_card() -> None:
+    """
+    A first line such as `sep=;` is understood: it has to say what the caller says.
+    """
+    extension = new_book().extension(EXTENSION)
+    batch = extension.upload(file("sep=;\r\n7700;0482\r\n"), separator=";")
+
+    assert [(h.code, h.pin) for h in batch] == [("7700", "0482")]
+    with pytest.raises(SheetError) as caught:
+        extension.upload(file("sep=;\r\n7700;0482\r\n"))
+
+    assert caught.value.reason == "separator"
+
+
+def test_amounts_that_excel_saved_are_credited_as_it_shows_them() -> None:
+    """
+    Ten percent more than one is 1.1, although Excel writes seventeen digits of it into its file.
+    """
+    book = workbook(["7700183422157", "0482", "PO-1", 1.1])
+    content = io.BytesIO()
+    with zipfile.ZipFile(book) as source, zipfile.ZipFile(content, "w") as target:
+        for name in source.namelist():
+            target.writestr(name, source.read(name).replace(b"<v>1.1</v>", b"<v>1.1000000000000001</v>"))
+    content.seek(0)
+    [handout] = new_book().extension(EXTENSION).upload(content)
+
+    assert handout.credit == Credit("1.1")
+
+
+def test_hidden_rows_are_taken_and_said() -> None:
+    """
+    A filter hides rows of a list that somebody sees as a whole, so they are taken; that is worth a warning.
+    """
+    source = openpyxl.Workbook()
+    source.worksheets[0].append(["7700183422157"])
+    source.worksheets[0].row_dimensions[1].hidden = True
+    content = io.BytesIO()
+    source.save(content)
+    content.seek(0)
+    batch = new_book().extension(EXTENSION).upload(content)
+
+    assert batch.report is not None
+    assert [(warning.row, warning.reason) for warning in batch.report.warnings] == [(1, "hidden")]
 
 
 def test_a_masked_export_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from voipcard.core.arguments import Progress
 from voipcard.core.cards import CardCode, RevealedCard
-from voipcard.errors import ActorRequiredError
+from voipcard.errors import ActorRequiredError, InvalidValueError
 from voipcard.searching import Search
 from voipcard.stores.contract import Changes
 from voipcard.transact import Engine, asked
@@ -39,8 +39,12 @@ def export(
     """
     from voipcard.sheets import export as sheet
 
+    if not isinstance(reveal, bool):
+        raise InvalidValueError("reveal", "has to be True or False")
     if reveal and not engine.actor:
         raise ActorRequiredError("export")
+    if columns is not None:
+        columns = sheet.names_of(columns)
     cards = _revealed(engine, extension, search, columns) if reveal else _masked(engine, search)
 
     return sheet.write_table(

@@ -22,7 +22,7 @@ from voipcard.core.ledger import opened
 from voipcard.core.license import Quota
 from voipcard.core.moments import to_micros
 from voipcard.core.pins import PinFormat, check_pin, draw_pins
-from voipcard.core.uploads import OnError, Upload, UploadReport, refused
+from voipcard.core.uploads import MAX_PROBLEM_LIMIT, OnError, Upload, UploadReport, refused
 from voipcard.deciding import Decision, Reading
 from voipcard.errors import (
     CardExistsError,
@@ -253,7 +253,7 @@ def upload(
             rows = _Rows.of([card for at, card in enumerate(found.cards) if at not in known], common)
         quota = engine.quota()
         memo = {
-            "existing": existing[:problem_limit],
+            "existing": existing[:MAX_PROBLEM_LIMIT],
             "existing_count": len(existing),
             "quota": [quota.limit, quota.active + rows.active],
         }

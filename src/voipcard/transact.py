@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 import attrs
 
 from voipcard.core.arguments import checked_text
-from voipcard.core.cards import serial_or_nothing
+from voipcard.core.cards import batch_or_nothing, serial_or_nothing
 from voipcard.core.drawing import RandomSource
 from voipcard.core.license import License, Quota
 from voipcard.core.moments import from_micros, to_micros
@@ -55,6 +55,12 @@ def asked(query: CardQuery) -> dict[str, Any]:
     Give the conditions of a query as the audit trail tells them: without the index, which stands for a code.
     """
     told = _AUDITED if query.expired is not None else _AUDITED - {"now"}
+    # Where a serial or batch belongs somebody may have given a code.
+    query = attrs.evolve(
+        query,
+        serial=None if query.serial is None else serial_or_nothing(query.serial),
+        batch=None if query.batch is None else batch_or_nothing(query.batch),
+    )
 
     return attrs.asdict(query, filter=lambda field, value: value != field.default and field.name in told)
 

@@ -101,6 +101,7 @@ def test_any_text_comes_back_equal(rows: list[tuple[str, str]], separator: str) 
 
 @given(rows=st.lists(st.tuples(texts, texts), min_size=1, max_size=5), separator=st.sampled_from(",;\t|"))
 @example(rows=[("a;=1+1", "b\n=1+1"), ("x,+1", "\t@a")], separator=";")
+@example(rows=[('x;"=1+1;y', 'x;""""=1+1')], separator=";")
 def test_no_field_begins_like_a_formula(rows: list[tuple[str, str]], separator: str) -> None:
     """
     What a spreadsheet program sees in the file begins with none of the characters that start a formula.

@@ -5,6 +5,7 @@ Reading: what was written comes back equal, from any kind of file, and a file th
 from __future__ import annotations
 
 import csv as plain_csv
+import gzip
 import io
 import traceback
 from collections.abc import Callable
@@ -377,6 +378,102 @@ def test_no_line_is_read_whole_that_is_out_of_proportion() -> None:
 
         assert caught.value.reason == "field_too_long"
         assert endless.given < 4 * 2**20
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\r\n", "\n\r"])
+def test_blank_lines_are_rows_as_well(end: str) -> None:
+    """
+    However many there are, no more lines are looked at than there may be rows.
+    """
+    with pytest.raises(SheetError) as caught:
+        list(sheets.read(io.BytesIO(b"0077\n" + end.encode() * 100), limits=Limits(rows=50)))
+
+    assert caught.value.reason == "too_large"
+
+
+def test_a_file_that_unpacks_another_is_read_within_its_limit() -> None:
+    """
+    What is read of it counts, and nothing is unpacked to find out how much it is.
+    """
+    content = gzip.compress(b"0077,1\n" * 100_000)
+    found = sum(1 for _ in sheets.read(gzip.GzipFile(fileobj=io.BytesIO(content))))
+    bomb = io.BytesIO(gzip.compress(bytes(64 * 2**20)))
+    with pytest.raises(SheetError):
+        list(sheets.read(gzip.GzipFile(fileobj=bomb), limits=Limits(file_size=2**20)))
+
+    assert found == 100_000
+    assert bomb.tell() < len(bomb.getvalue()) / 4
+
+
+@pytest.mark.parametrize("cut", [10, 30, -9])
+@pytest.mark.parametrize("format_", ["csv", "xlsx", None])
+def test_a_file_that_breaks_off_is_said(cut: int, format_: Format | None) -> None:
+    """
+    Whatever an open file raises for what is in it, that is a `SheetError`.
+    """
+    content = gzip.compress(b"0077,1\n" * 1000)[:cut]
+    with pytest.raises(SheetError) as caught:
+        list(sheets.read(gzip.GzipFile(fileobj=io.BytesIO(content)), format=format_))
+
+    assert caught.value.reason == "unreadable"
+
+
+class Generous(Pipe):
+    """
+    An open file that gives more than was asked for.
+    """
+
+    def read(self, size: int, /) -> bytes:
+        """
+        Give too much.
+        """
+        return b"7" * (size + 1)
+
+
+def test_a_file_that_gives_too_much_is_said() -> None:
+    """
+    An object that is no proper file is refused.
+    """
+    with pytest.raises(SheetError) as caught:
+        list(sheets.read(Generous(b"")))
+
+    assert caught.value.reason == "unreadable"
+
+
+def test_a_closed_file_is_refused(handout: Handout) -> None:
+    """
+    Both what is read and what is written has to be open.
+    """
+    stream = io.BytesIO()
+    stream.close()
+    with pytest.raises(InvalidValueError, match="source"):
+        list(sheets.read(stream))
+    with pytest.raises(InvalidValueError, match="target"):
+        sheets.write(stream, [handout], format="csv")
+
+
+@pytest.mark.parametrize("name", ["a\ud800.csv", "a\0.csv", "\0.xlsx"])
+def test_a_name_that_no_file_can_have_is_refused(name: str, handout: Handout) -> None:
+    """
+    Half a character and NUL are in no name.
+    """
+    with pytest.raises(SheetError) as read:
+        list(sheets.read(name))
+    with pytest.raises(SheetError) as written:
+        sheets.write(name, [handout])
+
+    assert read.value.reason == written.value.reason == "not_a_file"
+
+
+@pytest.mark.parametrize("wrong", [{"limits": 5}, {"format": []}, {"separator": 7}, {"limits": {"rows": 5}}], ids=str)
+def test_arguments_of_another_type_are_named(wrong: dict[str, Any]) -> None:
+    """
+    What is no limit, format or separator at all is refused by its name.
+    """
+    with pytest.raises(InvalidValueError) as caught:
+        list(sheets.read(io.BytesIO(b"a\n"), **wrong))
+
+    assert [caught.value.name] == list(wrong)
 
 
 class Endless:

@@ -137,11 +137,12 @@ def test_texts_stay_texts_when_they_are_edited() -> None:
     """
     Text cells have the format Text, empty ones too; the header stays in view; columns are as wide as they should be.
     """
-    book = openpyxl.load_workbook(io.BytesIO(written([("0042", 7)], "text", "count")))
+    book = openpyxl.load_workbook(io.BytesIO(written([("0042", 7), ("", 8)], "text", "count")))
     sheet = book.worksheets[0]
 
     assert [sheet["A2"].number_format, sheet["B2"].number_format] == ["@", "0"]
     assert [sheet["A2"].value, sheet["B2"].value] == ["0042", 7]
+    assert (sheet["A3"].value, sheet["A3"].number_format) == (None, "@")
     assert sheet.freeze_panes == "A2"
     assert [sheet.column_dimensions[letter].width for letter in "AB"] == [10, 11]
     assert [sheet.column_dimensions[letter].number_format for letter in "AB"] == ["@", "0"]

@@ -27,6 +27,7 @@ _SEPARATORS: Final = str.maketrans("", "", " -.")
 _CALLER_ID_SEPARATORS: Final = str.maketrans("", "", " -.()")
 _PRINTABLE: Final = re.compile(r"[!-~]+", re.ASCII)
 _DIGITS: Final = re.compile(r"[0-9]+", re.ASCII)
+_BATCH: Final = re.compile(r"[A-Z][2-9A-Z]{3,4}", re.ASCII)
 _SERIAL: Final = re.compile(r"[A-Z][2-9A-Z]{3,4}-[0-9]{6,12}", re.ASCII)
 _PIN: Final = re.compile(r"[0-9]{4,12}", re.ASCII)
 MASK: Final = "••••"
@@ -115,6 +116,13 @@ def serial_or_nothing(text: object) -> str:
     Give back what looks like a serial, and nothing for anything else: it may be a code that was given by mistake.
     """
     return text if isinstance(text, str) and _SERIAL.fullmatch(text) else ""
+
+
+def batch_or_nothing(text: object) -> str:
+    """
+    Give back what looks like the id of a batch, for the same reason.
+    """
+    return text if isinstance(text, str) and _BATCH.fullmatch(text) else ""
 
 
 def canonical_pin(text: str) -> str:

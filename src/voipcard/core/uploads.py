@@ -19,6 +19,9 @@ __all__ = ["OnError", "Upload", "UploadReport", "checked_on_error", "refused"]
 OnError: TypeAlias = Literal["refuse", "skip"]
 """What becomes of a file with bad rows: it is refused, or those rows are left out."""
 
+MAX_PROBLEM_LIMIT: Final = 10_000
+"""How many problems of an upload may be listed, and how many are remembered for when it is asked for again."""
+
 _EXISTS: Final = "the extension has a card with this code already"
 
 
@@ -29,7 +32,7 @@ def checked_on_error(on_error: OnError) -> OnError:
     Raises:
         InvalidValueError: If it is something else.
     """
-    if on_error not in {"refuse", "skip"}:
+    if on_error not in ("refuse", "skip"):
         raise InvalidValueError("on_error", "has to be refuse or skip")
 
     return on_error

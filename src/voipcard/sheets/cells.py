@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Final, TypeAlias
 
+from voipcard.errors import SheetError
 from voipcard.sheets.found import FoundCell, Unusable
 from voipcard.sheets.markup import Element, damaged, document
 
@@ -30,6 +31,14 @@ __all__ = [
 ]
 
 MAX_NUMBER_LENGTH: Final = 64
+
+MAX_DIGITS: Final = 15
+"""
+How many significant digits a number has in Excel, which writes 17 of the binary number that it stands for.
+
+Source: "Excel specifications and limits".
+"""
+
 MAX_FORMAT_LENGTH: Final = 255
 """As in Excel; and a longer one would be tried in quadratic time."""
 
@@ -108,7 +117,7 @@ def index(text: str) -> int:
 
 def number(text: str) -> Decimal:
     """
-    Read a number as it is written.
+    Read a number, a broken one with as many digits as Excel shows: it writes 1.10 as 1.1000000000000001.
 
     Raises:
         SheetError: If it is none, or is not finite.
@@ -117,7 +126,11 @@ def number(text: str) -> Decimal:
     if len(digits) > MAX_NUMBER_LENGTH or not _NUMBER.fullmatch(digits) or not math.isfinite(float(digits)):
         raise damaged()
 
-    return Decimal(digits)
+    exact = Decimal(digits)
+    if len(exact.as_tuple().digits) <= MAX_DIGITS or exact == exact.to_integral_value():
+        return exact
+
+    return Decimal(f"{exact:.{MAX_DIGITS - 1}e}")
 
 
 def damaged_cell(_: str) -> FoundCell:
@@ -245,10 +258,13 @@ class SharedStrings:
 
     Args:
         max_text: From how many characters on it does not matter how a text goes on.
+
+        at_most: How many there may be.
     """
 
-    def __init__(self, max_text: int) -> None:
+    def __init__(self, max_text: int, at_most: int) -> None:
         self._text = RichText(max_text)
+        self._at_most = at_most
         self._bytes = bytearray()
         self._ends = array("Q", [0])
         self.max_text: Final = max_text
@@ -265,3 +281,5 @@ class SharedStrings:
     def _append(self) -> None:
         self._bytes += unescaped(self._text.taken()).encode()
         self._ends.append(len(self._bytes))
+        if len(self._ends) > self._at_most:
+            raise SheetError("too_large", f"the workbook has more than {self._at_most:,} different texts")

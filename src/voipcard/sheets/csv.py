@@ -148,10 +148,15 @@ def read(
     number = 0
     with forgetting(), contextlib.closing(text):
         try:
+            most = limits.rows
             for number, row in enumerate(csv.reader(lines, delimiter=checked_separator(separator), strict=True), 1):
                 lines.start_row()
+                if number == 1 and ANNOUNCEMENT in row:
+                    most = limits.total_rows
+                if number > most + 1:
+                    raise SheetError("too_large", f"the file has more than {most:,} rows: split it, or allow more")
                 _refuse_excess(number, row, limits)
-                if row:
+                if row and not (number == 1 and _names_separator(row, separator)):
                     yield FoundRow(1, number, row)
         except csv.Error as error:
             if "field limit" in str(error):
@@ -160,6 +165,22 @@ def read(
         except UnicodeError:
             detail = f"{_behind(number)} the file is not {encoding or 'UTF-8: save it as CSV UTF-8'}"
             raise SheetError("encoding", detail) from None
+
+
+def _names_separator(row: Sequence[str], separator: str) -> bool:
+    """
+    Tell whether a first row says to Excel what separates the fields.
+
+    Raises:
+        SheetError: If it says something else than the caller.
+    """
+    text = separator.join(row)
+    if not text.startswith("sep=") or len(text) != len("sep=;"):
+        return False
+    if text[-1] != separator:
+        raise SheetError("separator", f"the file says that {text[-1]!r} stands between its fields: give that separator")
+
+    return True
 
 
 def _behind(number: int) -> str:
@@ -224,8 +245,6 @@ class _Lines:
 
 
 def _refuse_excess(number: int, row: Sequence[str], limits: Limits) -> None:
-    if number > limits.total_rows + 1:
-        raise SheetError("too_large", f"the file has more than {limits.total_rows:,} rows")
     if len(row) > limits.columns and any(row[limits.columns :]):
         raise SheetError("too_large", f"row {number} has more than {limits.columns} columns")
     if max(map(len, row), default=0) > limits.field_length:

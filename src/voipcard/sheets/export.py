@@ -9,7 +9,6 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from functools import partial
 from itertools import chain, islice
-from pathlib import Path
 from typing import BinaryIO, Final, Protocol, TypeAlias, cast
 
 from voipcard.core.arguments import Progress
@@ -19,9 +18,9 @@ from voipcard.core.uploads import UploadReport
 from voipcard.errors import InvalidValueError, Problem, SheetError
 from voipcard.sheets import csv, files, xlsx
 from voipcard.sheets.reading import Format
-from voipcard.sheets.rows import CARDS, REVEALED, Cell, Table, table_of
+from voipcard.sheets.rows import CARDS, REVEALED, Cell, Table, names_of, table_of
 
-__all__ = ["CARDS", "REVEALED", "write", "write_table"]
+__all__ = ["CARDS", "REVEALED", "names_of", "write", "write_table"]
 
 _CHUNK: Final = 1000
 """How many values are taken at a time, and how often progress is told."""
@@ -57,7 +56,8 @@ def write(
 
     A file that is named by its path is written beside its place, readable by its owner only, and put there when it is
     complete and on the disk: a crash leaves the old file, or none. Clear text is written nowhere else; a process that
-    is killed leaves it beside the place, in a file named `.voipcard-*.tmp`.
+    is killed leaves it beside the place, in a file named `.voipcard-*.tmp`. Where the path is a link, the link is
+    replaced.
 
     Args:
         target:
@@ -104,6 +104,8 @@ def write(
     Source: VoipNow user guide, "Manage Card Codes" and "Manage Card Codes Credit".
     """
     new_writer = _new_writer(target, format, separator, dialect)
+    if not isinstance(values, Iterable):
+        raise InvalidValueError("values", "have to be an iterable")
     total = len(values) if isinstance(values, Sized) else None
     chunks = _chunks(values)
     # Taken before the file is made, so that a search which fails at once leaves no trace.
@@ -146,17 +148,19 @@ def _new_writer(target: _Place, format_: Format | None, separator: str, dialect:
         InvalidValueError: If an argument is out of its range.
     """
     csv.checked_separator(separator)
-    if dialect not in {"guarded", "plain"}:
+    if dialect not in ("guarded", "plain"):
         raise InvalidValueError("dialect", "has to be guarded or plain")
     if isinstance(target, str | os.PathLike):
-        if format_ is None and Path(target).suffix.lower() not in {".csv", ".xlsx"}:
-            raise SheetError("suffix", f"{Path(target).name} ends neither in .csv nor in .xlsx")
-        wanted = format_ or Path(target).suffix.lower().removeprefix(".")
+        path = files.path_of(target)
+        if format_ is None and path.suffix.lower() not in {".csv", ".xlsx"}:
+            raise SheetError("suffix", f"{path.name} ends neither in .csv nor in .xlsx")
+        wanted = format_ or path.suffix.lower().removeprefix(".")
     elif hasattr(target, "write"):
+        files.refuse_closed("target", target)
         wanted = format_ or "none"
     else:
         raise InvalidValueError("target", "has to be a path, or a file that is open in binary mode")
-    if wanted not in {"csv", "xlsx"}:
+    if wanted not in ("csv", "xlsx"):
         raise InvalidValueError("format", "has to be csv or xlsx; only the end of a path can tell it otherwise")
 
     return xlsx.Writer if wanted == "xlsx" else partial(csv.Writer, separator=separator, dialect=dialect)
@@ -195,8 +199,9 @@ def _written(
 @contextlib.contextmanager
 def _opened(target: _Place) -> Iterator[tuple[BinaryIO, str]]:
     if isinstance(target, str | os.PathLike):
-        with files.replacing(Path(target)) as stream:
-            yield stream, str(target)
+        path = files.path_of(target)
+        with files.replacing(path) as stream:
+            yield stream, str(path)
     else:
         yield cast("BinaryIO", files.Target(target, "that was given")), "that was given"
 

@@ -21,8 +21,10 @@ __all__ = [
     "SupportsWrite",
     "Target",
     "forgetting",
+    "path_of",
     "read_refusals",
     "reading",
+    "refuse_closed",
     "replacing",
     "too_large",
     "write_refusals",
@@ -99,6 +101,34 @@ def write_refusals(name: str) -> Iterator[None]:
         raise SheetError(reason, f"the file {name} cannot be written: {error.strerror or error}") from error
 
 
+def path_of(place: str | os.PathLike[str]) -> Path:
+    """
+    Give the path of a file, which stays the same when the working folder changes.
+
+    Raises:
+        SheetError: If there can be no such file.
+    """
+    try:
+        path = Path(place)
+        if "\0" not in os.fsdecode(os.fsencode(path)):
+            return path.absolute()
+    except (TypeError, UnicodeError):
+        pass
+
+    raise SheetError("not_a_file", f"{place!a} cannot be the name of a file")
+
+
+def refuse_closed(name: str, file: object) -> None:
+    """
+    Refuse an open file that is open no longer.
+
+    Raises:
+        InvalidValueError: If it is not.
+    """
+    if getattr(file, "closed", False) is True:
+        raise InvalidValueError(name, "has to be a file that is open")
+
+
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[BinaryIO]:
     """
@@ -109,8 +139,7 @@ def reading(path: Path) -> Iterator[BinaryIO]:
     """
     with read_refusals(str(path)):
         # Before opening it, because to open a pipe is to wait for its other end.
-        is_file = "\0" not in str(path) and stat.S_ISREG(path.stat().st_mode)
-        if not is_file:
+        if not stat.S_ISREG(path.stat().st_mode):
             raise SheetError("not_a_file", f"{str(path)!r} is not a file")
         stream = path.open("rb")
     with stream:
@@ -157,10 +186,20 @@ class Source(io.RawIOBase):
         """
         Fill a buffer as far as possible.
         """
-        with read_refusals(self._name):
-            data = self._stream.read(len(buffer))
+        try:
+            with read_refusals(self._name):
+                data = self._stream.read(len(buffer))
+        except (SheetError, MemoryError):
+            raise
+        except UnicodeError:
+            data = None
+        except Exception as error:  # noqa: BLE001 - there is no telling what a file that unpacks others raises
+            detail = f"the file {self._name} cannot be read: {type(error).__name__}"
+            raise SheetError("unreadable", detail) from None
         if not isinstance(data, bytes | bytearray | memoryview):
             raise InvalidValueError("source", "has to be a file that is opened in binary mode")
+        if len(data) > len(buffer):
+            raise SheetError("unreadable", f"the file {self._name} gives more than it was asked for")
         self._count += len(data)
         if self._count > self._limit:
             raise too_large(self._name, self._limit)
@@ -212,10 +251,18 @@ class Target(io.RawIOBase):
                     count = self._stream.write(rest)
             except TypeError:
                 raise InvalidValueError("target", "has to be a file that is opened in binary mode") from None
-            # Many say nothing, and have taken all; an unbuffered file may have taken a part.
-            rest = rest[count:] if isinstance(count, int) else b""
+            rest = rest[self._taken(count, len(rest)) :]
 
         return len(data)
+
+    def _taken(self, count: object, size: int) -> int:
+        # Many say nothing, and have taken all; an unbuffered file may have taken a part, or nothing for now.
+        if isinstance(count, bool) or not isinstance(count, int):
+            count = 0 if count is None and isinstance(self._stream, io.RawIOBase) else size
+        if count <= 0:
+            raise SheetError("unwritable", f"the file {self._name} takes nothing at the moment")
+
+        return count
 
 
 @contextlib.contextmanager
@@ -229,7 +276,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Raises:
         SheetError: If the file cannot be made, or cannot be put in its place.
     """
-    if not path.name or "\0" in str(path):
+    if not path.name:
         raise SheetError("not_a_file", f"{str(path)!r} cannot be the name of a file")
     beside = path.with_name(f".voipcard-{os.urandom(8).hex()}.tmp")
     with write_refusals(str(path)):
@@ -256,7 +303,10 @@ def _sync_folder(folder: Path) -> None:
     """
     Make the new name last: without this a loss of power may bring back the old one.
     """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:
+        return  # A folder that one may put files into, but not look into.
     try:
         os.fsync(descriptor)
     finally:

@@ -36,8 +36,10 @@ class FoundRow(NamedTuple):
         sheet: Which sheet of the workbook it stands on, counted from 1; 1 in a text file.
         number: Which row of the sheet it is, counted from 1 as a spreadsheet counts.
         cells: What is in it, up to the last cell that is not empty.
+        is_hidden: Whether people do not see it, as when a filter is set.
     """
 
     sheet: int
     number: int
     cells: Sequence[FoundCell]
+    is_hidden: bool = False

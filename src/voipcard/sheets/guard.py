@@ -19,7 +19,7 @@ The header of the last column, which is empty. It says that an apostrophe was pu
 """
 
 _UNSAFE: Final = re.compile(
-    r"\A(?=[=+\-@\t\r\n＝＋－＠'])|(?<=[,;|\t\r\n])(?=[=+\-@\t＝＋－＠'])"  # noqa: RUF001 - full-width signs
+    r"\A(?=[=+\-@\t\r\n＝＋－＠'])|(?<=[,;|\t\r\n])(?=\"*[=+\-@\t＝＋－＠'])"  # noqa: RUF001 - full-width signs
 )
 """
 Where a program could see a cell begin with something that it takes for a formula, or with the guard itself.

@@ -7,8 +7,9 @@ from __future__ import annotations
 import attrs
 
 from voipcard.core.arguments import checked_integer
+from voipcard.errors import InvalidValueError
 
-__all__ = ["Limits"]
+__all__ = ["Limits", "checked_limits"]
 
 _MEBIBYTE = 1024**2
 
@@ -66,3 +67,16 @@ class Limits:
         How many rows a file of our own may have.
         """
         return _SHEETS * self.rows
+
+
+def checked_limits(limits: Limits | None) -> Limits:
+    """
+    Accept limits, and give the usual ones for None.
+
+    Raises:
+        InvalidValueError: If they are something else.
+    """
+    if limits is not None and not isinstance(limits, Limits):
+        raise InvalidValueError("limits", "have to be voipcard.sheets.Limits")
+
+    return limits or Limits()

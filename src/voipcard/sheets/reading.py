@@ -7,15 +7,14 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Generator, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Generator, Iterator
 from typing import BinaryIO, Final, Literal, TypeAlias, cast
 
 from voipcard.errors import InvalidValueError, SheetError
 from voipcard.sheets import csv, files, workbook
 from voipcard.sheets.found import FoundRow
-from voipcard.sheets.guard import ANNOUNCEMENT, unguarded_rows
-from voipcard.sheets.limits import Limits
+from voipcard.sheets.guard import unguarded_rows
+from voipcard.sheets.limits import Limits, checked_limits
 
 __all__ = ["Format", "read"]
 
@@ -23,6 +22,8 @@ Format: TypeAlias = Literal["csv", "xlsx"]
 """A text file, or an Excel workbook."""
 
 _FORMATS: Final[dict[str, Format]] = {".csv": "csv", ".txt": "csv", ".xlsx": "xlsx"}
+
+_BLOCK: Final = 1024**2
 
 _ZIP: Final = b"PK"
 _OLE: Final = b"\xd0\xcf\x11\xe0"
@@ -47,8 +48,8 @@ def read(
 
     Args:
         source:
-            A path, or a file that is open in binary mode, which is read from where it stands and left open. A path ends
-            in `.csv`, `.txt` or `.xlsx`.
+            A path, or a file that is open in binary mode and is left open. Text is read from where the file stands, a
+            workbook always as a whole. A path ends in `.csv`, `.txt` or `.xlsx`.
 
         format: `csv` or `xlsx`; None to go by the end of the path or, without one, by how the file begins.
 
@@ -69,14 +70,13 @@ def read(
         InvalidValueError: If an argument is out of its range.
 
     Example:
-        >>> from pathlib import Path
-        >>> _ = Path("amounts.csv").write_text("Card,Amount\n0042,-10.00\n")
+        >>>         >>> _ = Path("amounts.csv").write_text("Card,Amount\n0042,-10.00\n")
         >>> [row.cells for row in voipcard.sheets.read("amounts.csv")]
         [['Card', 'Amount'], ['0042', '-10.00']]
     """
-    limits = limits or Limits()
+    limits = checked_limits(limits)
     csv.checked_separator(separator)
-    if format not in {None, *_FORMATS.values()}:
+    if format not in (None, "csv", "xlsx"):
         raise InvalidValueError("format", "has to be csv or xlsx")
     with _opened(source, format) as (stream, name, known):
         size = _size(stream)
@@ -88,24 +88,9 @@ def read(
             rows = csv.read(buffered, separator=separator, encoding=encoding, limits=limits)
         else:
             # An archive is read from its end.
-            archive = io.BytesIO(buffered.read()) if size is None else cast("BinaryIO", stream)
-            rows = workbook.read(archive, limits)
+            rows = workbook.read(_in_memory(buffered) if size is None else cast("BinaryIO", stream), limits)
         with contextlib.closing(rows):
-            yield from unguarded_rows(_bounded(rows, limits))
-
-
-def _bounded(rows: Iterable[FoundRow], limits: Limits) -> Iterator[FoundRow]:
-    """
-    Refuse more rows than there may be.
-    """
-    is_ours = False
-    for count, row in enumerate(rows):
-        if count == 0:
-            is_ours = ANNOUNCEMENT in row.cells
-        # The readers know how many rows a single sheet may have, but not whose text file it is.
-        if count > limits.total_rows or (row.number > limits.rows + 1 and row.sheet == 1 and not is_ours):
-            raise SheetError("too_large", f"the file has more than {limits.rows:,} rows: split it, or allow more")
-        yield row
+            yield from unguarded_rows(rows)
 
 
 @contextlib.contextmanager
@@ -116,13 +101,14 @@ def _opened(
     Open a file, and tell what it is called and, as far as that can be said before reading it, which format it has.
     """
     if isinstance(source, str | os.PathLike):
-        path = Path(source)
+        path = files.path_of(source)
         known = format_ or _FORMATS.get(path.suffix.lower())
         if known is None:
             raise SheetError("suffix", f"{path.name} ends neither in .csv or .txt nor in .xlsx")
         with files.reading(path) as stream:
             yield stream, str(path), known
     elif hasattr(source, "read"):
+        files.refuse_closed("source", source)
         yield source, "that was given", format_
     else:
         raise InvalidValueError("source", "has to be a path, or a file that is open in binary mode")
@@ -130,8 +116,13 @@ def _opened(
 
 def _size(stream: files.SupportsRead) -> int | None:
     """
-    Tell how large a file is, or nothing if it can only be read from beginning to end.
+    Tell how large a file is, or nothing if it is not moved about in at no cost.
     """
+    # What unpacks another file unpacks all of it to come to its end.
+    if isinstance(stream, io.BufferedIOBase) and not isinstance(
+        stream, io.BytesIO | io.BufferedReader | io.BufferedRandom
+    ):
+        return None
     file = cast("BinaryIO", stream)
     try:
         place = file.tell()
@@ -141,3 +132,11 @@ def _size(stream: files.SupportsRead) -> int | None:
         return None
 
     return size
+
+
+def _in_memory(buffered: files.SupportsRead) -> io.BytesIO:
+    archive = io.BytesIO()
+    while block := buffered.read(_BLOCK):
+        archive.write(block)
+
+    return archive

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Final
 
 from voipcard.core.arguments import MAX_TEXT_LENGTH
-from voipcard.core.cards import MASK, NewCard
+from voipcard.core.cards import MASK, NewCard, is_caller_id
 from voipcard.core.codes import CodeFormat
 from voipcard.core.credit import UNLIMITED, Credit
 from voipcard.core.pins import PART_OF_CODE
@@ -87,10 +87,16 @@ _MEANINGS: Final = {
 }
 """Whether a card is recognized by the caller's number, and whether it is enabled."""
 
-_EXPONENT: Final = r"[+-]?[0-9]+(?:[.,][0-9]+E[+-]?|E[+-])[0-9]+"
+_DIALED: Final = {"code", "cardcode"}
+
+_EXPONENT: Final = r"[+-]?[0-9]+(?:[.,][0-9]*E[+-]?|E[+-])[0-9]+"
 _ERROR_CELL: Final = r"#(?:N/A|REF!|VALUE!|NAME\?|NUM!|NULL!|DIV/0!|#+)"
 _FRACTION: Final = r"[0-9]+[.,]0{1,2}"
-_MARKED_TEXT: Final = r"'(?:[=+@-].*|[0-9]+)"
+_MARKED_TEXT: Final = r"'(?:[=+@-].*|[0-9]+)|=\"[^\"]*\""
+_GROUPED: Final = r"[0-9]{1,3}(?:,[0-9]{3})+"
+_DATE: Final = (
+    r"[0-9]{1,4}/[0-9]{1,2}/[0-9]{1,4}|[0-9]{1,2}-(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)(?:-[0-9]{2,4})?"
+)
 
 
 def _any_of(*patterns: str) -> re.Pattern[str]:
@@ -98,8 +104,8 @@ def _any_of(*patterns: str) -> re.Pattern[str]:
 
 
 _DAMAGED: Final = {
-    "code": _any_of(_EXPONENT, _ERROR_CELL, _FRACTION, _MARKED_TEXT),
-    "pin": _any_of(_EXPONENT, _ERROR_CELL, _FRACTION, _MARKED_TEXT),
+    "code": _any_of(_EXPONENT, _ERROR_CELL, _FRACTION, _MARKED_TEXT, _GROUPED, _DATE),
+    "pin": _any_of(_EXPONENT, _ERROR_CELL, _FRACTION, _MARKED_TEXT, _GROUPED, _DATE),
     "order_number": _any_of(_EXPONENT, _ERROR_CELL),
     "credit": _any_of(_EXPONENT, _ERROR_CELL),
 }
@@ -144,6 +150,8 @@ _ADVICE: Final[Mapping[tuple[str, str], str]] = {
     ("credit", "too_large"): "use a smaller credit, or u for unlimited",
     ("credit", "negative"): "the initial credit cannot be negative",
     ("type", "unknown"): "write Card Code or CallerID",
+    ("type", "contradiction"): "a code that begins with + is a CallerID, and the type says something else",
+    ("", "hidden"): "the row is hidden in the workbook, and was taken all the same",
     ("status", "unknown"): "write Enabled or Disabled",
     ("expires", "not_a_moment"): "write the moment with its time zone, such as 2027-01-31T00:00:00+00:00",
 }
@@ -276,6 +284,9 @@ def _word(cell: FoundCell) -> str:
 
 def _new_card(fields: Mapping[str, str]) -> NewCard:
     code, pin, order_number, credit, type_, status, expires = map(fields.get, FIELDS, _EMPTY)
+
+    if _word(type_) in _DIALED and is_caller_id(code):
+        raise InvalidValueError("type", "contradicts the code")
 
     return NewCard(
         code,

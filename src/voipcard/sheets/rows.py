@@ -4,6 +4,7 @@ Which columns each kind of value has in a file, under the headers of VoipNow's p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from operator import attrgetter
@@ -18,7 +19,19 @@ from voipcard.core.ledger import LedgerEntry
 from voipcard.core.uploads import UploadReport
 from voipcard.errors import InvalidValueError, Problem
 
-__all__ = ["CARDS", "HANDOUTS", "HISTORY", "PROBLEMS", "REVEALED", "Cell", "CellKind", "Column", "Table", "table_of"]
+__all__ = [
+    "CARDS",
+    "HANDOUTS",
+    "HISTORY",
+    "PROBLEMS",
+    "REVEALED",
+    "Cell",
+    "CellKind",
+    "Column",
+    "Table",
+    "names_of",
+    "table_of",
+]
 
 Cell: TypeAlias = str | Credit | datetime | int | None
 """What a value has in one column. None is an empty cell."""
@@ -47,6 +60,22 @@ class Column:
     cell: Callable[[Any], Cell]
 
 
+def names_of(columns: Iterable[str]) -> list[str]:
+    """
+    Give the names of columns that somebody wants, who may have named a single one.
+
+    Raises:
+        InvalidValueError: If they are no names.
+    """
+    if isinstance(columns, str):
+        return [columns]
+    names = list(columns) if isinstance(columns, Iterable) else [None]
+    if not all(isinstance(name, str) for name in names):
+        raise InvalidValueError("columns", "have to be names")
+
+    return [str(name) for name in names]
+
+
 @attrs.frozen
 class Table:
     """
@@ -72,7 +101,7 @@ class Table:
         if names is None:
             return self
         known = {column.name: column for column in self.columns}
-        wanted = [names] if isinstance(names, str) else list(names)
+        wanted = names_of(names)
         if not wanted or len(set(wanted)) < len(wanted) or not known.keys() >= set(wanted):
             raise InvalidValueError("columns", f"have to be different ones of {', '.join(known)}")
 
@@ -103,8 +132,17 @@ def _pin(card: CardCode) -> str:
     return "Yes" if card.has_pin else "No"
 
 
+def _code(value: Handout | RevealedCard) -> str:
+    kind = value.card.kind if isinstance(value, RevealedCard) else value.kind
+
+    return f"+{value.code}" if kind == "caller_id" else value.code
+
+
 def _labels(card: CardCode) -> str:
-    return ", ".join(card.labels)
+    # Quoted as in CSV where one has a comma in it, so that other labels never look the same.
+    return ", ".join(
+        '"' + label.replace('"', '""') + '"' if re.search(r'[",]|^\s|\s$', label) else label for label in card.labels
+    )
 
 
 def _entry_kind(entry: LedgerEntry) -> str:
@@ -120,7 +158,7 @@ HANDOUTS: Final = Table(
     Handout,
     (
         Column("serial", "Serial", "text", 16, attrgetter("serial")),
-        Column("code", "Card Code", "text", 22, attrgetter("code")),
+        Column("code", "Card Code", "text", 22, _code),
         Column("pin", "PIN", "text", 14, attrgetter("pin")),
         Column("credit", "Credit", "amount", 14, attrgetter("credit")),
         Column("order_number", "Order Number", "text", 20, attrgetter("order_number")),
@@ -128,7 +166,7 @@ HANDOUTS: Final = Table(
         Column("extension", "Extension", "text", 12, attrgetter("extension")),
     ),
 )
-"""What the owners of the cards are given, in clear text."""
+"""What the owners of the cards are given, in clear text; CallerIDs with their `+`, as in uploads."""
 
 CARDS: Final = Table(
     "Card Codes",
@@ -161,7 +199,7 @@ def _of_card(column: Column) -> Column:
 
 
 _CLEAR: Final = {
-    "code": Column("code", "Card Code", "text", 22, attrgetter("code")),
+    "code": Column("code", "Card Code", "text", 22, _code),
     "pin": Column("pin", "PIN", "text", 14, attrgetter("pin")),
 }
 

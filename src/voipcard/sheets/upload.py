@@ -16,8 +16,8 @@ from voipcard.core.arguments import Progress, checked_integer
 from voipcard.core.cards import Kind, NewCard
 from voipcard.core.codes import CodeFormat
 from voipcard.core.pins import PART_OF_CODE, weakness
-from voipcard.core.uploads import OnError, Upload, checked_on_error, refused
-from voipcard.errors import Problem, SheetError
+from voipcard.core.uploads import MAX_PROBLEM_LIMIT, OnError, Upload, checked_on_error, refused
+from voipcard.errors import InvalidValueError, Problem, SheetError
 from voipcard.sheets import record
 from voipcard.sheets.files import SupportsRead
 from voipcard.sheets.found import FoundCell, FoundRow
@@ -27,7 +27,6 @@ from voipcard.sheets.reading import Format, read
 __all__ = ["read_upload"]
 
 PROBLEM_LIMIT: Final = 1000
-MAX_PROBLEM_LIMIT: Final = 10_000
 
 
 def read_upload(
@@ -99,6 +98,8 @@ def read_upload(
     Source: VoipNow user guide, "Add Card Code".
     """
     checked_on_error(on_error)
+    if code_format is not None and not isinstance(code_format, CodeFormat):
+        raise InvalidValueError("code_format", "has to be a CodeFormat")
     checked_integer("problem_limit", problem_limit, at_least=0, at_most=MAX_PROBLEM_LIMIT)
     reading = _Reading(code_format, problem_limit)
     rows = read(source, format=format, separator=separator, encoding=encoding, limits=limits)
@@ -198,8 +199,9 @@ class _Reading:
                 self._warnings.add(row, "", "not_taken", advice, warning=True)
             return True
         if record.looks_like_header(cells):
+            # Nobody knows what stands in which column of the other rows.
             self._reject(row, {"": "header"})
-            return True
+            raise refused(self.upload())
 
         return False
 
@@ -209,6 +211,8 @@ class _Reading:
         card = None if faults else record.new_card(texts)
         if not card:
             faults |= {field: fault for field, text in texts.items() if (fault := record.fault(field, text))}
+            # What is wrong with no field alone is wrong with what the type says of the code.
+            faults = faults or {"type": "contradiction"}
         # Code and PIN are compared although something else may be wrong with the row, so that all is said at once.
         known = card or record.new_card({field: text for field, text in texts.items() if field not in faults})
         weak = weakness(known.pin, known.code) if known else None
@@ -257,6 +261,8 @@ class _Reading:
         for field, cell in cells.items():
             if isinstance(cell, Decimal) and field != "credit":
                 self._warnings.add(row, field, "number_cell", warning=True)
+        if row.is_hidden:
+            self._warnings.add(row, "", "hidden", warning=True)
         if record.rounded(card):
             self._warnings.add(row, "code", "rounded", warning=True)
         if weak:

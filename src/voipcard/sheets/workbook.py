@@ -32,6 +32,13 @@ The last row of a sheet.
 Source: "Excel specifications and limits".
 """
 
+MAX_COLUMN: Final = 16_384
+"""
+The last column of a sheet.
+
+Source: "Excel specifications and limits".
+"""
+
 MAX_GAP: Final = 10_000
 """How far below the row before it a row may stand. What is further away was filled by mistake."""
 
@@ -51,6 +58,8 @@ _NOT_UNDERSTOOD: Final = (
     ValueError,
 )
 """What `zipfile`, expat and conversions raise, depending on where a file is broken."""
+
+_TRUE: Final = frozenset({"1", "true"})
 
 _LETTERS: Final = re.compile("[A-Z]{1,3}")
 
@@ -72,7 +81,7 @@ def read(stream: BinaryIO, limits: Limits) -> Generator[FoundRow]:
             cells that are out of order.
     """
     with forgetting(), _understood():
-        yield from _joined(_sheets(Archive(stream, limits), limits))
+        yield from _joined(_sheets(Archive(stream, limits), limits), limits.total_rows)
 
 
 @contextlib.contextmanager
@@ -86,22 +95,29 @@ def _understood() -> Iterator[None]:
         raise damaged() from None
 
 
-def _joined(sheets: Iterable[Iterator[FoundRow]]) -> Iterator[FoundRow]:
+def _joined(sheets: Iterable[Iterator[FoundRow]], at_most: int) -> Iterator[FoundRow]:
     """
-    Put further sheets after the first one, without the header that they repeat.
+    Put further sheets after the first one that is not empty, without the header that they repeat.
     """
-    header: list[FoundCell] = []
-    for position, rows in enumerate(sheets):
+    header: FoundRow | None = None
+    count = 0
+    for rows in sheets:
         top = next(rows, None)
         if top is None:
             continue
-        if position == 0:
-            header = list(top.cells)
+        if header is None:
+            header = top
             yield top
-        elif top.cells != header:
-            detail = f"sheet {top.sheet} does not begin with the header of the first one: put all rows on the first one"
+        elif top.cells != header.cells:
+            detail = (
+                f"sheet {top.sheet} does not begin with the header of sheet {header.sheet}: put all rows on one sheet"
+            )
             raise SheetError("sheets", detail)
-        yield from rows
+        for row in rows:
+            count += 1
+            if count > at_most:
+                raise SheetError("too_large", f"the workbook has more than {at_most:,} rows")
+            yield row
 
 
 def _sheets(archive: Archive, limits: Limits) -> Iterator[Iterator[FoundRow]]:
@@ -111,33 +127,47 @@ def _sheets(archive: Archive, limits: Limits) -> Iterator[Iterator[FoundRow]]:
     [part] = [one.target for one in archive.related().values() if one.kind == "officeDocument"]
     related = archive.related(part)
     others = {one.kind: one.target for one in related.values()}
-    is_1904, ids = _workbook(archive, part)
+    is_1904, found = _workbook(archive, part)
     # A chart has no rows, but whoever looks for the third sheet counts it.
-    parts = [(place, related[one].target) for place, one in enumerate(ids, 1) if related[one].kind == "worksheet"]
+    parts = [
+        (place, related[one["id"]].target, one.get("state", "visible") != "visible")
+        for place, one in enumerate(found, 1)
+        if related[one["id"]].kind == "worksheet"
+    ]
     if not parts:
         raise damaged()
     formats = _formats(archive, others.get("styles"), is_1904=is_1904)
-    strings = SharedStrings(cells.max_text(limits.field_length))
+    strings = SharedStrings(cells.max_text(limits.field_length), limits.total_rows)
     if "sharedStrings" in others:
         archive.parse_all(others["sharedStrings"], strings.root, max_text=strings.max_text)
-    for place, sheet_part in parts:
+    for place, sheet_part, is_hidden in parts:
         sheet = _Sheet(place, strings, formats, limits)
-        yield sheet.rows(archive.parse(sheet_part, sheet.root, max_text=strings.max_text))
+        rows = sheet.rows(archive.parse(sheet_part, sheet.root, max_text=strings.max_text))
+        yield _refused_if_any(rows) if is_hidden else rows
 
 
-def _workbook(archive: Archive, part: str) -> tuple[bool, list[str]]:
+def _refused_if_any(rows: Iterator[FoundRow]) -> Iterator[FoundRow]:
     """
-    Tell whether dates count from 1904, and the relationships of the sheets in their order.
+    Refuse rows that nobody has seen.
+    """
+    for row in rows:
+        raise SheetError("sheets", f"sheet {row.sheet} is hidden and has rows: show it, or remove it")
+    yield from ()
+
+
+def _workbook(archive: Archive, part: str) -> tuple[bool, list[Attributes]]:
+    """
+    Tell whether dates count from 1904, and the sheets in their order: their relationships, and whether they are shown.
     """
     properties: list[Attributes] = []
     sheets: list[Attributes] = []
     wanted = {
         "workbook/workbookPr": keeper(properties, {"date1904"}),
-        "workbook/sheets/sheet": keeper(sheets, {"id"}, at_most=MAX_SHEETS),
+        "workbook/sheets/sheet": keeper(sheets, {"id", "state"}, at_most=MAX_SHEETS),
     }
     archive.parse_all(part, document(wanted))
 
-    return any(one.get("date1904") in {"1", "true"} for one in properties), [one["id"] for one in sheets]
+    return any(one.get("date1904") in _TRUE for one in properties), sheets
 
 
 def _formats(archive: Archive, part: str | None, *, is_1904: bool) -> dict[str, Reading]:
@@ -197,7 +227,7 @@ class _Sheet:
         self._previous = self._row = self._column = 0
         self._digits = self._type = self._format = ""
         self._value: str | None = None
-        self._is_formula = False
+        self._is_formula = self._is_hidden = False
         self.root = self._root()
 
     def rows(self, blocks: Iterable[None]) -> Iterator[FoundRow]:
@@ -226,9 +256,10 @@ class _Sheet:
         self._row = before + 1 if given is None else cells.index(given)
         if self._row <= before:
             raise SheetError("out_of_order", f"row {self._row} stands after row {before}: save the workbook again")
-        if given is not None and self._row > MAX_ROW:
+        if self._row > MAX_ROW:
             raise SheetError("too_large", f"the sheet has more than {MAX_ROW:,} rows")
         self._digits = str(self._row)
+        self._is_hidden = attributes.get("hidden") in _TRUE
         self._column = 0
         self._cells = []
 
@@ -241,7 +272,7 @@ class _Sheet:
             detail = f"row {self._row} is not empty, {MAX_GAP:,} empty rows below the others: clear it or move it up"
             raise SheetError("far_cell", detail)
         self._previous = self._row
-        self._found.append(FoundRow(self._place, self._row, self._cells))
+        self._found.append(FoundRow(self._place, self._row, self._cells, is_hidden=self._is_hidden))
 
     def _begin_cell(self, attributes: Attributes) -> None:
         given, before = attributes.get("r"), self._column
@@ -251,6 +282,8 @@ class _Sheet:
             self._column = _column(given.removesuffix(self._digits))
         else:
             raise damaged()
+        if self._column > MAX_COLUMN:
+            raise self._too_wide()
         if self._column <= before:
             detail = f"row {self._row} has cells that are out of order: save the workbook again"
             raise SheetError("out_of_order", detail)
@@ -269,8 +302,12 @@ class _Sheet:
             raise damaged()
         self._take(self._inline.taken())
 
-    def _take_formula(self, _: Attributes) -> None:
+    def _take_formula(self, attributes: Attributes) -> None:
         self._is_formula = True
+        # Of several cells with one formula the others look like values.
+        if attributes.get("t") in {"array", "dataTable"} and ":" in attributes.get("ref", ""):
+            detail = f"row {self._row} has a formula for several cells: replace them by their values, as text"
+            raise SheetError("formula", detail)
 
     def _end_cell(self) -> None:
         found: FoundCell
@@ -285,10 +322,13 @@ class _Sheet:
             if found == "":
                 return
         if self._column > self._last_column:
-            raise SheetError("too_large", f"row {self._row} has more than {self._last_column:,} columns")
+            raise self._too_wide()
         while len(self._cells) < self._column - 1:
             self._cells.append("")
         self._cells.append(found)
+
+    def _too_wide(self) -> SheetError:
+        return SheetError("too_large", f"row {self._row} has more than {self._last_column:,} columns")
 
     def _shared(self, position: str) -> str:
         return self._fitting(self._strings.at(position))

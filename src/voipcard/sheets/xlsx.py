@@ -262,7 +262,8 @@ def _text(text: str, style: int) -> str:
         SheetError: If the text is longer than a cell can hold, or cannot be written as UTF-8.
     """
     if not text:
-        return ""
+        # What somebody types there later stays text.
+        return f' s="{style}"/>'
     escaped = _escaped(text)
     if len(escaped) > _MAX_CELL_LENGTH:
         raise SheetError("too_long", f"a text of more than {_MAX_CELL_LENGTH:,} characters does not fit into a cell")
