@@ -16,7 +16,7 @@ from voipcard.core.cards import CardCode, Handout
 from voipcard.core.ledger import LedgerEntry
 from voipcard.core.uploads import UploadReport
 from voipcard.errors import InvalidValueError, Problem, SheetError
-from voipcard.sheets import csv, files, xlsx
+from voipcard.sheets import csv, files
 from voipcard.sheets.reading import Format
 from voipcard.sheets.rows import CARDS, REVEALED, Cell, Table, names_of, table_of
 
@@ -163,7 +163,11 @@ def _new_writer(target: _Place, format_: Format | None, separator: str, dialect:
     if wanted not in ("csv", "xlsx"):
         raise InvalidValueError("format", "has to be csv or xlsx; only the end of a path can tell it otherwise")
 
-    return xlsx.Writer if wanted == "xlsx" else partial(csv.Writer, separator=separator, dialect=dialect)
+    if wanted == "csv":
+        return partial(csv.Writer, separator=separator, dialect=dialect)
+    from voipcard.sheets import xlsx
+
+    return xlsx.Writer
 
 
 def _written(

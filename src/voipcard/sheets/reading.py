@@ -11,7 +11,7 @@ from collections.abc import Generator, Iterator
 from typing import BinaryIO, Final, Literal, TypeAlias, cast
 
 from voipcard.errors import InvalidValueError, SheetError
-from voipcard.sheets import csv, files, workbook
+from voipcard.sheets import csv, files
 from voipcard.sheets.found import FoundRow
 from voipcard.sheets.guard import unguarded_rows
 from voipcard.sheets.limits import Limits, checked_limits
@@ -87,6 +87,8 @@ def read(
         if known == "csv" or (known is None and not buffered.peek(len(_OLE)).startswith((_ZIP, _OLE))):
             rows = csv.read(buffered, separator=separator, encoding=encoding, limits=limits)
         else:
+            from voipcard.sheets import workbook
+
             # An archive is read from its end.
             rows = workbook.read(_in_memory(buffered) if size is None else cast("BinaryIO", stream), limits)
         with contextlib.closing(rows):
