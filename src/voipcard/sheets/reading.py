@@ -70,7 +70,8 @@ def read(
         InvalidValueError: If an argument is out of its range.
 
     Example:
-        >>>         >>> _ = Path("amounts.csv").write_text("Card,Amount\n0042,-10.00\n")
+        >>> from pathlib import Path
+        >>> _ = Path("amounts.csv").write_text("Card,Amount\n0042,-10.00\n")
         >>> [row.cells for row in voipcard.sheets.read("amounts.csv")]
         [['Card', 'Amount'], ['0042', '-10.00']]
     """
