@@ -849,7 +849,9 @@ def test_a_reveal_is_audited_before_it_is_tried() -> None:
     [handout] = extension.generate(1)
     engine = engine_of(book)
     record = engine.card(EXTENSION, handout.serial)
-    broken = engine.records.signed(record._replace(sealed_code=record.sealed_code[:-1] + b"?", version=2))
+    broken = engine.records.signed(
+        record._replace(sealed_code=bytes([record.sealed_code[0] ^ 1, *record.sealed_code[1:]]), version=2)
+    )
     engine.store.commit(attrs.evolve(engine.activating(EXTENSION, 0), replace=[(broken, 1)]))
 
     assert (TamperedError, handout.serial, "code") == outcome(lambda: extension.reveal(handout.serial))
