@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from unittest import mock
 
 from voipcard import Batch, CardBook, CodeFormat, Extension, PinFormat, keyring, searching
 from voipcard.core.pins import draw_pins
@@ -77,6 +76,9 @@ def hashed_bytes() -> Iterator[list[tuple[str, int]]]:
     """
     Note for each MAC that the library computes meanwhile what it is for and over how many bytes.
     """
+    # It loads much, which would count as memory of the lines that need no internals.
+    from unittest import mock
+
     noted: list[tuple[str, int]] = []
     genuine = Keyring.mac
 
