@@ -570,6 +570,13 @@ def test_a_file_over_quota_is_refused_whole() -> None:
         ({"encoding": "klingon"}, "encoding"),
         ({"format": "ods"}, "format"),
         ({"operation": ""}, "operation"),
+        ({"labels": 5}, "labels"),
+        ({"labels": "kiosk"}, "labels"),
+        ({"expires_at": "2027"}, "moment"),
+        ({"enabled": "no"}, "enabled"),
+        ({"code_format": "x"}, "code_format"),
+        ({"limits": 5}, "limits"),
+        ({"on_error": []}, "on_error"),
     ],
     ids=str,
 )

@@ -113,7 +113,7 @@ def terms(labels: Iterable[str], expires_at: datetime | None, *, enabled: bool) 
     """
     if not isinstance(enabled, bool):
         raise InvalidValueError("enabled", "has to be True or False")
-    if isinstance(labels, str):
+    if isinstance(labels, str) or not isinstance(labels, Iterable):
         raise InvalidValueError("labels", "has to be a list of words, not one word")
     accepted = tuple(checked_text("label", label) for label in labels)
     if "" in accepted:

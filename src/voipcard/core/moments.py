@@ -23,9 +23,10 @@ def to_micros(moment: datetime) -> int:
     Count the microseconds since 1970.
 
     Raises:
-        InvalidValueError: If *moment* does not say which time zone it is in, or is in no year from 1 to 9999 of UTC.
+        InvalidValueError: If *moment* is no datetime, does not say which time zone it is in, or is in no year from 1 to
+            9999 of UTC.
     """
-    if moment.utcoffset() is None:
+    if not isinstance(moment, datetime) or moment.utcoffset() is None:
         raise InvalidValueError("moment", "has to be an aware datetime, such as datetime.now(UTC)")
     micros = (moment - _EPOCH) // _MICROSECOND
     if not _FIRST <= micros <= _LAST:
