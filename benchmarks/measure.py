@@ -7,10 +7,8 @@ from __future__ import annotations
 import os
 import platform
 import re
-import tempfile
 import time
 from contextlib import suppress
-from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +39,9 @@ def fdatasync_rate(folder: Path, *, seconds: float = 0.5) -> float:
     """
     Tell how often a second 8 KiB can be written and made durable in this folder, one after another.
     """
+    # Loaded where it is used: a worker is measured, and needs none of it.
+    import tempfile
+
     with tempfile.TemporaryFile(dir=folder) as file:
         handle = file.fileno()
         os.pwrite(handle, _PAGE, 0)
@@ -88,6 +89,8 @@ def describe_machine(folder: Path) -> dict[str, str | int]:
 
 
 def _version(library: str) -> str:
+    from importlib import metadata
+
     try:
         return metadata.version(library)
     except metadata.PackageNotFoundError:

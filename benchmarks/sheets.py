@@ -9,13 +9,11 @@ from __future__ import annotations
 import csv
 import hashlib
 import random
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Final
-from zipfile import ZipFile
 
 __all__ = ["upload_file", "what_is_in"]
 
@@ -139,6 +137,10 @@ def _thinned(path: Path, thin: Path) -> int:
         How many rows it has on all sheets, without headers.
     """
     total = 0
+    # Loaded where it is used: when the answer is looked at, nothing is measured any more.
+    import shutil
+    from zipfile import ZipFile
+
     with ZipFile(path) as source, ZipFile(thin, "w") as target:
         for part in source.infolist():
             with source.open(part) as found, target.open(part.filename, "w") as kept:
