@@ -38,18 +38,19 @@ def export(
     Write the cards of a search. See `Extension.export`.
     """
     from voipcard.sheets import export as sheet
+    from voipcard.sheets import rows
 
     if not isinstance(reveal, bool):
         raise InvalidValueError("reveal", "has to be True or False")
     if reveal and not engine.actor:
         raise ActorRequiredError("export")
     if columns is not None:
-        columns = sheet.names_of(columns)
+        columns = rows.names_of(columns)
     cards = _revealed(engine, extension, search, columns) if reveal else _masked(engine, search)
 
     return sheet.write_table(
         target,
-        sheet.REVEALED if reveal else sheet.CARDS,
+        rows.REVEALED if reveal else rows.CARDS,
         cards,
         total=search.count(engine) if progress else None,
         columns=columns,

@@ -343,7 +343,9 @@ class Extension:
             warnings. Where no row is left to be added, there is no batch, and nothing is written.
 
         Raises:
-            UploadError: If rows cannot be taken and none is to be left out; it says which, and why.
+            UploadError:
+                If rows cannot be taken and none is to be left out; it says which, and why. Also if a first row names
+                columns that are not those of cards: no row is taken then.
 
             SheetError: If the file cannot be read.
 

@@ -18,9 +18,9 @@ from voipcard.core.uploads import UploadReport
 from voipcard.errors import InvalidValueError, Problem, SheetError
 from voipcard.sheets import csv, files
 from voipcard.sheets.reading import Format
-from voipcard.sheets.rows import CARDS, REVEALED, Cell, Table, names_of, table_of
+from voipcard.sheets.rows import Cell, Table, table_of
 
-__all__ = ["CARDS", "REVEALED", "names_of", "write", "write_table"]
+__all__ = ["write", "write_table"]
 
 _CHUNK: Final = 250
 """How many values are in memory at a time, in all their forms: more of them are no faster."""

@@ -80,7 +80,8 @@ def read_upload(
 
     Raises:
         UploadError: If rows cannot be cards, have the same code as an earlier one, or a PIN that their code begins or
-            ends with. It lists what is wrong with each.
+            ends with. It lists what is wrong with each. Also, whatever *on_error* says, if a first row names columns
+            that are not those of cards: nobody knows then what stands where.
 
         SheetError: If the file is missing, is no such file, has no rows or is too large.
 
