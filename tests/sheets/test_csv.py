@@ -14,33 +14,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.sheets.hostile import HOSTILE
 from voipcard.errors import InvalidValueError, SheetError
 from voipcard.sheets import csv
 from voipcard.sheets.found import FoundCell
-from voipcard.sheets.guard import ANNOUNCEMENT, guarded, unguarded, unguarded_rows
+from voipcard.sheets.guard import guarded, unguarded, unguarded_rows
 from voipcard.sheets.rows import Column, Table
 
-HOSTILE: Final = [
-    "+40722123456",
-    "-10.00",
-    "=1+1",
-    "'=x",
-    "''",
-    "@a",
-    "\tx",
-    "\r",
-    "\n",
-    "a\r\nb",
-    "＝1+1",
-    "\u200f=1+1",
-    "\ufeff",
-    '"',
-    ";,|",
-    "a;=1+1",
-    "a\t+1\n-1|'@",
-    " x ",
-    ANNOUNCEMENT,
-]
 TRIGGERS: Final = tuple("=+-@\t\r\n＝＋－＠")
 
 texts = st.sampled_from(HOSTILE) | st.text(

@@ -21,6 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.sheets.hostile import HOSTILE
 from voipcard import sheets
 from voipcard.core.cards import CardCode, Handout
 from voipcard.core.credit import Credit
@@ -28,40 +29,6 @@ from voipcard.core.ledger import LedgerEntry
 from voipcard.errors import InvalidValueError, Problem, SheetError
 from voipcard.sheets import Dialect, Format, FoundCell, Limits, xlsx
 from voipcard.sheets.guard import ANNOUNCEMENT
-
-HOSTILE: Final = [
-    "+40722123456",
-    "-10.00",
-    "=1+1",
-    "=HYPERLINK(1)",
-    "'=x",
-    "''",
-    "'",
-    "@a",
-    "\tx",
-    "\r",
-    "\n",
-    "a\r\nb",
-    "＝1+1",
-    "＋－＠",
-    "\u200f=1+1",
-    "\u202e=1",
-    "\ufeff",
-    "_x000D_",
-    "_x005F_",
-    "<f>1</f>&amp;",
-    "]]>",
-    '"',
-    ";,|",
-    " x ",
-    "0077001834221",
-    "770018342215712345",
-    "1E5",
-    "1.23457E+15",
-    "TRUE",
-    "#N/A",
-    ANNOUNCEMENT,
-]
 
 texts = st.sampled_from(HOSTILE) | st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20

@@ -28,32 +28,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openpyxl.utils.datetime import CALENDAR_MAC_1904, CALENDAR_WINDOWS_1900
 
+from tests.sheets.hostile import HOSTILE, HOSTILE_TO_CSV
 from voipcard.core.credit import Credit
 from voipcard.errors import SheetError
 from voipcard.sheets import workbook, xlsx
 from voipcard.sheets.found import FoundCell, FoundRow, Unusable
 from voipcard.sheets.limits import Limits
 from voipcard.sheets.rows import Cell, CellKind, Column, Table
-
-HOSTILE: Final = [
-    "+40722123456",
-    "=1+1",
-    "#N/A",
-    "1234567890123456789",
-    "\tx",
-    "\r",
-    "\n",
-    "a\r\nb",
-    "\0\x1f",
-    "_x000D_",
-    "_x005F_x000D_",
-    "__x0041_",
-    "_xD83D_",
-    "\ufeff\ufffe\uffff",
-    " x ",
-    "<f>1</f>&amp;",
-    "]]>",
-]
 
 FORMULA: Final = Unusable.FORMULA
 DAMAGED: Final = Unusable.DAMAGED
@@ -74,7 +55,7 @@ REASONS: Final = {
     "too_large",
 }
 
-texts = st.sampled_from(HOSTILE) | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+texts = st.sampled_from([*HOSTILE, *HOSTILE_TO_CSV]) | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 xml_texts = st.text(
     st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff") | st.sampled_from("\t\n\r"),
     max_size=20,

@@ -10,13 +10,13 @@ import zipfile
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from operator import itemgetter
-from typing import Final
 
 import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.sheets.hostile import HOSTILE, HOSTILE_TO_CSV
 from voipcard.core.credit import UNLIMITED, Credit
 from voipcard.errors import SheetError
 from voipcard.sheets import workbook, xlsx
@@ -24,31 +24,7 @@ from voipcard.sheets.found import FoundCell
 from voipcard.sheets.limits import Limits
 from voipcard.sheets.rows import Cell, CellKind, Column, Table
 
-HOSTILE: Final = [
-    "+40722123456",
-    "-10.00",
-    "=1+1",
-    '=HYPERLINK("x")',
-    "'=x",
-    "@a",
-    "#N/A",
-    "1234567890123456789",
-    "\tx",
-    "\r",
-    "\n",
-    "a\r\nb",
-    "\0\x1f",
-    "_x000D_",
-    "_x005F_x000D_",
-    "__x0041_",
-    "＝1+1",
-    "\u200f=1+1",
-    "\ufeff\ufffe\uffff",
-    " x ",
-    "<f>1</f>&amp;",
-]
-
-texts = st.sampled_from(HOSTILE) | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+texts = st.sampled_from([*HOSTILE, *HOSTILE_TO_CSV]) | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 credits_ = st.integers(-(2**63) + 2, 2**63 - 1).map(Credit.from_micros)
 
 
