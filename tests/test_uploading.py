@@ -591,3 +591,20 @@ def test_what_no_upload_can_mean_is_refused(arguments: dict[str, Any], name: str
 
     assert caught.value.name == name
     assert everything(book) == before
+
+
+def test_a_replayed_report_lists_as_much_as_is_asked_for_now() -> None:
+    """
+    How many problems the first call listed does not limit what a later one lists.
+    """
+    extension = new_book().extension(EXTENSION)
+    extension.add(["7700", "0099"])
+    content = "7700\n7701\n0099\n7702,1\n"
+    first = extension.upload(file(content), on_error="skip", problem_limit=0)
+    again = extension.upload(file(content), on_error="skip", problem_limit=100)
+
+    assert again.replayed
+    assert first.report is not None
+    assert again.report is not None
+    assert (first.report.problems, first.report.problem_count) == ((), 3)
+    assert problems(again.report) == [(1, "code", "exists"), (3, "code", "exists"), (4, "pin", "wrong_length")]

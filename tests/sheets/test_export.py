@@ -493,3 +493,22 @@ def test_a_report_is_written_row_by_row(tmp_path: Path, suffix: str) -> None:
     ]
     assert sheets.write(path, UploadReport(1, 0, (), 0, (), 0, Quota(None, 1))) == 0
     assert [row[0] for row in read(path)] == ["Sheet"]
+
+
+def test_a_folder_that_may_not_be_looked_into_takes_a_file(
+    tmp_path: Path, handout: Handout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Where files may only be put, the folder cannot be synced; the file is there, and nothing says that it is not.
+    """
+    opened = os.open
+
+    def refusing(path: Any, flags: int, *mode: int) -> int:  # noqa: ANN401 - any path
+        if flags & os.O_DIRECTORY:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(path, flags, *mode)
+
+    monkeypatch.setattr(os, "open", refusing)
+
+    assert sheets.write(tmp_path / "handout.csv", [handout]) == 1
+    assert leftovers(tmp_path) == ["handout.csv"]
