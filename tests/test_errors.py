@@ -40,6 +40,7 @@ SAMPLES: Final[Mapping[str, object]] = {
     "float": 0.25,
     "str": "some words",
     "tuple[int, ...]": tuple(range(1, 9)),
+    "tuple[str, ...]": ("card K7QX-000042", "entry 2 of K7QX-000042"),
     "tuple[Problem, ...]": tuple(Problem(row, "code", "empty", "give a code") for row in range(1, 8)),
     "tuple[tuple[str, int], ...]": (("active", 7),),
     "frozenset[bytes]": frozenset({b"\x00\xff"}),

@@ -32,6 +32,8 @@ VoipcardError
     ├── StaleError                     something changed since it was read
     ├── DuplicateError                 something that must be new is there already
     ├── CeilingError                   a counter would rise above its ceiling
+    ├── OccupiedError                  a book cannot be copied to where something else is
+    ├── UnequalError                   two stores that are to hold the same book differ
     ├── NotABookError                  the file is something else
     ├── SchemaError                    the file was written by a newer release
     ├── StoreReadOnlyError             nothing can be written there
@@ -69,6 +71,7 @@ __all__ = [
     "KeyMismatchError",
     "KeyMissingError",
     "NotABookError",
+    "OccupiedError",
     "OperationConflictError",
     "Problem",
     "QuotaExceededError",
@@ -81,6 +84,7 @@ __all__ = [
     "StoreFullError",
     "StoreReadOnlyError",
     "TamperedError",
+    "UnequalError",
     "UnknownCardError",
     "UnlimitedCreditError",
     "UploadError",
@@ -570,12 +574,16 @@ class StaleError(StoreError):
     Attributes:
         cards: The ids of the cards that have another version, or are gone.
         documents: The keys of the documents that have another version.
+        lasting:
+            Whether reading again would tell nothing new, because the transaction that the store has joined goes on
+            seeing what it saw: it has to be rolled back and begun again.
     """
 
     reason: str = "something changed since it was read"
     maybe_applied: bool = False
     cards: frozenset[bytes] = frozenset()
     documents: frozenset[str] = frozenset()
+    lasting: bool = False
 
 
 @attrs.frozen
@@ -610,6 +618,32 @@ class CeilingError(StoreError):
     reason: str = "a counter would rise above its ceiling"
     maybe_applied: bool = False
     counters: tuple[tuple[str, int], ...] = ()
+
+
+@attrs.frozen
+class OccupiedError(StoreError):
+    """
+    The target of a copy holds something else, or something else writes to it. This commit wrote nothing.
+    """
+
+
+@attrs.frozen
+class UnequalError(StoreError):
+    """
+    Two stores that are to hold the same book differ: one of them was written to meanwhile, or lost something.
+
+    Attributes:
+        differences:
+            What differs first among the cards, the entries, the documents, the audit trail and the counters, such as
+            `card K7QX-000042`.
+    """
+
+    reason: str = "the copy is not equal to the book, because one of them was written to meanwhile"
+    maybe_applied: bool = False
+    differences: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {_listed(self.differences)}"
 
 
 @attrs.frozen

@@ -15,6 +15,7 @@ from voipcard.stores.contract import (
     Store,
     Total,
 )
+from voipcard.stores.copying import Copied, copy
 from voipcard.stores.memory import MemoryStore
 from voipcard.stores.sqlite import SQLiteStore
 
@@ -22,6 +23,7 @@ __all__ = [
     "AuditRecord",
     "CardRecord",
     "Changes",
+    "Copied",
     "CounterChange",
     "Document",
     "EntryQuery",
@@ -33,4 +35,5 @@ __all__ = [
     "SealedCode",
     "Store",
     "Total",
+    "copy",
 ]
