@@ -83,12 +83,25 @@ class Home:
     A shell watches over it, the janitor. If the process that made the home is killed, in whatever way, the janitor ends
     the server and removes the folder.
 
+    Args:
+        account: Who runs the server.
+        crash: The signal that ends it as a crash would.
+        socket_name: Where in the folder it listens.
+        path: Where programs are found besides the path.
+
     Attributes:
         folder: Where all of it is, with a path so short that it fits the address of a socket.
         socket: Where the server listens.
     """
 
-    def __init__(self, account: Account, crash: signal.Signals, socket_name: str) -> None:
+    def __init__(
+        self,
+        account: Account,
+        crash: signal.Signals,
+        socket_name: str,
+        *,
+        path: Sequence[Path] = (),
+    ) -> None:
         # TMPDIR may be long, and the address of a socket has at most 107 bytes.
         self.folder: Final = Path(tempfile.mkdtemp(prefix="voipcard-", dir="/tmp"))
         self.socket: Final = self.folder / socket_name
@@ -96,6 +109,7 @@ class Home:
         self._maker: Final = os.getpid()
         self._account: Final = account
         self._crash: Final = crash
+        self._path: Final = os.pathsep.join([*map(str, path), *os.get_exec_path()])
         self._server: subprocess.Popen[bytes] | None = None
         self._janitor: Final = subprocess.Popen(
             ["/bin/sh", "-c", _JANITOR, "janitor", self.folder, crash.name.removeprefix("SIG")],
@@ -129,16 +143,27 @@ class Home:
         """
         Start the server and wait until it answers.
         """
+        self.launch(command)
+        self.wait(answers)
+
+    def launch(self, command: Sequence[str]) -> None:
+        """
+        Start the server.
+        """
         if self.runs:
             raise ServerError("the server runs already")
-        log = self.folder / "log"
-        with log.open("ab") as output:
+        with self._log.open("ab") as output:
             self._server = self._spawn(command, output.fileno())
         self._tell_janitor(str(self._server.pid))
+
+    def wait(self, answers: Callable[[], bool]) -> None:
+        """
+        Wait until the server answers.
+        """
         end = time.monotonic() + PATIENCE
         while not (self._listens() and answers()):
             if not self.runs or time.monotonic() > end:
-                raise ServerError(f"{command[0]} does not answer:\n{log.read_text(errors='replace')[-4000:]}")
+                raise ServerError(f"the server does not answer:\n{self._log.read_text(errors='replace')[-4000:]}")
             time.sleep(0.02)
 
     def end(self, sign: signal.Signals) -> None:
@@ -164,6 +189,10 @@ class Home:
         self._tell_janitor("done")
         self._janitor.communicate()
 
+    @property
+    def _log(self) -> Path:
+        return self.folder / "log"
+
     def _listens(self) -> bool:
         """
         Look whether anybody listens, before PyMySQL does, which does not close what it could not connect.
@@ -180,6 +209,7 @@ class Home:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            env={**os.environ, "PATH": self._path},
             # What the terminal sends to the tests, as Ctrl-C, is not for the server.
             start_new_session=True,
             user=self._account.uid if other else None,

@@ -16,14 +16,17 @@ import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import sqlalchemy
 from sqlalchemy.exc import OperationalError
 
 from tests.server_home import Account, Home, ServerError, lacking, program
 
-__all__ = ["Kind", "Server", "ServerError", "mariadb", "missing", "postgresql", "shared"]
+if TYPE_CHECKING:
+    from tests.galera import Cluster
+
+__all__ = ["Kind", "Server", "ServerError", "galera", "mariadb", "missing", "postgresql", "shared"]
 
 Kind: TypeAlias = Literal["postgresql", "mariadb"]
 
@@ -146,7 +149,7 @@ class _OwnServer(Server):
             super()._drop(name)
 
 
-def missing(kind: Kind, *, folders: Iterable[str | Path] | None = None) -> str | None:
+def missing(kind: Kind | Literal["galera"], *, folders: Iterable[str | Path] | None = None) -> str | None:
     """
     Say why there is no server of this kind to be had, or None if there is.
 
@@ -154,6 +157,11 @@ def missing(kind: Kind, *, folders: Iterable[str | Path] | None = None) -> str |
         kind: Which server.
         folders: Where programs are looked for; by default on the path, and where Debian puts servers.
     """
+    if kind == "galera":
+        from tests import galera as module
+
+        return lacking(_PACKAGES["mariadb"], folders) or module.missing(folders)
+
     return None if os.environ.get(_VARIABLES[kind]) else lacking(_PACKAGES[kind], folders)
 
 
@@ -208,6 +216,25 @@ def mariadb(*, durable: bool = False, settings: Mapping[str, str] = NO_SETTINGS)
             **settings,
         }
         yield _first_start("mariadb", mariadb_url(home), home, mariadb_command(home, every))
+
+
+def galera(
+    nodes: int = 3,
+    *,
+    durable: bool = True,
+    settings: Mapping[str, str] = NO_SETTINGS,
+) -> contextlib.AbstractContextManager[Cluster]:
+    """
+    Start a Galera cluster of MariaDB servers: each has all the data, and a commit on one is certified by all.
+
+    Args:
+        nodes: How many servers.
+        durable: Whether each node syncs its commits.
+        settings: More settings of each node, by the names they have in `my.cnf`, as `wsrep-sync-wait`.
+    """
+    from tests.galera import cluster
+
+    return cluster(nodes, durable=durable, settings=settings)
 
 
 @functools.cache
