@@ -57,24 +57,29 @@ LAYERS: Final[dict[str, set[str]]] = {
     "extension": {*_BORDER, "transact", "registry", "searching", "recharging", "issuing", "editing", "exporting"},
     "book": {*_BORDER, "deciding", "transact", "registry", "verifying", "extension"},
     "opening": {*_BORDER, "keyring", "stores", "records", "transact", "book"},
+    "crossing": {"errors", "core.arguments"},
+    "aio": {*_BORDER, "keyring", "crossing", *_FACES},
     "testing": {"errors", "core", "stores.contract"},
-    FACE: {*_BORDER, "keyring", "stores", "sheets", *_FACES},
+    FACE: {*_BORDER, "keyring", "stores", "sheets", *_FACES, "aio"},
 }
 """
 What each part may import. A part also knows its own modules; a module with an entry of its own knows what that says.
 """
 
-LAZY: Final[dict[str, set[str]]] = {"extension": {"sheets"}, "exporting": {"sheets"}}
+LAZY: Final[dict[str, set[str]]] = {"extension": {"sheets"}, "exporting": {"sheets"}, "aio": {"sheets", "stores"}}
 """What a part may import besides where loading it does not load that too: in a function, or for type checkers."""
 
 LIBRARIES: Final[dict[str, set[str]]] = {
+    "anyio": {"crossing"},
     "attrs": set(LAYERS),
     "cryptography": {"keyring"},
     "openpyxl": {"sheets"},
     "hypothesis": {"testing"},
     "pytest": {"testing"},
     "pysqlite3": {"stores.sqlite_file"},
-    "sqlite3": {"stores.sqlite_file"},
+    "sqlalchemy": {"stores.sqlalchemy", "stores.servers", "crossing", "aio"},
+    "sqlite3": {"stores.sqlite_file", "stores.servers.failures"},
+    "trio": {"crossing"},
 }
 """Where each library may be imported. `sqlite3` comes with Python, but only one module is to know it."""
 
@@ -115,7 +120,7 @@ SUBJECTLESS: Final = {
 }
 """A module with such a name has no subject."""
 
-HEAVY: Final = {"cryptography", "hypothesis", "openpyxl", "pysqlite3", "pytest", "sqlite3"}
+HEAVY: Final = {"anyio", "cryptography", "hypothesis", "openpyxl", "pysqlite3", "pytest", "sqlalchemy", "sqlite3"}
 
 
 @attrs.frozen

@@ -17,7 +17,7 @@ from voipcard.deciding import Decision
 from voipcard.errors import InvalidValueError
 from voipcard.extension import Extension
 from voipcard.names import LICENSE
-from voipcard.stores.contract import Changes
+from voipcard.stores.contract import Changes, Store
 from voipcard.transact import AuditEntry, Engine
 from voipcard.verifying import Verification
 
@@ -77,6 +77,25 @@ class CardBook:
             <CardBook in XXX for 'alice'>
         """
         return CardBook(attrs.evolve(self._engine, actor=checked_text("actor", actor)), self.currency)
+
+    def over(self, store: Store) -> CardBook:
+        """
+        Give the same book through another handle on the same data, such as one that joins a transaction of yours.
+
+        Nothing is read or written, so this is cheap enough for each request of a portal.
+
+        Args:
+            store: The handle, for instance `SQLAlchemyStore(connection)`. What is in it has to be this book.
+
+        Example:
+            >>> book = voipcard.open_book("cards.db", currency="EUR").acting_as("alice")
+            >>> same = book.over(voipcard.stores.SQLiteStore("cards.db"))
+            >>> same
+            <CardBook in EUR for 'alice'>
+            >>> same.close()
+            >>> book.close()
+        """
+        return CardBook(self._engine.over(store), self.currency)
 
     # Extensions
 

@@ -143,7 +143,7 @@ class Decider:
                 self._store.commit(decision.changes)
             except (StaleError, DuplicateError) as error:
                 attempt += 1
-                if attempt == _ATTEMPTS:
+                if attempt == _ATTEMPTS or (isinstance(error, StaleError) and error.lasting):
                     raise
                 refusal = error
                 time.sleep(min(_LONGEST_PAUSE, 0.0005 * 2 ** min(attempt, 10)) * os.urandom(1)[0] / 255)

@@ -192,6 +192,7 @@ def reveal(engine: Engine, extension: str, serial: str) -> Handout:
     """
     if not engine.actor:
         raise ActorRequiredError("reveal")
+    engine.refuse_joined("reveal")
     record = engine.card(extension, serial)
     engine.store.commit(Changes(audit=engine.audited("reveal", extension=extension, serial=serial)))
 

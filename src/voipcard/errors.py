@@ -21,6 +21,7 @@ VoipcardError
 ├── CardExistsError                    codes that are in the extension already, or twice in the request
 ├── OperationConflictError             the operation was used before, for something else
 ├── ActorRequiredError                 nobody said who is acting
+├── JoinedStoreError                   secrets are told in no transaction that may be rolled back
 ├── CursorError                        the cursor belongs to another search
 ├── CurrencyError                      the book is kept in another currency, or in none yet
 ├── KeyMissingError                    the book's key is not there
@@ -68,6 +69,7 @@ __all__ = [
     "InvalidCodeError",
     "InvalidPinError",
     "InvalidValueError",
+    "JoinedStoreError",
     "KeyMismatchError",
     "KeyMissingError",
     "NotABookError",
@@ -401,6 +403,23 @@ class ActorRequiredError(VoipcardError):
 
     def __str__(self) -> str:
         return f"{self.verb} needs to know who is acting: use book.acting_as('name')"
+
+
+@attrs.frozen
+class JoinedStoreError(VoipcardError):
+    """
+    The book is used within a transaction of the caller's, and what was asked for tells secrets.
+
+    A rollback would erase the record that they were told. Ask a book that has transactions of its own.
+
+    Attributes:
+        verb: What was asked for.
+    """
+
+    verb: str
+
+    def __str__(self) -> str:
+        return f"{self.verb} tells secrets, so it cannot be a part of a transaction that may be rolled back"
 
 
 @attrs.frozen

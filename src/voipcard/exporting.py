@@ -44,6 +44,8 @@ def export(
         raise InvalidValueError("reveal", "has to be True or False")
     if reveal and not engine.actor:
         raise ActorRequiredError("export")
+    if reveal:
+        engine.refuse_joined("export")
     if columns is not None:
         columns = rows.names_of(columns)
     cards = _revealed(engine, extension, search, columns) if reveal else _masked(engine, search)

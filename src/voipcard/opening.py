@@ -45,8 +45,9 @@ def open_book(
 
     Args:
         place:
-            The path of an SQLite file, which is made with the permissions 0600 if it does not exist; or a store; or
-            None for a book in memory that is gone when it is closed.
+            The path of an SQLite file, which is made with the permissions 0600 if it does not exist; or the URL of a
+            database, such as `postgresql+psycopg://user@host/cards`, in which the tables are made if they are not
+            there; or a store; or None for a book in memory that is gone when it is closed.
 
         currency:
             The ISO 4217 code of the currency of all amounts, such as `EUR`. Needed once, for a new book with a place;
@@ -121,6 +122,12 @@ def _place(
             name for name in vars(Store) if not name.startswith("_") and not callable(getattr(place, name, None))
         ]
         raise InvalidValueError("place", f"has to be a path or a store: it has no {', '.join(missing)}")
+    if isinstance(place, str) and "://" in place:
+        if key is None:
+            raise KeyMissingError("the argument key")
+        from voipcard.stores import SQLAlchemyStore
+
+        return SQLAlchemyStore(place, create=True), key
     if "\0" in os.fsdecode(place):
         raise InvalidValueError("place", "cannot have a NUL character")
     path = Path(place)

@@ -26,6 +26,7 @@ from voipcard.core.query import CardQuery
 from voipcard.deciding import CHUNK, Decider, Decision, Reading, found_by_serial
 from voipcard.errors import (
     InvalidValueError,
+    JoinedStoreError,
     OperationConflictError,
     QuotaExceededError,
     TamperedError,
@@ -130,6 +131,22 @@ class Engine:
         return to_micros(self.clock())
 
     # Committing
+
+    def refuse_joined(self, verb: str) -> None:
+        """
+        Refuse to tell secrets where the record of it might be rolled back.
+
+        Raises:
+            JoinedStoreError: If the store has joined a transaction of its caller's.
+        """
+        if getattr(self.store, "joined", False):
+            raise JoinedStoreError(verb)
+
+    def over(self, store: Store) -> Engine:
+        """
+        Give the same book through another handle on the same data.
+        """
+        return attrs.evolve(self, store=store, decider=Decider(store, self.records))
 
     def once(
         self,

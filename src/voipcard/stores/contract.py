@@ -325,6 +325,10 @@ class Store(Protocol):
     8. *An unknown outcome is not a failure.* Where the answer to a commit was lost, `StoreError.maybe_applied` is true.
     9. *A million new cards commit at once*, in bounded memory beyond the caller's data, and other writers wait for no
        longer than their own deadline.
+
+    A store that joins a transaction of its caller's keeps these laws from the caller's commit on. It has an attribute
+    `joined` that is true, so that no secret is told in a transaction that may be rolled back; and where that
+    transaction does not see what others commit, its `StaleError.lasting` is true.
     """
 
     def find(

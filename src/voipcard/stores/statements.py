@@ -132,7 +132,7 @@ def _fits(record: type[Row], types: tuple[type, ...]) -> bool:
 
 
 def _types_of(hint: Any) -> set[Any]:  # noqa: ANN401  (a type, or several)
-    return {int if hint is bool else hint, *get_args(hint)}
+    return {int, bool} if hint is bool else {hint, *get_args(hint)}
 
 
 def card_conditions(query: CardQuery) -> list[Condition]:

@@ -1,0 +1,3 @@
+"""
+What a store in a database server is made of: tables, questions, commits, and what went wrong.
+"""

@@ -1,0 +1,314 @@
+"""
+A commit as a single statement, for PostgreSQL: one round trip, and no lock is held for longer than it takes.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Integer,
+    LargeBinary,
+    Select,
+    Table,
+    Text,
+    and_,
+    bindparam,
+    case,
+    cast,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.sql.selectable import CTE
+from sqlalchemy.types import TypeEngine
+
+from voipcard.stores.contract import AuditRecord, CardRecord, Changes, Document, EntryRecord
+from voipcard.stores.servers.collisions import required
+from voipcard.stores.servers.database import Collision, Session, binding
+from voipcard.stores.servers.selects import Selects
+from voipcard.stores.servers.tables import Tables
+
+__all__ = ["apply", "copy_in"]
+
+_AT_A_TIME: Final = 2000
+"""How many new cards are copied before their entries."""
+
+_Rows: TypeAlias = Sequence[Sequence[Any]]
+
+
+class _Part(NamedTuple):
+    """
+    What a part of a commit is made of.
+
+    Attributes:
+        names: The names of its columns.
+        table: Whose columns they are.
+        more: The columns that no table has.
+    """
+
+    names: Sequence[str]
+    table: str
+    more: Sequence[str] = ()
+
+
+_PARTS: Final[Mapping[str, _Part]] = {
+    "required": _Part(["key", "version"], "documents"),
+    "absent": _Part(["key"], "documents"),
+    "replaced": _Part([*CardRecord._fields, "expected"], "cards", ["expected"]),
+    "removed": _Part(["id", "version"], "cards"),
+    "made": _Part(Document._fields, "documents"),
+    "written": _Part([*Document._fields, "expected"], "documents", ["expected"]),
+    "cards": _Part(CardRecord._fields, "cards"),
+    "entries": _Part(EntryRecord._fields, "entries"),
+    "audit": _Part(AuditRecord._fields, "audit"),
+    "counters": _Part(["key", "value", "ceiling"], "counters", ["ceiling"]),
+}
+"""The parts of a commit, in the order in which they are done: counters last, because every other commit wants them."""
+
+
+def apply(selects: Selects, session: Session, changes: Changes, new: Sequence[tuple[CardRecord, EntryRecord]]) -> None:
+    """
+    Write *changes* with these new cards.
+
+    Raises:
+        Collision: If the commit contradicts itself. Where something else is in its way, the statement fails.
+    """
+    rows = _rows(changes, new)
+    shape = tuple((name, len(found) > 1) for name, found in rows.items())
+    statement = selects.written(("commit", shape), lambda: _Commit(selects.tables, dict(shape)).statement())
+    given: dict[str, Any] = {}
+    for name, found in rows.items():
+        columns = _PARTS[name].names
+        given[f"{name} count"] = len(found)
+        values = zip(*found, strict=True) if len(found) > 1 else found[0]
+        for column, value in zip(columns, values, strict=True):
+            given[f"{name} {column}"] = list(value) if len(found) > 1 else value
+    session.rows(statement, given)
+
+
+def copy_in(selects: Selects, session: Session, new: Iterable[tuple[CardRecord, EntryRecord]]) -> None:
+    """
+    Write very many new cards, within a transaction.
+    """
+    cards, entries = selects.tables.cards, selects.tables.entries
+    rows = iter(new)
+    while chunk := list(itertools.islice(rows, _AT_A_TIME)):
+        _copy(selects, session, cards, CardRecord._fields, (card for card, _ in chunk))
+        _copy(selects, session, entries, EntryRecord._fields, (entry for _, entry in chunk))
+
+
+def _copy(
+    selects: Selects, session: Session, table: Table, names: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
+    quote = selects.dialect.identifier_preparer
+    listed = ", ".join(map(quote.quote, names))
+    with (
+        binding(),
+        session.connection.cursor() as cursor,
+        cursor.copy(f"COPY {quote.format_table(table)} ({listed}) FROM STDIN (FORMAT BINARY)") as copy,
+    ):
+        copy.set_types([_COPIED[type(_kind(table.c[name]))] for name in names])
+        for row in rows:
+            copy.write_row(row)
+
+
+def _rows(changes: Changes, new: Sequence[tuple[CardRecord, EntryRecord]]) -> dict[str, _Rows]:
+    """
+    Give what each part of the commit writes, without the parts that write nothing.
+    """
+    only = required(changes)
+    if only is None:
+        raise Collision
+    rows: dict[str, _Rows] = {
+        "required": [(key, expected) for key, expected in only.items() if expected],
+        "absent": [(key,) for key, expected in only.items() if not expected],
+        "replaced": [(*card, expected) for card, expected in changes.replace],
+        "removed": changes.remove,
+        "made": [document for document, expected in changes.documents if not expected],
+        "written": [(*document, expected) for document, expected in changes.documents if expected],
+        "cards": [card for card, _ in new],
+        "entries": [*(entry for _, entry in new), *changes.entries],
+        "audit": changes.audit,
+        "counters": [(key, delta, ceiling if delta > 0 else None) for key, delta, ceiling in changes.counters],
+    }
+    touched = [*(card.id for card, _ in changes.replace), *(id for id, _ in changes.remove)]
+    if len(set(touched)) < len(touched):
+        raise Collision
+
+    return {name: found for name, found in rows.items() if found}
+
+
+def _kind(column: ColumnElement[Any]) -> TypeEngine[Any]:
+    """
+    Give the type of a column as a parameter has it: without length and collation.
+    """
+    if isinstance(column.type, Boolean):
+        return Boolean()
+    kinds: dict[type, TypeEngine[Any]] = {bytes: LargeBinary(), str: Text(), int: BigInteger()}
+
+    return kinds[column.type.python_type]
+
+
+_COPIED: Final = {Boolean: "bool", LargeBinary: "bytea", Text: "text", BigInteger: "int8"}
+
+
+class _Commit:
+    """
+    The statement for commits of one shape.
+
+    Args:
+        tables: The tables of the book.
+
+        shape: The parts that such a commit has, each with whether it has several rows.
+    """
+
+    def __init__(self, tables: Tables, shape: Mapping[str, bool]) -> None:
+        self._tables: Final = tables
+        self._shape: Final = shape
+        self._done: Final[list[CTE]] = []
+        self._conditions: Final[list[ColumnElement[bool]]] = []
+
+    def statement(self) -> Select[Any]:
+        """
+        Write it: a division by zero where a precondition does not hold, so that nothing is done.
+        """
+        for name in self._shape:
+            getattr(self, f"_{name}")()
+        holds = (
+            case((and_(*self._conditions), 1), else_=0) if self._conditions else cast(bindparam("holds", 1), Integer)
+        )
+
+        return select(1 / cast(holds, Integer)).add_cte(*self._done)
+
+    def _given(self, name: str) -> CTE:
+        """
+        Give the rows of a part: values if it is one, arrays that become rows if there are several.
+        """
+        part = _PARTS[name]
+        table: Table = getattr(self._tables, part.table)
+        kinds = {column: BigInteger() if column in part.more else _kind(table.c[column]) for column in part.names}
+        if not self._shape[name]:
+            values = [
+                cast(bindparam(f"{name} {column}", type_=kind), kind).label(column) for column, kind in kinds.items()
+            ]
+            return select(*values).cte(f"given_{name}")
+        arrays = [bindparam(f"{name} {column}", type_=ARRAY(kind)) for column, kind in kinds.items()]
+        rows = func.unnest(*arrays).table_valued(*kinds).render_derived(name=f"rows_{name}")
+
+        return select(rows).cte(f"given_{name}")
+
+    def _does(self, name: str, change: Any) -> None:  # noqa: ANN401 - an insert, an update or a delete
+        """
+        Add a change that has to be about as many rows as were given.
+        """
+        done = change.returning(cast(1, Integer).label("one")).cte(name)
+        self._done.append(done)
+        self._conditions.append(
+            select(func.count()).select_from(done).scalar_subquery() == bindparam(f"{name} count", type_=BigInteger)
+        )
+
+    def _required(self) -> None:
+        documents, given = self._tables.documents, self._given("required")
+        self._does(
+            "required",
+            update(documents)
+            .where(documents.c.key == given.c.key, documents.c.version == given.c.version)
+            .values(required=documents.c.required + 1),
+        )
+
+    def _absent(self) -> None:
+        documents, given = self._tables.documents, self._given("absent")
+        made = insert(documents).from_select(
+            ["key", "value", "version", "required"],
+            select(given.c.key, cast(b"", LargeBinary), cast(0, BigInteger), cast(1, BigInteger)).order_by(given.c.key),
+        )
+        self._does(
+            "absent",
+            made.on_conflict_do_update(
+                index_elements=["key"],
+                set_={"required": documents.c.required + 1},
+                where=documents.c.version == 0,
+            ),
+        )
+
+    def _replaced(self) -> None:
+        cards, given = self._tables.cards, self._given("replaced")
+        values = {name: given.c[name] for name in CardRecord._fields if name != "id"}
+        change = update(cards).where(cards.c.id == given.c.id, cards.c.version == given.c.expected)
+        if self._shape["replaced"]:
+            # Whoever changes the same cards locks them in the same order: one waits, and they do not block each other.
+            locked = (
+                select(cards.c.id)
+                .where(cards.c.id.in_(select(given.c.id)))
+                .order_by(cards.c.id)
+                .with_for_update()
+                .cte("locked")
+            )
+            change = change.where(cards.c.id == locked.c.id)
+        self._does("replaced", change.values(values))
+
+    def _removed(self) -> None:
+        cards, given = self._tables.cards, self._given("removed")
+        self._does("removed", delete(cards).where(cards.c.id == given.c.id, cards.c.version == given.c.version))
+
+    def _made(self) -> None:
+        documents, given = self._tables.documents, self._given("made")
+        made = insert(documents).from_select(
+            Document._fields, select(*(given.c[name] for name in Document._fields)).order_by(given.c.key)
+        )
+        self._does(
+            "made",
+            made.on_conflict_do_update(
+                index_elements=["key"],
+                set_={name: made.excluded[name] for name in Document._fields[1:]},
+                where=documents.c.version == 0,
+            ),
+        )
+
+    def _written(self) -> None:
+        documents, given = self._tables.documents, self._given("written")
+        self._does(
+            "written",
+            update(documents)
+            .where(documents.c.key == given.c.key, documents.c.version == given.c.expected)
+            .values({name: given.c[name] for name in Document._fields[1:]}),
+        )
+
+    def _cards(self) -> None:
+        self._append("cards")
+
+    def _entries(self) -> None:
+        self._append("entries")
+
+    def _audit(self) -> None:
+        self._append("audit")
+
+    def _append(self, name: str) -> None:
+        table: Table = getattr(self._tables, name)
+        given, names = self._given(name), _PARTS[name].names
+        self._done.append(
+            insert(table).from_select(list(names), select(*(given.c[column] for column in names))).cte(f"new_{name}")
+        )
+
+    def _counters(self) -> None:
+        counters, given = self._tables.counters, self._given("counters")
+        moved = insert(counters).from_select(["key", "value"], select(given.c.key, given.c.value).order_by(given.c.key))
+        done = (
+            moved.on_conflict_do_update(index_elements=["key"], set_={"value": counters.c.value + moved.excluded.value})
+            .returning(counters.c.key, counters.c.value)
+            .cte("moved")
+        )
+        self._done.append(done)
+        is_fine = or_(given.c.ceiling.is_(None), done.c.value <= given.c.ceiling)
+        fine = select(func.count()).select_from(done.join(given, done.c.key == given.c.key)).where(is_fine)
+        self._conditions.append(fine.scalar_subquery() == bindparam("counters count", type_=BigInteger))

@@ -1,0 +1,500 @@
+"""
+A database through SQLAlchemy: whose the transactions are, when they are tried again, and what was the matter.
+
+A store that is given an `Engine` has transactions of its own; one that is given a `Connection` joins its caller's.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar, cast
+
+import attrs
+from sqlalchemy import Connection, Engine
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.sql import ClauseElement
+
+from voipcard.errors import StaleError, StoreBusyError, StoreClosedError, StoreError
+from voipcard.stores.servers.failures import driver_error, meaning, translated
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine.interfaces import DBAPIModule
+
+__all__ = ["Collision", "Database", "Joined", "Owned", "Session", "Statement", "binding", "compiled"]
+
+T = TypeVar("T")
+
+_ATTEMPTS: Final = 50
+"""How often a transaction is tried that the database wants once more."""
+
+_LONGEST_PAUSE: Final = 0.1
+
+_UNFIT: Final = (OverflowError, UnicodeError, TypeError)
+"""What drivers raise for values that they cannot take."""
+
+
+class Collision(Exception):  # noqa: N818 - no error yet: the commit finds out what it collided with
+    """
+    A precondition of a commit does not hold, or something that it wanted to write is there already.
+    """
+
+
+class Statement(NamedTuple):
+    """
+    A statement as a driver takes it.
+
+    Attributes:
+        sql: Its text.
+        names: The names of its parameters, in their order.
+        constants: What those parameters are that nobody gives.
+    """
+
+    sql: str
+    names: Sequence[str]
+    constants: Mapping[str, Any]
+
+    def values(self, given: Mapping[str, Any]) -> tuple[Any, ...]:
+        """
+        Give the parameters in their order.
+        """
+        return tuple(given[name] if name in given else self.constants[name] for name in self.names)
+
+
+def compiled(dialect: Dialect, clause: ClauseElement) -> Statement:
+    """
+    Write a statement for a driver, with parameters by position.
+    """
+    if dialect.paramstyle == "pyformat":
+        dialect = copy.copy(dialect)
+        dialect.paramstyle, dialect.positional = "format", True
+    written = clause.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+
+    return Statement(str(written), getattr(written, "positiontup", None) or (), written.params)
+
+
+class Session(Protocol):
+    """
+    A connection while it is lent.
+    """
+
+    @property
+    def connection(self) -> Any:  # noqa: ANN401 - each driver has its own
+        """
+        The driver's own connection.
+        """
+        ...
+
+    def rows(self, statement: Statement, given: Mapping[str, Any] = {}) -> Sequence[tuple[Any, ...]]:
+        """
+        Give the rows of a query.
+        """
+        ...
+
+    def change(self, statement: Statement, given: Mapping[str, Any] = {}) -> int:
+        """
+        Change rows, and give how many there were.
+        """
+        ...
+
+    def change_many(self, statement: Statement, rows: Sequence[tuple[Any, ...]]) -> None:
+        """
+        Do the same for many rows of parameters.
+        """
+        ...
+
+    def say(self, sql: str) -> None:
+        """
+        Execute a text as it is.
+        """
+        ...
+
+
+class _DriverSession:
+    """
+    A connection of a pool, used without SQLAlchemy, which would take longer than a small statement.
+    """
+
+    def __init__(self, lent: PoolProxiedConnection) -> None:
+        self.connection: Any = lent.dbapi_connection
+
+    def rows(self, statement: Statement, given: Mapping[str, Any] = {}) -> Sequence[tuple[Any, ...]]:
+        with self._executed(statement.sql, statement.values(given)) as cursor:
+            rows: Sequence[tuple[Any, ...]] = cursor.fetchall()
+
+        return rows
+
+    def change(self, statement: Statement, given: Mapping[str, Any] = {}) -> int:
+        with self._executed(statement.sql, statement.values(given)) as cursor:
+            return int(cursor.rowcount)
+
+    def change_many(self, statement: Statement, rows: Sequence[tuple[Any, ...]]) -> None:
+        with closing(self.connection.cursor()) as cursor, binding():
+            cursor.executemany(statement.sql, rows)
+
+    def say(self, sql: str) -> None:
+        with self._executed(sql, ()):
+            pass
+
+    @contextmanager
+    def _executed(self, sql: str, values: tuple[Any, ...]) -> Iterator[Any]:
+        with closing(self.connection.cursor()) as cursor:
+            with binding():
+                cursor.execute(sql, values)
+            yield cursor
+
+
+class _JoinedSession:
+    """
+    The connection of a caller, used through SQLAlchemy, so that its transaction, events and logging go on as they do.
+    """
+
+    def __init__(self, caller: Connection) -> None:
+        self._caller = caller
+
+    @property
+    def connection(self) -> Any:  # noqa: ANN401 - each driver has its own
+        return self._caller.connection.dbapi_connection
+
+    def rows(self, statement: Statement, given: Mapping[str, Any] = {}) -> Sequence[tuple[Any, ...]]:
+        with binding(), self._caller.exec_driver_sql(statement.sql, statement.values(given)) as result:
+            return [tuple(row) for row in result]
+
+    def change(self, statement: Statement, given: Mapping[str, Any] = {}) -> int:
+        with binding(), self._caller.exec_driver_sql(statement.sql, statement.values(given)) as result:
+            return result.rowcount
+
+    def change_many(self, statement: Statement, rows: Sequence[tuple[Any, ...]]) -> None:
+        with binding():
+            self._caller.exec_driver_sql(statement.sql, list(rows)).close()
+
+    def say(self, sql: str) -> None:
+        self._caller.exec_driver_sql(sql).close()
+
+
+@contextmanager
+def binding() -> Iterator[None]:
+    """
+    Say as a `StoreError` that a driver cannot take a value.
+    """
+    try:
+        yield
+    except _UNFIT as error:
+        raise StoreError("the database cannot take a value") from error
+
+
+class Database(Protocol):
+    """
+    Where a store reads and commits.
+
+    Attributes:
+        joined: Whether the transactions are the caller's.
+    """
+
+    joined: bool
+
+    @property
+    def dialect(self) -> Dialect:
+        """
+        What SQLAlchemy knows of the server.
+        """
+        ...
+
+    def refuse_use(self) -> None:
+        """
+        Refuse to go on after `close` or a fork.
+        """
+        ...
+
+    def read(self, work: Callable[[Session], T]) -> T:
+        """
+        Read. What *work* reads it may read twice.
+        """
+        ...
+
+    def commit(self, work: Callable[[Session], None], *, alone: bool = False) -> None:
+        """
+        Write all that *work* writes, or nothing; *alone* if it is a single statement.
+
+        Raises:
+            Collision: If a unique value is taken, or the statement refused itself.
+        """
+        ...
+
+    def close(self) -> None:
+        """
+        Give back everything that is held.
+        """
+        ...
+
+
+class Owned:
+    """
+    A database with transactions of its own, each on a connection of an engine's pool.
+
+    Args:
+        engine: The engine.
+
+        disposes: Whether the engine is disposed of with `close`, because it was made for this store.
+    """
+
+    joined = False
+
+    def __init__(self, engine: Engine, *, disposes: bool = False) -> None:
+        self.dialect: Final = engine.dialect
+        self.engine: Final = engine
+        self._disposes: Final = disposes
+        self._process: Final = os.getpid()
+        self._closed = False
+        self._is_postgresql: Final = engine.dialect.name == "postgresql"
+        self._driver: Final = engine.dialect.loaded_dbapi.Error
+        self._failures: Final = (self._driver, SQLAlchemyError)
+
+    def refuse_use(self) -> None:
+        """
+        Refuse to go on after `close` or a fork.
+        """
+        if self._process != os.getpid():
+            raise StoreClosedError("the store was opened by another process: open it again after a fork")
+        if self._closed:
+            raise StoreClosedError("the store is closed")
+
+    def read(self, work: Callable[[Session], T]) -> T:
+        """
+        Read, once more if the connection was lost since it was last used.
+        """
+        try:
+            return self._read(work)
+        except _LostError:
+            # Most often the server was started anew since the connection was last used.
+            try:
+                return self._read(work)
+            except _LostError as lost:
+                raise lost.said from lost.__cause__
+
+    def _read(self, work: Callable[[Session], T]) -> T:
+        with self._lent(autocommit=True) as lent:
+            try:
+                return work(_DriverSession(lent))
+            finally:
+                if not self._is_postgresql:
+                    self.dialect.do_rollback(lent)  # What is read next is what is there then.
+
+    def commit(self, work: Callable[[Session], None], *, alone: bool = False) -> None:
+        """
+        Write in a transaction, again and again while the database asks for it.
+        """
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self._attempt(work, alone=alone and self._is_postgresql)
+            except _LostError as lost:
+                # A single statement may have been committed before the answer was lost.
+                maybe_applied = lost.said.maybe_applied or alone
+                raise attrs.evolve(lost.said, maybe_applied=maybe_applied) from lost.__cause__
+            except StoreBusyError as error:
+                if error.__cause__ is None or meaning(error.__cause__) != "again" or attempt == _ATTEMPTS - 1:
+                    raise
+            time.sleep(min(_LONGEST_PAUSE, 0.001 * 2**attempt) * os.urandom(1)[0] / 255)
+
+        return None
+
+    def _attempt(self, work: Callable[[Session], None], *, alone: bool) -> None:
+        with self._lent(autocommit=alone) as lent:
+            session = _DriverSession(lent)
+            if alone:
+                work(session)
+                return
+            try:
+                session.say(_BEGIN[self.dialect.name])
+                work(session)
+            except BaseException:
+                with suppress(*self._failures):
+                    self.dialect.do_rollback(lent)
+                raise
+            try:
+                self.dialect.do_commit(lent)
+            except self._failures as error:
+                if meaning(error) == "other":
+                    raise _UnknownError(error) from error
+                raise
+
+    @contextmanager
+    def _lent(self, *, autocommit: bool) -> Iterator[PoolProxiedConnection]:
+        self.refuse_use()
+        try:
+            lent = self.engine.raw_connection()
+        except self._failures as error:
+            said = translated(error)
+            if type(said) is StoreError:
+                said = StoreError("the database cannot be reached")
+            raise said from driver_error(error)
+        connection: Any = lent.dbapi_connection
+        before = connection.autocommit if self._is_postgresql else None
+        try:
+            if before is not None:
+                connection.autocommit = autocommit
+            yield lent
+        except _UnknownError as unknown:
+            raise self._failed(unknown.error, lent, maybe_applied=True) from driver_error(unknown.error)
+        except self._failures as error:
+            raise self._failed(error, lent) from driver_error(error)
+        except Exception:
+            raise
+        except BaseException:
+            # Interrupted: perhaps in the middle of an answer, that the next one would take for its own.
+            lent.invalidate()
+            raise
+        finally:
+            if lent.is_valid:
+                if before is not None:
+                    with suppress(*self._failures):
+                        connection.rollback()
+                        connection.autocommit = before
+                lent.close()
+
+    def _failed(self, error: Exception, lent: PoolProxiedConnection, *, maybe_applied: bool = False) -> Exception:
+        if meaning(error) in {"taken", "refused"}:
+            return Collision()
+        connection: Any = lent.dbapi_connection
+        said_by_driver = cast("DBAPIModule.Error", error)
+        is_lost = isinstance(error, self._driver) and self.dialect.is_disconnect(said_by_driver, connection, None)
+        said = attrs.evolve(translated(error), maybe_applied=maybe_applied)
+        if not is_lost:
+            return said
+        lent.invalidate()
+        self.engine.dispose()  # The others of the pool are lost as well.
+
+        return _LostError(attrs.evolve(said, reason="the connection to the database was lost"))
+
+    def close(self) -> None:
+        """
+        Give back the engine, if it was made for this store.
+        """
+        if not self._closed and self._disposes and self._process == os.getpid():
+            self.engine.dispose()
+        self._closed = True
+
+
+class Joined:
+    """
+    The transaction of a caller: a savepoint a commit, and nothing is committed, rolled back or closed.
+
+    Args:
+        connection: The caller's connection.
+    """
+
+    joined = True
+
+    def __init__(self, connection: Connection) -> None:
+        self.dialect: Final = connection.dialect
+        self._connection: Final = connection
+        self._closed = False
+        self._failures: Final = (connection.dialect.loaded_dbapi.Error, SQLAlchemyError)
+
+    def refuse_use(self) -> None:
+        """
+        Refuse to go on after `close`, or where the connection is closed.
+        """
+        if self._closed:
+            raise StoreClosedError("the store is closed")
+        if self._connection.closed:
+            raise StoreClosedError("the connection that the store has joined is closed")
+
+    def read(self, work: Callable[[Session], T]) -> T:
+        """
+        Read what the transaction sees.
+        """
+        self.refuse_use()
+        try:
+            return work(_JoinedSession(self._connection))
+        except self._failures as error:
+            raise translated(error) from driver_error(error)
+
+    def commit(self, work: Callable[[Session], None], *, alone: bool = False) -> None:  # noqa: ARG002 - there is a savepoint either way
+        """
+        Write in a savepoint.
+        """
+        self.refuse_use()
+        session = _JoinedSession(self._connection)
+        try:
+            self._begin(session)
+            with self._connection.begin_nested():
+                work(session)
+        except StaleError as error:
+            raise self._judged(error) from None
+        except self._failures as error:
+            raise self._failed(error) from driver_error(error)
+
+    def _begin(self, session: _JoinedSession) -> None:
+        # SQLite's driver begins no transaction for a savepoint, and would commit with its release.
+        if self.dialect.name == "sqlite" and not session.connection.in_transaction:
+            session.say("BEGIN IMMEDIATE")
+
+    def _failed(self, error: Exception) -> Exception:
+        said = meaning(error)
+        if said in {"taken", "refused"}:
+            return Collision()
+        if said == "again":
+            if getattr(driver_error(error), "sqlstate", None) == "40001":
+                return StaleError(lasting=True)
+            return StoreBusyError("the database wants the whole transaction once more: roll it back and begin again")
+
+        return translated(error)
+
+    def _judged(self, error: StaleError) -> StaleError:
+        """
+        Say whether reading again would tell anything new in this transaction.
+        """
+        return attrs.evolve(error, lasting=self.sees_what_it_saw())
+
+    def sees_what_it_saw(self) -> bool:
+        """
+        Tell whether the caller's transaction reads what it read before, whatever others commit.
+        """
+        return self._connection.get_isolation_level() not in {"READ COMMITTED", "READ UNCOMMITTED", "AUTOCOMMIT"}
+
+    def close(self) -> None:
+        """
+        Leave the connection as it is.
+        """
+        self._closed = True
+
+
+_BEGIN: Final = {
+    "postgresql": "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    "mariadb": "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    "mysql": "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    "sqlite": "BEGIN IMMEDIATE",
+}
+"""What a transaction of ours begins with: versions are read with locks, and what others committed is to be seen."""
+
+
+class _UnknownError(Exception):
+    """
+    Something failed when the change may have been applied already.
+
+    Attributes:
+        error: What the driver, or SQLAlchemy, said.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
+class _LostError(Exception):
+    """
+    The connection was lost.
+
+    Attributes:
+        said: What to raise.
+    """
+
+    def __init__(self, said: StoreError) -> None:
+        super().__init__()
+        self.said = said

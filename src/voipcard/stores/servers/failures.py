@@ -1,0 +1,114 @@
+"""
+What the errors of database drivers mean: PostgreSQL's by SQLSTATE, MariaDB's and MySQL's by number, SQLite's by code.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal, TypeAlias
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from voipcard.errors import NotABookError, StoreBusyError, StoreError, StoreFullError, StoreReadOnlyError
+
+__all__ = ["Meaning", "driver_error", "meaning", "translated"]
+
+Meaning: TypeAlias = Literal[
+    "taken", "refused", "again", "busy", "full", "read_only", "no_tables", "too_large", "other"
+]
+"""
+What happened: a unique value is taken; a precondition does not hold; the database wants the transaction once more;
+others kept it locked; no space is left; nothing can be written; there are no tables; a value is larger than the server
+takes; something else.
+"""
+
+
+def _table(codes: Mapping[Meaning, Iterable[Any]]) -> Mapping[Any, Meaning]:
+    return {code: said for said, several in codes.items() for code in several}
+
+
+_SQLSTATES: Final = _table(
+    {
+        "taken": ["23505"],
+        "refused": ["22012"],  # the division by zero with which a commit refuses itself
+        "again": ["40001", "40P01"],
+        "busy": ["55P03", "57014", "53300", "25P03"],
+        "full": ["53100", "53200", "54000"],
+        "read_only": ["25006", "42501"],
+        "no_tables": ["42P01", "42703", "3F000"],
+    }
+)
+_NUMBERS: Final = _table(
+    {
+        "taken": [1062],
+        "again": [1213, 1205, 1020],
+        "busy": [1040, 1203, 1969, 3024],
+        "full": [1021, 1114, 1041],
+        "read_only": [1142, 1143, 1290, 1792, 1836, 1044],
+        "no_tables": [1146, 1054],
+        "too_large": [1153, 1406],
+    }
+)
+_SQLITE: Final = _table(
+    {
+        "busy": [sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED],
+        "full": [sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR],
+        "read_only": [sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM],
+        "too_large": [sqlite3.SQLITE_TOOBIG],
+    }
+)
+
+
+def driver_error(error: BaseException) -> BaseException:
+    """
+    Give the driver's own error, where SQLAlchemy has wrapped it.
+    """
+    return error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+
+
+def meaning(error: BaseException) -> Meaning:
+    """
+    Say what an error of a driver, or of SQLAlchemy, means.
+    """
+    if isinstance(error, PoolTimeoutError):
+        return "busy"
+    error = driver_error(error)
+    if isinstance(error, sqlite3.Error):
+        return _sqlite_meaning(error)
+    number = error.args[0] if error.args else None
+    if isinstance(number, int):
+        return _NUMBERS.get(number, "other")
+
+    return _SQLSTATES.get(getattr(error, "sqlstate", None), "other")
+
+
+def _sqlite_meaning(error: sqlite3.Error) -> Meaning:
+    if str(error).startswith(("UNIQUE ", "PRIMARY KEY ")):
+        return "taken"
+    if str(error).startswith("no such "):
+        return "no_tables"
+
+    return _SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "other")
+
+
+def translated(error: BaseException) -> StoreError:
+    """
+    Give the error to raise instead of a driver's, without its text: that may hold values.
+    """
+    match meaning(error):
+        case "busy" | "again":
+            return StoreBusyError("others kept the database from doing this for too long")
+        case "full":
+            return StoreFullError("the database has no space left")
+        case "read_only":
+            return StoreReadOnlyError("the database, or its user, cannot write")
+        case "no_tables":
+            return NotABookError("the database does not have the tables of a book: make them, or use another prefix")
+        case "too_large":
+            return StoreError("a value is larger than the database server is set up to take")
+    kind = type(driver_error(error)).__name__
+    unreachable = isinstance(error, SQLAlchemyError) and getattr(error, "connection_invalidated", False)
+
+    return StoreError(f"the connection to the database was lost: {kind}" if unreachable else f"the database: {kind}")

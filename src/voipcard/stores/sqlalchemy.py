@@ -1,0 +1,366 @@
+"""
+A card book in a database server, for the processes of many machines: PostgreSQL, MariaDB or MySQL through SQLAlchemy.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+import attrs
+from sqlalchemy import Connection, Engine, create_engine, insert, select
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import SQLAlchemyError
+
+from voipcard.core.query import CardQuery, EntryQuery
+from voipcard.errors import InvalidValueError, NotABookError, SchemaError, StaleError, StoreError
+from voipcard.stores.contract import (
+    AuditRecord,
+    CardRecord,
+    Changes,
+    Document,
+    EntryRecord,
+    Grouping,
+    SealedCode,
+    Total,
+)
+from voipcard.stores.servers import at_once, in_steps
+from voipcard.stores.servers.collisions import collided
+from voipcard.stores.servers.database import Collision, Database, Joined, Owned, Session, compiled
+from voipcard.stores.servers.failures import translated
+from voipcard.stores.servers.selects import Selects, columns
+from voipcard.stores.servers.tables import SCHEMA_VERSION, Tables, build_tables
+from voipcard.stores.statements import ORDERS, read_cards, read_rows
+from voipcard.stores.totals import totaled
+
+__all__ = ["SQLAlchemyStore"]
+
+_BULK: Final = 500
+"""From how many new cards on they are written as a stream."""
+
+_TIMES: Final = 5
+"""How often a commit is tried again whose obstacle was gone when it was looked for."""
+
+_DRIVERS: Final = {"postgresql": "psycopg", "mariadb": "pymysql", "mysql": "pymysql", "sqlite": "pysqlite"}
+
+_default_tables: Final = functools.lru_cache(maxsize=1)(build_tables)
+_selects: Final = functools.lru_cache(maxsize=64)(Selects)
+_checked: Final[WeakKeyDictionary[Dialect, set[Tables]]] = WeakKeyDictionary()
+"""The tables that were found to be those of this release, so that a store in each request need not look again."""
+
+
+class SQLAlchemyStore:
+    """
+    A store in a database server that many processes on many machines use at once.
+
+    Given an `Engine`, or the URL of a database, it has transactions of its own: a commit is on the server's disk when
+    it returns, as far as the server is set up to write it there, and is tried again where the database asks for it.
+
+    Given a `Connection`, it joins the transaction of that connection: each commit is a savepoint in it, and nothing is
+    ever committed, rolled back or closed by the store. All laws then hold from the caller's own commit on. Where the
+    transaction goes on seeing what it saw at first, whatever others commit (`REPEATABLE READ`, which is the default of
+    MariaDB and MySQL, and `SERIALIZABLE`), a `StaleError` of which `lasting` is true says that the caller has to begin
+    it again. A joined store belongs to one thread, as its connection does.
+
+    Tested with PostgreSQL 15 through psycopg 3, with MariaDB 10.11 through PyMySQL, and with SQLite. MySQL 8 is meant
+    to work and was not tested, and neither were CockroachDB and YugabyteDB.
+
+    Attributes:
+        joined: Whether it has joined a transaction of its caller's.
+
+    Args:
+        place:
+            An engine, a connection, or a URL such as `postgresql+psycopg://user@host/database`, for which an engine is
+            made and disposed of with `close`. MariaDB wants a URL that begins with `mariadb+pymysql:`.
+
+        tables: The tables, from `build_tables`; None for tables whose names begin with `voipcard_`.
+
+        create: Whether to make the tables if they are not there. A joined store makes none.
+
+    Raises:
+        NotABookError: If the tables are not there.
+
+        SchemaError: If they were made by a newer release.
+
+        InvalidValueError: If *place* is something else, or its driver is none of those that are supported.
+
+        StoreError: If the database cannot be reached.
+    """
+
+    def __init__(self, place: Engine | Connection | str, *, tables: Tables | None = None, create: bool = False) -> None:
+        self._database: Final = _database(place)
+        self.joined: Final = self._database.joined
+        self._tables: Final = tables or _default_tables()
+        if create and self.joined:
+            raise InvalidValueError("create", "is for an engine: most databases end a transaction when a table is made")
+        try:
+            self._check(create)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def _selects(self) -> Selects:
+        return _selects(self._tables, self._database.dialect)
+
+    # Reading
+
+    def find(
+        self, *, id: bytes | None = None, serial: str | None = None, index: bytes | None = None
+    ) -> CardRecord | None:
+        """
+        Give the one card with this id, serial or index, or None.
+        """
+        asked = {"index": index, "serial": serial, "id": id}
+        name, wanted = next(((name, value) for name, value in asked.items() if value is not None), ("id", id))
+        rows = self._rows(lambda session: session.rows(self._selects.card_by(name), {"wanted": wanted}))
+
+        return next(iter(read_cards(rows)), None)
+
+    def find_many(self, *, ids: Iterable[bytes] = (), serials: Iterable[str] = ()) -> Sequence[CardRecord]:
+        """
+        Give the cards with these ids and those with these serials.
+        """
+        cards = self._tables.cards
+        asked = columns(cards, CardRecord)
+
+        return read_cards(self._among(asked, cards.c.id, ids) + self._among(asked, cards.c.serial, serials))
+
+    def nearest(self, index: bytes) -> CardRecord | None:
+        """
+        Give the card with the smallest index not below *index*, or with the smallest of all.
+        """
+        rows = self._rows(lambda session: session.rows(self._selects.nearest(), {"wanted": index}))
+        cards = read_cards(rows)
+
+        return next((card for card in cards if card.index >= index), cards[0] if cards else None)
+
+    def known(
+        self, *, indexes: Iterable[bytes] = (), serials: Iterable[str] = (), operations: Iterable[bytes] = ()
+    ) -> frozenset[bytes | str]:
+        """
+        Tell which of these indexes, serials and operations exist.
+        """
+        cards, entries = self._tables.cards.c, self._tables.entries.c
+        found = (
+            *self._among([cards.index], cards.index, indexes),
+            *self._among([cards.serial], cards.serial, serials),
+            *self._among([entries.operation], entries.operation, operations),
+        )
+
+        return frozenset(value for (value,) in found)
+
+    def cards(self, query: CardQuery) -> Sequence[CardRecord]:
+        """
+        Give one page of cards.
+        """
+        statement = self._selects.page(columns(self._tables.cards, CardRecord), query)
+
+        return read_cards(self._rows(lambda session: session.rows(statement)))
+
+    def sealed_codes(self, query: CardQuery) -> Sequence[SealedCode]:
+        """
+        Give the sealed codes of the same page.
+        """
+        cards = self._tables.cards.c
+        statement = self._selects.page([cards[ORDERS[query.order][0]], cards.id, cards.sealed_code], query)
+
+        return read_rows(SealedCode, self._rows(lambda session: session.rows(statement)))
+
+    def count(self, query: CardQuery) -> int:
+        """
+        Count the cards that match.
+        """
+        statement = self._selects.count(query)
+        [(count,)] = self._rows(lambda session: session.rows(statement))
+
+        return int(count)
+
+    def entries(self, query: EntryQuery) -> Sequence[EntryRecord]:
+        """
+        Give one page of ledger entries.
+        """
+        statement = self._selects.page(columns(self._tables.entries, EntryRecord), query)
+
+        return read_rows(EntryRecord, self._rows(lambda session: session.rows(statement)))
+
+    def totals(self, query: EntryQuery, by: Sequence[Grouping] = (), *, periods: Sequence[int] = ()) -> Sequence[Total]:
+        """
+        Sum the amounts of the entries that match, group by group.
+        """
+        if self._database.dialect.name == "sqlite":  # Its sums have 64 bits.
+            return totaled(self._rows(lambda session: session.rows(self._selects.listed(query, by))), by, periods)
+        statement = self._selects.grouped(query, by, periods)
+        rows = self._rows(lambda session: session.rows(statement))
+
+        return sorted(
+            Total(tuple(group), int(count), int(amount), int(unlimited))
+            for *group, count, amount, unlimited in rows
+            if count
+        )
+
+    def document(self, key: str) -> Document | None:
+        """
+        Give one document, or None.
+        """
+        rows = self._rows(lambda session: session.rows(self._selects.document(), {"wanted": key}))
+
+        return next(iter(read_rows(Document, rows)), None)
+
+    def documents(self, prefix: str, *, after: str = "", limit: int = 1000) -> Sequence[Document]:
+        """
+        Give one page of the documents whose keys begin with *prefix*.
+        """
+        given = {"first": prefix, "last": f"{prefix}\x7f", "after": after, "most": limit}
+
+        return read_rows(Document, self._rows(lambda session: session.rows(self._selects.documents(), given)))
+
+    def counters(self, keys: Iterable[str]) -> Mapping[str, int]:
+        """
+        Read counters.
+        """
+        counters = self._tables.counters.c
+        wanted = list(keys)
+        found = dict(self._among([counters.key, counters.value], counters.key, wanted))
+
+        return {key: found.get(key, 0) for key in wanted}
+
+    def audit(self, *, after: bytes = b"", limit: int = 1000) -> Sequence[AuditRecord]:
+        """
+        Give one page of the audit trail.
+        """
+        given = {"after": after, "most": limit}
+
+        return read_rows(AuditRecord, self._rows(lambda session: session.rows(self._selects.audit(), given)))
+
+    # Writing
+
+    def commit(self, changes: Changes) -> None:
+        """
+        Apply *changes* whole, or not at all.
+        """
+        self._database.refuse_use()
+        rows = iter(changes.new)
+        head = list(itertools.islice(rows, _BULK))
+        is_bulk = len(head) == _BULK
+        streams = [itertools.chain(head, rows)]
+
+        def new() -> Iterator[tuple[CardRecord, EntryRecord]]:
+            # What was drawn once already is not drawn again, unless it has to be tried again.
+            return streams.pop() if streams else iter(changes.new if is_bulk else head)
+
+        collision: Collision | None = None
+        for _ in range(_TIMES):
+            try:
+                return self._commit(changes, new, is_bulk=is_bulk)
+            except Collision as error:
+                collision = error
+            refusal = self._database.read(lambda session: collided(self._selects, session, changes))
+            if refusal is not None:
+                raise self._judged(refusal) from collision.__cause__
+        # Something was in the way each time, and gone when it was looked for, or cannot be seen from here.
+        raise self._judged(StaleError()) from (collision.__cause__ if collision else None)
+
+    def _commit(
+        self, changes: Changes, new: Callable[[], Iterator[tuple[CardRecord, EntryRecord]]], *, is_bulk: bool
+    ) -> None:
+        selects = self._selects
+        if not selects.has_arrays:
+            self._database.commit(lambda session: in_steps.apply(selects, session, changes, new()))
+        elif is_bulk:
+            self._database.commit(lambda session: self._stream(session, changes, new()))
+        else:
+            rows = list(new())
+            self._database.commit(lambda session: at_once.apply(selects, session, changes, rows), alone=True)
+
+    def _stream(self, session: Session, changes: Changes, new: Iterator[tuple[CardRecord, EntryRecord]]) -> None:
+        if self._database.dialect.driver == "psycopg":
+            at_once.copy_in(self._selects, session, new)
+        else:
+            while chunk := list(itertools.islice(new, _BULK)):
+                at_once.apply(self._selects, session, Changes(), chunk)
+        at_once.apply(self._selects, session, changes, ())
+
+    def _judged(self, refusal: StoreError) -> StoreError:
+        if isinstance(self._database, Joined) and isinstance(refusal, StaleError):
+            return attrs.evolve(refusal, lasting=self._database.sees_what_it_saw())
+
+        return refusal
+
+    def close(self) -> None:
+        """
+        Give back everything that is held: an engine that was made for a URL. Any other stays as it is.
+        """
+        self._database.close()
+
+    # Tables
+
+    def _check(self, create: bool) -> None:  # noqa: FBT001 - private, and what it is called with
+        known = _checked.setdefault(self._database.dialect, set())
+        if self._tables in known:
+            return
+        try:
+            found = self._version()
+        except NotABookError:
+            if not create:
+                raise
+            self._create()
+            found = self._version()
+        if found is not None and found > SCHEMA_VERSION:
+            raise SchemaError(found=found, known=SCHEMA_VERSION)
+        if found is None and not self.joined:
+            with suppress(Collision):  # Another process has done it.
+                self._database.commit(self._write_version)
+        known.add(self._tables)
+
+    def _version(self) -> int | None:
+        version = self._tables.version.c.version
+        statement = compiled(self._database.dialect, select(version))
+        rows = self._rows(lambda session: session.rows(statement))
+
+        return max((int(found) for (found,) in rows), default=None)
+
+    def _write_version(self, session: Session) -> None:
+        row = insert(self._tables.version).values(book=1, version=SCHEMA_VERSION)
+        session.change(compiled(self._database.dialect, row))
+
+    def _create(self) -> None:
+        assert isinstance(self._database, Owned)  # noqa: S101 - joined stores were refused
+        try:
+            self._tables.metadata.create_all(self._database.engine, tables=self._tables.all())
+        except SQLAlchemyError as error:
+            # Another process may have made them at the same moment.
+            try:
+                self._version()
+            except StoreError:
+                raise translated(error) from error
+
+    def _rows(self, work: Callable[[Session], Sequence[tuple[Any, ...]]]) -> Sequence[tuple[Any, ...]]:
+        return self._database.read(work)
+
+    def _among(self, asked: Sequence[Any], column: Any, values: Iterable[Any]) -> list[tuple[Any, ...]]:  # noqa: ANN401
+        wanted = list(values)
+        if not wanted:
+            return []
+
+        return self._database.read(lambda session: self._selects.among(session, asked, column, wanted))
+
+
+def _database(place: Engine | Connection | str) -> Database:
+    if isinstance(place, str):
+        place, disposes = create_engine(place), True
+    else:
+        disposes = False
+    if isinstance(place, Connection):
+        return Joined(place)
+    if not isinstance(place, Engine):
+        raise InvalidValueError("place", "has to be a SQLAlchemy Engine, a Connection or a URL")
+    if _DRIVERS.get(place.dialect.name) != place.dialect.driver:
+        said = ", ".join(f"{name}+{driver}" for name, driver in _DRIVERS.items())
+        raise InvalidValueError("place", f"has to be one of {said}")
+
+    return Owned(place, disposes=disposes)
