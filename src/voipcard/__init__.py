@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from voipcard import aio as aio
     from voipcard import errors, sheets, stores
     from voipcard.book import CardBook
     from voipcard.core.arguments import Progress
@@ -103,7 +104,7 @@ _HOMES: Final = {
 
 
 def __getattr__(name: str) -> object:
-    if name in {"errors", "sheets", "stores"}:
+    if name in {"aio", "errors", "sheets", "stores"}:
         return import_module(f"{__name__}.{name}")
     for home, names in _HOMES.items():
         if name in names:
