@@ -143,7 +143,7 @@ class AsyncCardBook:
     def __init__(self, sync: CardBook, crossing: Crossing) -> None:
         self._sync = sync
         self._crossing = crossing
-        self.currency = sync.currency
+        self.currency: str = sync.currency
 
     def __repr__(self) -> str:
         return f"<Async{repr(self._sync)[1:]}"
@@ -359,7 +359,7 @@ class AsyncExtension:
     def __init__(self, sync: Extension, crossing: Crossing) -> None:
         self._sync = sync
         self._crossing = crossing
-        self.number = sync.number
+        self.number: str = sync.number
 
     def __repr__(self) -> str:
         return f"<Async{repr(self._sync)[1:]}"

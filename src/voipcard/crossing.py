@@ -20,9 +20,8 @@ from voipcard.errors import StoreClosedError, StoreError
 
 try:
     from anyio import CancelScope, CapacityLimiter, Event, Lock, to_thread
-except ImportError as error:
-    message = "voipcard.aio needs anyio: install voipcard[async]"
-    raise ImportError(message, name="anyio") from error
+except ImportError as _missing:
+    raise ImportError("voipcard.aio needs anyio: install voipcard[async]", name="anyio") from _missing
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
