@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import os
+import select
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -30,9 +31,10 @@ __all__ = ["Collision", "Database", "Joined", "Owned", "Session", "Statement", "
 
 T = TypeVar("T")
 
-_ATTEMPTS: Final = 50
-"""How often a transaction is tried that the database wants once more."""
+_PATIENCE: Final = 30.0
+"""For how many seconds a transaction is tried that the database wants once more."""
 
+_SHORTEST_PAUSE: Final = 0.001
 _LONGEST_PAUSE: Final = 0.1
 
 _UNFIT: Final = (OverflowError, UnicodeError, TypeError)
@@ -270,79 +272,72 @@ class Owned:
         """
         try:
             return self._read(work)
-        except _LostError:
-            # Most often the server was started anew since the connection was last used.
+        except _AgainError:
             try:
                 return self._read(work)
-            except _LostError as lost:
-                raise lost.said from lost.__cause__
+            except _AgainError as again:
+                raise again.said from again.__cause__
 
     def _read(self, work: Callable[[Session], T]) -> T:
         with self._lent(autocommit=True) as lent:
             try:
-                return work(_DriverSession(lent))
-            finally:
+                rows = work(_DriverSession(lent))
                 if not self._is_postgresql:
                     self.dialect.do_rollback(lent)  # What is read next is what is there then.
+            except self._failures as error:
+                raise self._failure(error, lent) from driver_error(error)
+
+        return rows
 
     def commit(self, work: Callable[[Session], None], *, alone: bool = False) -> None:
         """
         Write in a transaction, again and again while the database asks for it.
         """
-        for attempt in range(_ATTEMPTS):
+        deadline = time.monotonic() + _PATIENCE
+        longest = _SHORTEST_PAUSE
+        while True:
             try:
-                return self._attempt(work, alone=alone and self._is_postgresql)
-            except _LostError as lost:
-                # A single statement may have been committed before the answer was lost.
-                maybe_applied = lost.said.maybe_applied or alone
-                raise attrs.evolve(lost.said, maybe_applied=maybe_applied) from lost.__cause__
-            except StoreBusyError as error:
-                if error.__cause__ is None or meaning(error.__cause__) != "again" or attempt == _ATTEMPTS - 1:
-                    raise
-            time.sleep(min(_LONGEST_PAUSE, 0.001 * 2**attempt) * os.urandom(1)[0] / 255)
+                return self._commit(work, alone=alone and self._is_postgresql)
+            except _AgainError as again:
+                if time.monotonic() > deadline:
+                    raise again.said from again.__cause__
+            time.sleep(longest * os.urandom(1)[0] / 255)
+            longest = min(_LONGEST_PAUSE, 2 * longest)
 
-        return None
-
-    def _attempt(self, work: Callable[[Session], None], *, alone: bool) -> None:
+    def _commit(self, work: Callable[[Session], None], *, alone: bool) -> None:
         with self._lent(autocommit=alone) as lent:
             session = _DriverSession(lent)
-            if alone:
-                work(session)
-                return
+            is_at_the_end = alone
             try:
-                session.say(_BEGIN[self.dialect.name])
+                if not alone:
+                    session.say(_BEGIN[self.dialect.name])
                 work(session)
-            except BaseException:
-                with suppress(*self._failures):
-                    self.dialect.do_rollback(lent)
-                raise
-            try:
-                self.dialect.do_commit(lent)
-            except self._failures as error:
-                if meaning(error) == "other":
-                    raise _UnknownError(error) from error
+                if not alone:
+                    is_at_the_end = True
+                    self.dialect.do_commit(lent)
+            except BaseException as error:
+                if not alone:
+                    with suppress(*self._failures):
+                        self.dialect.do_rollback(lent)
+                if isinstance(error, self._failures):
+                    raise self._failure(error, lent, is_at_the_end=is_at_the_end) from driver_error(error)
                 raise
 
     @contextmanager
     def _lent(self, *, autocommit: bool) -> Iterator[PoolProxiedConnection]:
         self.refuse_use()
-        try:
-            lent = self.engine.raw_connection()
-        except self._failures as error:
-            said = translated(error)
-            if type(said) is StoreError:
-                said = StoreError("the database cannot be reached")
-            raise said from driver_error(error)
+        lent = self._borrowed()
         connection: Any = lent.dbapi_connection
-        before = connection.autocommit if self._is_postgresql else None
         try:
-            if before is not None:
+            if self._is_postgresql and connection.autocommit != autocommit:
                 connection.autocommit = autocommit
-            yield lent
-        except _UnknownError as unknown:
-            raise self._failed(unknown.error, lent, maybe_applied=True) from driver_error(unknown.error)
-        except self._failures as error:
-            raise self._failed(error, lent) from driver_error(error)
+                try:
+                    yield lent
+                finally:
+                    with suppress(*self._failures):
+                        connection.autocommit = not autocommit
+            else:
+                yield lent
         except Exception:
             raise
         except BaseException:
@@ -351,25 +346,47 @@ class Owned:
             raise
         finally:
             if lent.is_valid:
-                if before is not None:
-                    with suppress(*self._failures):
-                        connection.rollback()
-                        connection.autocommit = before
                 lent.close()
 
-    def _failed(self, error: Exception, lent: PoolProxiedConnection, *, maybe_applied: bool = False) -> Exception:
-        if meaning(error) in {"taken", "refused"}:
-            return Collision()
-        connection: Any = lent.dbapi_connection
-        said_by_driver = cast("DBAPIModule.Error", error)
-        is_lost = isinstance(error, self._driver) and self.dialect.is_disconnect(said_by_driver, connection, None)
-        said = attrs.evolve(translated(error), maybe_applied=maybe_applied)
-        if not is_lost:
-            return said
-        lent.invalidate()
-        self.engine.dispose()  # The others of the pool are lost as well.
+    def _borrowed(self) -> PoolProxiedConnection:
+        try:
+            lent = self.engine.raw_connection()
+            if self._is_postgresql and _has_something_to_say(lent.dbapi_connection):
+                lent.invalidate()
+                self.engine.dispose()
+                lent = self.engine.raw_connection()
+        except self._failures as error:
+            said = translated(error)
+            if type(said) is StoreError:
+                said = StoreError("the database cannot be reached")
+            raise said from driver_error(error)
 
-        return _LostError(attrs.evolve(said, reason="the connection to the database was lost"))
+        return lent
+
+    def _failure(self, error: Exception, lent: PoolProxiedConnection, *, is_at_the_end: bool = False) -> Exception:
+        """
+        Say what to raise; *is_at_the_end* where the change may have been applied before the error.
+        """
+        said = meaning(error)
+        if said in {"taken", "refused"}:
+            return Collision()
+        if said == "again":
+            return _AgainError(translated(error))
+        if said == "other" and self._is_lost(error, lent):
+            lent.invalidate()
+            self.engine.dispose()  # The others of the pool are lost as well.
+            lost = StoreError("the connection to the database was lost", maybe_applied=is_at_the_end)
+            return lost if is_at_the_end else _AgainError(lost)
+        # What PostgreSQL refuses it has not done. Of others that is not known when it is a COMMIT that fails.
+        maybe_applied = is_at_the_end and not self._is_postgresql and said != "busy"
+
+        return attrs.evolve(translated(error), maybe_applied=maybe_applied)
+
+    def _is_lost(self, error: Exception, lent: PoolProxiedConnection) -> bool:
+        said_by_driver = cast("DBAPIModule.Error", error)
+        connection: Any = lent.dbapi_connection
+
+        return isinstance(error, self._driver) and self.dialect.is_disconnect(said_by_driver, connection, None)
 
     def close(self) -> None:
         """
@@ -415,7 +432,12 @@ class Joined:
         except self._failures as error:
             raise translated(error) from driver_error(error)
 
-    def commit(self, work: Callable[[Session], None], *, alone: bool = False) -> None:  # noqa: ARG002 - there is a savepoint either way
+    def commit(
+        self,
+        work: Callable[[Session], None],
+        *,
+        alone: bool = False,  # noqa: ARG002 - there is a savepoint either way
+    ) -> None:
         """
         Write in a savepoint.
         """
@@ -423,19 +445,26 @@ class Joined:
         session = _JoinedSession(self._connection)
         try:
             self._begin(session)
-            with self._connection.begin_nested():
+            savepoint = self._connection.begin_nested()
+            try:
                 work(session)
+            except BaseException:
+                with suppress(*self._failures):  # The database may have rolled back everything already.
+                    savepoint.rollback()
+                raise
+            savepoint.commit()
         except StaleError as error:
             raise self._judged(error) from None
         except self._failures as error:
-            raise self._failed(error) from driver_error(error)
+            raise self._failure(error) from driver_error(error)
 
     def _begin(self, session: _JoinedSession) -> None:
         # SQLite's driver begins no transaction for a savepoint, and would commit with its release.
-        if self.dialect.name == "sqlite" and not session.connection.in_transaction:
+        driver: Any = self._connection.connection.driver_connection
+        if self.dialect.name == "sqlite" and not driver.in_transaction:
             session.say("BEGIN IMMEDIATE")
 
-    def _failed(self, error: Exception) -> Exception:
+    def _failure(self, error: Exception) -> Exception:
         said = meaning(error)
         if said in {"taken", "refused"}:
             return Collision()
@@ -474,25 +503,24 @@ _BEGIN: Final = {
 """What a transaction of ours begins with: versions are read with locks, and what others committed is to be seen."""
 
 
-class _UnknownError(Exception):
+def _has_something_to_say(connection: Any) -> bool:  # noqa: ANN401 - psycopg's
     """
-    Something failed when the change may have been applied already.
+    Tell whether a server has said anything while nobody asked: most often that it is gone.
+
+    Who finds it out with a commit would not know whether that was applied.
+    """
+    waiting = select.poll()
+    waiting.register(connection.fileno(), select.POLLIN)
+
+    return bool(waiting.poll(0))
+
+
+class _AgainError(Exception):
+    """
+    Nothing was applied, and it is worth trying once more.
 
     Attributes:
-        error: What the driver, or SQLAlchemy, said.
-    """
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__()
-        self.error = error
-
-
-class _LostError(Exception):
-    """
-    The connection was lost.
-
-    Attributes:
-        said: What to raise.
+        said: What to raise if it is not.
     """
 
     def __init__(self, said: StoreError) -> None:
