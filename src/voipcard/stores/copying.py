@@ -16,7 +16,6 @@ import attrs
 from voipcard.core.arguments import Progress
 from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.errors import (
-    CeilingError,
     DuplicateError,
     InvalidValueError,
     NotABookError,
@@ -249,8 +248,7 @@ class Copying:
         for trail in self._missing(_AUDIT):
             self._commit(Changes(audit=trail))
         for ours, theirs in self._counters():
-            # The ceiling keeps another call, at the same moment, from moving them twice.
-            moves = [CounterChange(key, ours[key] - theirs[key], ours[key]) for key in ours if ours[key] != theirs[key]]
+            moves = [CounterChange(key, ours[key] - theirs[key]) for key in ours if ours[key] != theirs[key]]
             if moves:
                 self._commit(Changes(counters=moves))
 
@@ -285,7 +283,7 @@ class Copying:
         """
         try:
             self._target.commit(attrs.evolve(changes, require=[(KEYRING, UNFINISHED)]))
-        except (StaleError, DuplicateError, CeilingError) as error:
+        except (StaleError, DuplicateError) as error:
             raise OccupiedError("something else writes to the target") from error
 
     def _compared(self, keyring: Document, kept: Document) -> Copied:
