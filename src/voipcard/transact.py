@@ -146,7 +146,8 @@ class Engine:
         """
         Give the same book through another handle on the same data.
         """
-        return attrs.evolve(self, store=store, decider=Decider(store, self.records))
+        # What a transaction says of an extension is forgotten if it is rolled back.
+        return attrs.evolve(self, store=store, decider=Decider(store, self.records), extension_ids={})
 
     def once(
         self,

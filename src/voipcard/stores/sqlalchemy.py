@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-import attrs
 from sqlalchemy import Connection, Engine, create_engine, insert, select
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import SQLAlchemyError
@@ -244,53 +243,37 @@ class SQLAlchemyStore:
         Apply *changes* whole, or not at all.
         """
         self._database.refuse_use()
-        rows = iter(changes.new)
-        head = list(itertools.islice(rows, _BULK))
-        is_bulk = len(head) == _BULK
-        streams = [itertools.chain(head, rows)]
+        new = _Stream(changes.new)
+        try:
+            for _ in range(_TIMES):
+                try:
+                    return self._commit(changes, new)
+                except Collision as error:
+                    collision = error
+                refusal = self._database.read(lambda session: collided(self._selects, session, changes))
+                if refusal is not None:
+                    break
+            # Something was in the way each time, and gone when it was looked for, or cannot be seen from here.
+            raise refusal or StaleError() from collision.__cause__
+        except StaleError as error:
+            raise self._database.judged(error) from error.__cause__
 
-        def new() -> Iterator[tuple[CardRecord, EntryRecord]]:
-            # What was drawn once already is not drawn again, unless it has to be tried again.
-            return streams.pop() if streams else iter(changes.new if is_bulk else head)
-
-        collision: Collision | None = None
-        for _ in range(_TIMES):
-            try:
-                return self._commit(changes, new, is_bulk=is_bulk)
-            except Collision as error:
-                collision = error
-            refusal = self._database.read(lambda session: collided(self._selects, session, changes))
-            if refusal is not None:
-                raise self._judged(refusal) from collision.__cause__
-        # Something was in the way each time, and gone when it was looked for, or cannot be seen from here.
-        raise self._judged(StaleError()) from (collision.__cause__ if collision else None)
-
-    def _commit(
-        self, changes: Changes, new: Callable[[], Iterator[tuple[CardRecord, EntryRecord]]], *, is_bulk: bool
-    ) -> None:
+    def _commit(self, changes: Changes, new: _Stream) -> None:
         selects = self._selects
         if not selects.has_arrays:
-            self._database.commit(lambda session: in_steps.apply(selects, session, changes, new()))
-        elif is_bulk:
-            self._database.commit(lambda session: self._stream(session, changes, new()))
+            self._database.commit(lambda session: in_steps.apply(selects, session, changes, new))
+        elif new.is_long:
+            self._database.commit(lambda session: self._stream(session, changes, iter(new)))
         else:
-            rows = list(new())
-            self._database.commit(lambda session: at_once.apply(selects, session, changes, rows), alone=True)
+            self._database.commit(lambda session: at_once.apply(selects, session, changes, new.head), alone=True)
 
     def _stream(self, session: Session, changes: Changes, new: Iterator[tuple[CardRecord, EntryRecord]]) -> None:
-        dialect = self._database.dialect
-        if dialect.driver == "psycopg" and not dialect.is_async:
+        if self._database.dialect.driver == "psycopg":
             at_once.copy_in(self._selects, session, new)
         else:
             while chunk := list(itertools.islice(new, _BULK)):
                 at_once.apply(self._selects, session, Changes(), chunk)
         at_once.apply(self._selects, session, changes, ())
-
-    def _judged(self, refusal: StoreError) -> StoreError:
-        if isinstance(self._database, Joined) and isinstance(refusal, StaleError):
-            return attrs.evolve(refusal, lasting=self._database.sees_what_it_saw())
-
-        return refusal
 
     def close(self) -> None:
         """
@@ -349,6 +332,29 @@ class SQLAlchemyStore:
             return []
 
         return self._database.read(lambda session: self._selects.among(session, asked, column, wanted))
+
+
+class _Stream:
+    """
+    New cards that may be iterated again. What was drawn to see how many they are is not drawn a second time at first.
+
+    Attributes:
+        head: The first of them.
+        is_long: Whether there are more.
+    """
+
+    def __init__(self, new: Iterable[tuple[CardRecord, EntryRecord]]) -> None:
+        self._new: Final = new
+        rest = iter(new)
+        self.head: Final = list(itertools.islice(rest, _BULK))
+        self.is_long: Final = len(self.head) == _BULK
+        self._first: Final = [itertools.chain(self.head, rest)]
+
+    def __iter__(self) -> Iterator[tuple[CardRecord, EntryRecord]]:
+        if self._first:
+            return self._first.pop()
+
+        return iter(self._new if self.is_long else self.head)
 
 
 def _database(place: Engine | Connection | str) -> Database:

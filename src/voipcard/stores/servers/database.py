@@ -228,6 +228,12 @@ class Database(Protocol):
         """
         ...
 
+    def judged(self, refusal: StoreError) -> StoreError:
+        """
+        Say of a refusal whether reading again would tell anything new.
+        """
+        ...
+
     def close(self) -> None:
         """
         Give back everything that is held.
@@ -388,6 +394,12 @@ class Owned:
 
         return isinstance(error, self._driver) and self.dialect.is_disconnect(said_by_driver, connection, None)
 
+    def judged(self, refusal: StoreError) -> StoreError:
+        """
+        Give the refusal as it is: what is read again is what is there then.
+        """
+        return refusal
+
     def close(self) -> None:
         """
         Give back the engine, if it was made for this store.
@@ -453,8 +465,6 @@ class Joined:
                     savepoint.rollback()
                 raise
             savepoint.commit()
-        except StaleError as error:
-            raise self._judged(error) from None
         except self._failures as error:
             raise self._failure(error) from driver_error(error)
 
@@ -475,17 +485,15 @@ class Joined:
 
         return translated(error)
 
-    def _judged(self, error: StaleError) -> StaleError:
+    def judged(self, refusal: StoreError) -> StoreError:
         """
-        Say whether reading again would tell anything new in this transaction.
+        Say of what is stale whether the transaction reads what it read before, whatever others commit.
         """
-        return attrs.evolve(error, lasting=self.sees_what_it_saw())
+        if not isinstance(refusal, StaleError):
+            return refusal
+        level = self._connection.get_isolation_level()
 
-    def sees_what_it_saw(self) -> bool:
-        """
-        Tell whether the caller's transaction reads what it read before, whatever others commit.
-        """
-        return self._connection.get_isolation_level() not in {"READ COMMITTED", "READ UNCOMMITTED", "AUTOCOMMIT"}
+        return attrs.evolve(refusal, lasting=level not in {"READ COMMITTED", "READ UNCOMMITTED", "AUTOCOMMIT"})
 
     def close(self) -> None:
         """

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from voipcard.errors import NotABookError, StoreBusyError, StoreError, StoreFullError, StoreReadOnlyError
@@ -108,7 +108,5 @@ def translated(error: BaseException) -> StoreError:
             return NotABookError("the database does not have the tables of a book: make them, or use another prefix")
         case "too_large":
             return StoreError("a value is larger than the database server is set up to take")
-    kind = type(driver_error(error)).__name__
-    unreachable = isinstance(error, SQLAlchemyError) and getattr(error, "connection_invalidated", False)
 
-    return StoreError(f"the connection to the database was lost: {kind}" if unreachable else f"the database: {kind}")
+    return StoreError(f"the database refused this: {type(driver_error(error)).__name__}")
