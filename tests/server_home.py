@@ -209,7 +209,8 @@ class Home:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PATH": self._path},
+            # MariaDB, when it starts, deletes every temporary table in TMPDIR: also those of other servers.
+            env={**os.environ, "PATH": self._path, "TMPDIR": str(self.folder)},
             # What the terminal sends to the tests, as Ctrl-C, is not for the server.
             start_new_session=True,
             user=self._account.uid if other else None,
