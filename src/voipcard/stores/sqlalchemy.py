@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
@@ -29,7 +30,7 @@ from voipcard.stores.contract import (
 )
 from voipcard.stores.servers import at_once, in_steps
 from voipcard.stores.servers.collisions import collided
-from voipcard.stores.servers.database import Collision, Database, Joined, Owned, Session, compiled
+from voipcard.stores.servers.database import Collision, Database, Joined, Owned, Session, Statement, compiled
 from voipcard.stores.servers.failures import translated
 from voipcard.stores.servers.selects import Selects, columns
 from voipcard.stores.servers.tables import SCHEMA_VERSION, Tables, build_tables
@@ -45,6 +46,17 @@ _TIMES: Final = 5
 """How often a commit is tried again whose obstacle was gone when it was looked for."""
 
 _DRIVERS: Final = {"postgresql": "psycopg", "mariadb": "pymysql", "mysql": "pymysql", "sqlite": "pysqlite"}
+
+_CARELESS: Final = {
+    "postgresql": "SELECT name, setting FROM pg_settings"
+    " WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes') AND setting = 'off'",
+    **dict.fromkeys(
+        ["mariadb", "mysql"],
+        "SELECT 'innodb_flush_log_at_trx_commit', @@innodb_flush_log_at_trx_commit"
+        " FROM (SELECT 1 AS one) AS row_of_one WHERE @@innodb_flush_log_at_trx_commit <> 1",
+    ),
+}
+"""Asks for the settings with which a commit is not on the disk when it returns."""
 
 _default_tables: Final = functools.lru_cache(maxsize=1)(build_tables)
 _selects: Final = functools.lru_cache(maxsize=64)(Selects)
@@ -296,10 +308,20 @@ class SQLAlchemyStore:
             found = self._version()
         if found is not None and found > SCHEMA_VERSION:
             raise SchemaError(found=found, known=SCHEMA_VERSION)
-        if found is None and not self.joined:
-            with suppress(Collision):  # Another process has done it.
-                self._database.commit(self._write_version)
+        if not self.joined:
+            self._warn_of_losses()
+            if found is None:
+                with suppress(Collision):  # Another process has done it.
+                    self._database.commit(self._write_version)
         known.add(self._tables)
+
+    def _warn_of_losses(self) -> None:
+        question = _CARELESS.get(self._database.dialect.name)
+        if question and (found := self._rows(lambda session: session.rows(Statement(question, (), {})))):
+            logging.getLogger("voipcard").warning(
+                "the database may lose what was committed when it crashes: %s",
+                ", ".join(f"{name} is {setting}" for name, setting in found),
+            )
 
     def _version(self) -> int | None:
         version = self._tables.version.c.version

@@ -7,6 +7,7 @@ A store that is given an `Engine` has transactions of its own; one that is given
 from __future__ import annotations
 
 import copy
+import functools
 import os
 import select
 import time
@@ -72,9 +73,6 @@ def compiled(dialect: Dialect, clause: ClauseElement) -> Statement:
     """
     Write a statement for a driver, with parameters by position.
     """
-    if dialect.paramstyle == "pyformat":
-        dialect = copy.copy(dialect)
-        dialect.paramstyle, dialect.positional = "format", True
     written = clause.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
 
     return Statement(str(written), getattr(written, "positiontup", None) or (), written.params)
@@ -117,6 +115,19 @@ class Session(Protocol):
         ...
 
 
+@functools.lru_cache(maxsize=64)
+def _written_by_position(dialect: Dialect, *, raw: bool = False) -> Dialect:
+    """
+    Give a dialect that writes parameters by position; *raw* as PostgreSQL itself has them.
+    """
+    if dialect.paramstyle != "pyformat":
+        return dialect
+    dialect = copy.copy(dialect)
+    dialect.paramstyle, dialect.positional = "numeric_dollar" if raw else "format", True
+
+    return dialect
+
+
 class _DriverSession:
     """
     A connection of a pool, used without SQLAlchemy, which would take longer than a small statement.
@@ -124,6 +135,9 @@ class _DriverSession:
 
     def __init__(self, lent: PoolProxiedConnection) -> None:
         self.connection: Any = lent.dbapi_connection
+
+    def cursor(self) -> Any:  # noqa: ANN401 - each driver has its own
+        return self.connection.cursor()
 
     def rows(self, statement: Statement, given: Mapping[str, Any] = {}) -> Sequence[tuple[Any, ...]]:
         with self._executed(statement.sql, statement.values(given)) as cursor:
@@ -136,7 +150,7 @@ class _DriverSession:
             return int(cursor.rowcount)
 
     def change_many(self, statement: Statement, rows: Sequence[tuple[Any, ...]]) -> None:
-        with closing(self.connection.cursor()) as cursor, binding():
+        with closing(self.cursor()) as cursor, binding():
             cursor.executemany(statement.sql, rows)
 
     def say(self, sql: str) -> None:
@@ -145,10 +159,21 @@ class _DriverSession:
 
     @contextmanager
     def _executed(self, sql: str, values: tuple[Any, ...]) -> Iterator[Any]:
-        with closing(self.connection.cursor()) as cursor:
+        with closing(self.cursor()) as cursor:
             with binding():
                 cursor.execute(sql, values)
             yield cursor
+
+
+class _PostgreSQLSession(_DriverSession):
+    """
+    The same with statements as PostgreSQL itself takes them: psycopg would take longer to read them than to send them.
+    """
+
+    def cursor(self) -> Any:  # noqa: ANN401 - each driver has its own
+        from psycopg import RawCursor
+
+        return RawCursor(self.connection)
 
 
 class _JoinedSession:
@@ -254,12 +279,13 @@ class Owned:
     joined = False
 
     def __init__(self, engine: Engine, *, disposes: bool = False) -> None:
-        self.dialect: Final = engine.dialect
+        self._is_postgresql: Final = engine.dialect.name == "postgresql"
+        self._session: Final = _PostgreSQLSession if self._is_postgresql else _DriverSession
+        self.dialect: Final = _written_by_position(engine.dialect, raw=self._is_postgresql)
         self.engine: Final = engine
         self._disposes: Final = disposes
         self._process: Final = os.getpid()
         self._closed = False
-        self._is_postgresql: Final = engine.dialect.name == "postgresql"
         self._driver: Final = engine.dialect.loaded_dbapi.Error
         self._failures: Final = (self._driver, SQLAlchemyError)
 
@@ -287,7 +313,7 @@ class Owned:
     def _read(self, work: Callable[[Session], T]) -> T:
         with self._lent(autocommit=True) as lent:
             try:
-                rows = work(_DriverSession(lent))
+                rows = work(self._session(lent))
                 if not self._is_postgresql:
                     self.dialect.do_rollback(lent)  # What is read next is what is there then.
             except self._failures as error:
@@ -312,7 +338,7 @@ class Owned:
 
     def _commit(self, work: Callable[[Session], None], *, alone: bool) -> None:
         with self._lent(autocommit=alone) as lent:
-            session = _DriverSession(lent)
+            session = self._session(lent)
             is_at_the_end = alone
             try:
                 if not alone:
@@ -420,7 +446,7 @@ class Joined:
     joined = True
 
     def __init__(self, connection: Connection) -> None:
-        self.dialect: Final = connection.dialect
+        self.dialect: Final = _written_by_position(connection.dialect)
         self._connection: Final = connection
         self._closed = False
         self._failures: Final = (connection.dialect.loaded_dbapi.Error, SQLAlchemyError)
