@@ -70,6 +70,15 @@ def kill(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def bank(session: nox.Session) -> None:
+    """
+    Crash the servers of a bank and look what is left: a few minutes, or `nox -s bank -- --clients 4 --between 100`.
+    """
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.labs.bank", *session.posargs)
+
+
+@nox.session(default=False)
 def fuzz(session: nox.Session) -> None:
     """
     Look for files that break a reader: `nox -s fuzz -- csv -max_total_time=300`, or `xlsx`.
