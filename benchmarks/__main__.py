@@ -35,16 +35,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unknown := set(options.lines) - {line.name for line in LINES}:
         parser.error(f"no such line: {', '.join(sorted(unknown))}")
     chosen = [line for line in LINES if not options.lines or line.name in options.lines]
-    with _scratch(options.folder) as folder:
+    with _scratch(options.folder) as folder, contextlib.closing(Books(folder)) as books:
         if options.profile:
             from benchmarks.profiling import profiled
 
             [line] = [line for line in LINES if line.name == options.profile]
-            sys.stdout.write(profiled(line, options.size, Books(folder), folder=folder))
+            sys.stdout.write(profiled(line, options.size, books, folder=folder))
             return 0
-        run = Run(folder, Books(folder), options.rounds, options.block)
+        run = Run(folder, books, options.rounds, options.block)
         results = _results(run, chosen, options)
-        report = {"environment": describe_machine(folder), "lines": results}
+        environment = {**describe_machine(folder), **books.databases.described()}
+        report = {"environment": environment, "lines": results}
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(report, indent=1) + "\n")
     sys.stdout.write(table(report) + "\n")
@@ -71,8 +72,8 @@ def _results(run: Run, chosen: Sequence[Line], options: argparse.Namespace) -> l
     results: list[dict[str, Any]] = []
     lines = []
     for line in chosen:
-        if not line.can_run():
-            sys.stderr.write(f"{line.name} is left out: it needs {', '.join(line.requires)}\n")
+        if lacking := line.lacking():
+            sys.stderr.write(f"{line.name} is left out: {lacking}\n")
             continue
         for size in sizes_of(line, size=options.size, growth=options.growth):
             lines.append(line)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import voipcard
+from benchmarks.databases import Databases
 from benchmarks.internals import derived_keys
 from benchmarks.protocol import Facts, facts_file
 from voipcard.stores.sqlite_file import sqlite3
@@ -30,36 +31,77 @@ SAMPLE: Final = 20_000
 """How many cards of a book are known by code and PIN at most: more than what the processor's caches hold."""
 
 
+_NO_PAGE: Final = (0, "")
+"""The position that nobody asks for: no line turns pages on a server."""
+
+
 class Books:
     """
     The books of a run, by their size.
 
+    Attributes:
+        databases: Those of the books that are on a server.
+
     Args:
-        folder: Where they are.
+        folder: Where they are, or what is beside them.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder: Final = folder
         self._made: Final[dict[int, Path]] = {}
+        self._on_server: Final[dict[int, tuple[Path, str]]] = {}
+        self.databases: Final = Databases()
 
-    def book(self, size: int) -> Path:
+    def book(self, size: int, *, on_server: bool = False) -> Path:
         """
         Give the book of so many cards; the first time it is made.
+
+        Args:
+            size: How many cards.
+
+            on_server: Whether it is on the server. Then the path is what its facts and its key are beside.
         """
+        if on_server:
+            return self._of_server(size)[0]
         if size not in self._made:
             self._made[size] = _made(self._folder / f"book-{size}.db", size)
 
         return self._made[size]
 
+    def copy(self, size: int) -> str:
+        """
+        Make a database with a copy of the book of so many cards, and give its address.
+        """
+        return self.databases.made(self._of_server(size)[1])
 
-def created(path: Path) -> voipcard.CardBook:
+    def close(self) -> None:
+        """
+        End the server, if there is one. Files stay.
+        """
+        self.databases.close()
+
+    def _of_server(self, size: int) -> tuple[Path, str]:
+        if size not in self._on_server:
+            url = self.databases.made()
+            self._on_server[size] = _made(self._folder / f"server-{size}.db", size, url), url
+            self.databases.settled(url)
+
+        return self._on_server[size]
+
+
+def created(path: Path, url: str = "") -> voipcard.CardBook:
     """
     Make an empty book.
+
+    Args:
+        path: Where to, and what its key is beside.
+
+        url: The database that it is made in instead.
     """
     key = voipcard.KeyFile(Path(f"{path}.key"))
     key.create()
 
-    return voipcard.open_book(path, currency="EUR", key=key)
+    return voipcard.open_book(url or path, currency="EUR", key=key)
 
 
 def issued(extension: voipcard.Extension, size: int, progress: voipcard.Progress | None = None) -> voipcard.Batch:
@@ -69,8 +111,8 @@ def issued(extension: voipcard.Extension, size: int, progress: voipcard.Progress
     return extension.generate(size, credit="10.00", order_number="PO-117", pin_format=PIN_FORMAT, progress=progress)
 
 
-def _made(path: Path, size: int) -> Path:
-    with created(path) as book:
+def _made(path: Path, size: int, url: str = "") -> Path:
+    with created(path, url) as book:
         batch = issued(book.acting_as("bench").extension(EXTENSION), size, _progress(size))
         keys = derived_keys(book)
     places = random.Random(1).sample(range(size), min(size, SAMPLE))
@@ -81,7 +123,7 @@ def _made(path: Path, size: int) -> Path:
         codes=[handout.code for handout in sample],
         pins=[handout.pin for handout in sample],
         keys=keys,
-        position=_last_page(path, size),
+        position=_NO_PAGE if url else _last_page(path, size),
     )
     with open(facts_file(path), "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         json.dump(asdict(facts), file)

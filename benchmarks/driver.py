@@ -120,7 +120,7 @@ class Run:
         """
         Measure a line with so many cards: every round of it, as the workers tell.
         """
-        disk = fdatasync_rate(self.folder) if line.durable else None
+        disk = self._disk_rate(line)
         count = self.rounds or line.rounds
         rounds: list[dict[str, Any]] = []
         if line.fresh:
@@ -130,6 +130,11 @@ class Run:
             rounds = self._rounds(line, size, range(count))
 
         return {"size": size, "fdatasync_per_second": disk, "rounds": rounds}
+
+    def _disk_rate(self, line: Line) -> float | None:
+        folder = self.books.databases.folder() if line.server else self.folder
+
+        return fdatasync_rate(folder) if line.durable and folder else None
 
     def _rounds(self, line: Line, size: int, numbers: range) -> list[dict[str, Any]]:
         with ExitStack() as stack:
@@ -149,21 +154,27 @@ class Run:
         side: Side = getattr(line, name)
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             parameters = parameters_of(line, side, size=size, folder=Path(folder), books=self.books, block=self.block)
-            worker = Worker(side, parameters, f"{line.name}, {name}")
-            try:
+            with ExitStack() as stack:
+                if parameters.database:
+                    stack.callback(self.books.databases.drop, parameters.database)
+                worker = Worker(side, parameters, f"{line.name}, {name}")
+                stack.callback(worker.close)
                 yield worker
-            finally:
-                worker.close()
 
 
 def parameters_of(
     line: Line, side: Side, *, size: int, folder: Path, books: Books, block: int | None = None
 ) -> Parameters:
     """
-    Give what one side of a line is given; the book that it needs is made first.
+    Give what one side of a line is given; the book that it needs is made first, and a copy of it on a server.
     """
-    book = books.book(min(size, line.cards)) if line.cards else None
+    cards = min(size, line.cards)
 
     return Parameters(
-        folder=folder, size=size, block=min(block or line.block, line.block, size), book=book, options=side.options
+        folder=folder,
+        size=size,
+        block=min(block or line.block, line.block, size),
+        book=books.book(cards, on_server=line.server) if cards else None,
+        database=books.copy(cards) if line.server else "",
+        options=side.options,
     )

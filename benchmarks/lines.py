@@ -98,7 +98,11 @@ class Line:
         fresh: Whether each round has new processes and new files.
         growing: Whether the size of the book matters, so that it is worth seeing how the figures grow.
         durable: Whether the speed of the disk matters.
-        requires: The libraries that its baseline needs.
+        server: Whether both sides work on a database server, each in a database of its own with a copy of the book.
+        same_work:
+            Whether both sides do the same, so that the same comes out. Otherwise rates are compared and nothing else,
+            and the table says so.
+        requires: The libraries that it needs besides those of every line.
     """
 
     name: str
@@ -113,13 +117,23 @@ class Line:
     fresh: bool = False
     growing: bool = False
     durable: bool = False
+    server: bool = False
+    same_work: bool = True
     requires: tuple[str, ...] = ()
 
-    def can_run(self) -> bool:
+    def lacking(self) -> str | None:
         """
-        Tell whether the libraries that the baseline needs are installed.
+        Say what is not installed that it needs; None if it can run.
         """
-        return all(find_spec(library) for library in self.requires)
+        wanted = (*self.requires, *(("psycopg", "sqlalchemy") if self.server else ()))
+        if libraries := [library for library in wanted if not find_spec(library)]:
+            return f"it needs {', '.join(libraries)}"
+        if self.server:
+            from benchmarks.databases import lacking
+
+            return lacking()
+
+        return None
 
 
 _ALL_CARDS: Final = {"digits": "77777"}
@@ -129,6 +143,25 @@ _FIRST: Final = {"limit": 50, "deep": False}
 _DEEP: Final = {"limit": 50, "deep": True}
 _CSV: Final = {"suffix": ".csv"}
 _XLSX: Final = {"suffix": ".xlsx"}
+
+
+def _beside_pgbench(threads: int) -> Line:
+    """
+    Give the line of recharges by so many threads beside pgbench with as many connections.
+    """
+    return Line(
+        name=f"pg-recharge-{threads}",
+        unit="recharges",
+        ours=Side("ours.recharge", {"threads": threads}),
+        baseline=Side("baselines.pgbench", {"clients": threads, "scale": 10}),
+        goals=(Goal("ratio", 1),),
+        cards=SMALL,
+        block=6_400,
+        durable=True,
+        server=True,
+        same_work=False,
+    )
+
 
 LINES: Final = (
     Line(
@@ -295,5 +328,53 @@ LINES: Final = (
         goals=(Goal("extra_ms", 60),),
         cards=0,
         block=10,
+    ),
+    Line(
+        name="pg-recharge",
+        unit="recharges",
+        ours=Side("ours.recharge"),
+        baseline=Side("baselines.pg_recharge"),
+        goals=(Goal("ratio", 0.5),),
+        cards=SMALL,
+        block=2_000,
+        durable=True,
+        server=True,
+    ),
+    _beside_pgbench(8),
+    _beside_pgbench(32),
+    Line(
+        name="pg-recharge-hot",
+        unit="recharges",
+        ours=Side("ours.recharge", {**_BY_32, **_HOT}),
+        baseline=Side("ours.recharge", _HOT),
+        goals=(Goal("ratio", 0.8),),
+        cards=SMALL,
+        block=3_200,
+        durable=True,
+        server=True,
+    ),
+    Line(
+        name="pg-recharge-many",
+        unit="recharges",
+        ours=Side("ours.recharge_many", {"cards": 1_000}),
+        baseline=Side("baselines.pg_recharge_many", {"cards": 1_000}),
+        goals=(Goal("ratio", 0.5),),
+        cards=SMALL,
+        block=10_000,
+        durable=True,
+        server=True,
+    ),
+    Line(
+        name="pg-issue",
+        unit="cards",
+        ours=Side("ours.issue"),
+        baseline=Side("baselines.pg_issue"),
+        goals=(Goal("ratio", 0.3),),
+        cards=1,
+        rounds=3,
+        warm=False,
+        fresh=True,
+        durable=True,
+        server=True,
     ),
 )

@@ -31,6 +31,7 @@ def profiled(line: Line, size: int, books: Books, *, folder: Path) -> str:
     All threads are looked at with Python 3.11; from 3.12 on a process can have one profiler only, and it looks at the
     calling thread.
     """
+    # What is on a server ends with the server.
     with tempfile.TemporaryDirectory(dir=folder) as own:
         parameters = parameters_of(line, line.ours, size=size, folder=Path(own), books=books)
         others = _ThreadProfiles()

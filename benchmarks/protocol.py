@@ -26,11 +26,13 @@ class Done:
         operations: How many operations it was.
         answer: Gives what came out, which has to be the same on both sides.
         notes: Gives figures of this side alone, such as how fair threads were to each other.
+        seconds: How long it took, if a program did the work that tells it itself; None for what the clock says.
     """
 
     operations: int
     answer: Callable[[], object] = _nothing
     notes: Callable[[], Mapping[str, float]] = dict
+    seconds: float | None = None
 
 
 Block: TypeAlias = Callable[[], Done]
@@ -74,7 +76,10 @@ class Parameters:
         folder: A folder of this worker alone.
         size: How many cards the line is about.
         block: How many operations one block has.
-        book: The book that both sides share and must not change; None for lines that need none.
+        book:
+            The book that both sides share and must not change; None for lines that need none. Where the book is on a
+            server, only what is beside it.
+        database: The address of a database of this side alone, with a copy of the book; empty for lines without server.
         options: What the line says about this side.
     """
 
@@ -82,6 +87,7 @@ class Parameters:
     size: int
     block: int
     book: Path | None = None
+    database: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -48,7 +48,7 @@ def _measured(block: Block) -> dict[str, Any]:
 
     return {
         "operations": done.operations,
-        "seconds": seconds,
+        "seconds": done.seconds or seconds,
         "peak": peak,
         "resident_before": before,
         "answer": hashlib.sha256(answer).hexdigest()[:16],

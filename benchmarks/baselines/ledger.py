@@ -9,31 +9,22 @@ import itertools
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from benchmarks.baselines.database import sqlite3
 from benchmarks.baselines.macs import keyed
 
-__all__ = ["AMOUNT", "Ledger", "Posting"]
+__all__ = ["AMOUNT", "COLUMNS", "Ledger", "Posting", "Row", "now"]
 
 AMOUNT: Final = 1_000_000
 
-_COLUMNS: Final = (
+COLUMNS: Final = (
     'id, serial, extension, batch, kind, "index", sealed_code, pin_mac, sealed_pin, key, enabled, holds,'
     " next_hold_expiry, created_at, first_used_at, expires_at, order_number, labels, held,"
     " credit, total_credit, recharge_count, sequence, chain, version, mac"
 )
-SELECT: Final = f"SELECT {_COLUMNS} FROM cards WHERE serial"
-UPDATE: Final = (
-    "UPDATE cards SET credit = ?, total_credit = ?, recharge_count = ?, sequence = ?, chain = ?, version = ?, mac = ?"
-    " WHERE id = ? AND version = ?"
-)
 _FIXED: Final = 19
 """How many of the columns a recharge never changes."""
-
-INSERT_ENTRY: Final = f"INSERT INTO entries VALUES ({', '.join('?' * 21)})"
-INSERT_AUDIT: Final = "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -49,34 +40,28 @@ class Posting(NamedTuple):
 
 class Ledger:
     """
-    The rules of a recharge, with keys of its own; all cards of the file are signed again with them first.
+    The rules of a recharge, with keys of its own: the cards have to be signed with them first.
 
     Args:
-        connection: A copy of a book, which is written to.
-
         extension: The extension of the cards.
     """
 
-    def __init__(self, connection: sqlite3.Connection, extension: str) -> None:
-        self._connection: Final = connection
+    def __init__(self, extension: str) -> None:
         self._extension: Final = extension
         self._card_mac, self._entry_mac, self._audit_mac, self._order_mac = keyed(), keyed(), keyed(), keyed()
         self._numbers: Final = itertools.count()
-        self._sign_all()
 
-    def _sign_all(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-        rows = self._connection.execute(f"{SELECT} IS NOT NULL").fetchall()
-        signed = ((self._card_mac(row[:-1]), row[0]) for row in rows)
-        self._connection.executemany("UPDATE cards SET mac = ? WHERE id = ?", signed)
-        self._connection.execute("COMMIT")
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    def signed(self, rows: Iterable[Row]) -> list[tuple[bytes, bytes]]:
+        """
+        Give the MAC that each card has to have before it is recharged, and its id.
+        """
+        return [(self._card_mac(row[:-1]), row[0]) for row in rows]
 
-    def operation(self, row: Row, order_number: str) -> bytes:
+    def operation(self, serial: str, order_number: str) -> bytes:
         """
         Give what makes an order of a card happen only once.
         """
-        return self._order_mac(("order", row[0], order_number))[:16]
+        return self._order_mac(("order", serial, order_number))[:16]
 
     def posted(self, row: Row, order_number: str, operation: bytes, now: int) -> Posting:
         """
@@ -104,17 +89,6 @@ class Ledger:
         fields = (card, now, "bench", "recharge", self._extension, text)
 
         return (*fields, self._audit_mac(fields))
-
-    def write(self, postings: Sequence[Posting], audit: Row) -> None:
-        """
-        Write recharges and their audit entry; the transaction is the caller's.
-        """
-        changed = self._connection.executemany(UPDATE, [posting.update for posting in postings]).rowcount
-        if changed != len(postings):
-            message = "a card was changed by somebody else"
-            raise LookupError(message)
-        self._connection.executemany(INSERT_ENTRY, [posting.entry for posting in postings])
-        self._connection.execute(INSERT_AUDIT, audit)
 
 
 def now() -> int:

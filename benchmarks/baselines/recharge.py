@@ -8,7 +8,8 @@ import itertools
 import random
 
 from benchmarks.baselines.database import connected_copy
-from benchmarks.baselines.ledger import SELECT, Ledger, now
+from benchmarks.baselines.file_ledger import SELECT, FileLedger
+from benchmarks.baselines.ledger import now
 from benchmarks.protocol import Block, Done, Parameters
 
 __all__ = ["prepare"]
@@ -20,14 +21,14 @@ def prepare(parameters: Parameters) -> Block:
     """
     connection = connected_copy(parameters)
     facts = parameters.facts()
-    ledger = Ledger(connection, facts.extension)
+    ledger = FileLedger(connection, facts.extension)
     orders = itertools.count()
     chance = random.Random(1)
 
     def recharge(serial: str, order_number: str) -> tuple[str, int]:
         connection.execute("BEGIN IMMEDIATE")
         row = connection.execute(f"{SELECT} = ?", (serial,)).fetchone()
-        operation = ledger.operation(row, order_number)
+        operation = ledger.operation(serial, order_number)
         if connection.execute("SELECT 1 FROM entries WHERE operation = ?", (operation,)).fetchone():
             raise LookupError(order_number)
         moment = now()

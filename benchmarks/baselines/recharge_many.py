@@ -9,7 +9,8 @@ import random
 from collections.abc import Sequence
 
 from benchmarks.baselines.database import connected_copy
-from benchmarks.baselines.ledger import SELECT, Ledger, now
+from benchmarks.baselines.file_ledger import SELECT, FileLedger
+from benchmarks.baselines.ledger import now
 from benchmarks.protocol import Block, Done, Parameters
 
 __all__ = ["prepare"]
@@ -21,7 +22,7 @@ def prepare(parameters: Parameters) -> Block:
     """
     connection = connected_copy(parameters)
     facts = parameters.facts()
-    ledger = Ledger(connection, facts.extension)
+    ledger = FileLedger(connection, facts.extension)
     count = min(parameters.options["cards"], len(facts.serials))
     marks = ", ".join("?" * count)
     orders = itertools.count()
@@ -30,7 +31,7 @@ def prepare(parameters: Parameters) -> Block:
     def recharge(serials: Sequence[str], order_number: str) -> list[tuple[str, int]]:
         connection.execute("BEGIN IMMEDIATE")
         rows = {row[1]: row for row in connection.execute(f"{SELECT} IN ({marks})", serials)}
-        keys = [ledger.operation(rows[serial], order_number) for serial in serials]
+        keys = [ledger.operation(serial, order_number) for serial in serials]
         if connection.execute(f"SELECT 1 FROM entries WHERE operation IN ({marks}) LIMIT 1", keys).fetchone():
             raise LookupError(order_number)
         moment = now()

@@ -21,6 +21,9 @@ def opened_copy(parameters: Parameters) -> voipcard.Extension:
     """
     Open a copy of the book that this side alone has, to write.
     """
+    if parameters.database:
+        return _of_server(parameters)
+
     # Loaded where it is used, so that it does not count as memory of lines that only read.
     import shutil
 
@@ -30,3 +33,14 @@ def opened_copy(parameters: Parameters) -> voipcard.Extension:
         shutil.copyfile(f"{shared}{end}", f"{copy}{end}")
 
     return voipcard.open_book(copy).acting_as("bench").extension(parameters.facts().extension)
+
+
+def _of_server(parameters: Parameters) -> voipcard.Extension:
+    import weakref
+
+    book = voipcard.open_book(parameters.database, key=voipcard.KeyFile(f"{parameters.shared_book}.key"))
+    extension = book.acting_as("bench").extension(parameters.facts().extension)
+    # Nobody closes the book of a block, and the driver warns of connections that are not closed.
+    weakref.finalize(extension, book.close)
+
+    return extension

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from benchmarks.books import EXTENSION, created, issued
 from benchmarks.internals import size_of_result
+from benchmarks.ours.book import opened_copy
 from benchmarks.protocol import Block, Done, Parameters
 
 __all__ = ["prepare"]
@@ -13,9 +14,12 @@ __all__ = ["prepare"]
 
 def prepare(parameters: Parameters) -> Block:
     """
-    Make an empty book; the block fills it.
+    Make an empty book, or open a copy of a small one on a server; the block fills it.
     """
-    extension = created(parameters.folder / "new.db").acting_as("bench").extension(EXTENSION)
+    if parameters.database:
+        extension = opened_copy(parameters)
+    else:
+        extension = created(parameters.folder / "new.db").acting_as("bench").extension(EXTENSION)
 
     def block() -> Done:
         batch = issued(extension, parameters.block)
