@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import matplotlib as mpl
-from matplotlib.axes import Axes  # noqa: TC002  (matplotlib is here anyway)
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 __all__ = ["drawn"]

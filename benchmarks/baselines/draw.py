@@ -12,7 +12,7 @@ import os
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray  # noqa: TC002  (numpy is here anyway)
+from numpy.typing import NDArray
 
 from benchmarks.protocol import Block, Done, Parameters
 
