@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, create_engine, insert, select
+from sqlalchemy import Connection, Engine, create_engine, insert, make_url, select
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -381,15 +381,31 @@ class _Stream:
 
 def _database(place: Engine | Connection | str) -> Database:
     if isinstance(place, str):
-        place, disposes = create_engine(place), True
-    else:
-        disposes = False
+        return Owned(_engine(place), disposes=True)
     if isinstance(place, Connection):
         return Joined(place)
     if not isinstance(place, Engine):
         raise InvalidValueError("place", "has to be a SQLAlchemy Engine, a Connection or a URL")
-    if _DRIVERS.get(place.dialect.name) != place.dialect.driver:
+    _refuse_driver(place.dialect.name, place.dialect.driver)
+
+    return Owned(place)
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        name, driver = parsed.get_backend_name(), parsed.get_driver_name()
+    except (SQLAlchemyError, ValueError):
+        name, driver = "", ""
+    _refuse_driver(name, driver)
+    try:
+        return create_engine(url)
+    except ImportError as error:
+        message = f"{name} needs a driver: install voipcard[{'postgresql' if name == 'postgresql' else 'mysql'}]"
+        raise ImportError(message, name=error.name) from error
+
+
+def _refuse_driver(name: str, driver: str) -> None:
+    if _DRIVERS.get(name) != driver:
         said = ", ".join(f"{name}+{driver}" for name, driver in _DRIVERS.items())
         raise InvalidValueError("place", f"has to be one of {said}")
-
-    return Owned(place, disposes=disposes)

@@ -14,16 +14,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar, cast
+from weakref import WeakSet
 
 import attrs
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Transaction
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.sql import ClauseElement
 
-from voipcard.errors import StaleError, StoreBusyError, StoreClosedError, StoreError
-from voipcard.stores.servers.failures import driver_error, meaning, translated
+from voipcard.errors import StaleError, StoreClosedError, StoreError
+from voipcard.stores.servers.failures import NO_TRANSACTION, driver_error, is_timeout, meaning, translated
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIModule
@@ -459,6 +460,8 @@ class Joined:
             raise StoreClosedError("the store is closed")
         if self._connection.closed:
             raise StoreClosedError("the connection that the store has joined is closed")
+        if self._connection.get_transaction() in _rolled_back:
+            raise StaleError(lasting=True)
 
     def read(self, work: Callable[[Session], T]) -> T:
         """
@@ -468,7 +471,7 @@ class Joined:
         try:
             return work(_JoinedSession(self._connection))
         except self._failures as error:
-            raise translated(error) from driver_error(error)
+            raise self._failure(error) from driver_error(error)
 
     def commit(
         self,
@@ -495,8 +498,12 @@ class Joined:
             raise self._failure(error) from driver_error(error)
 
     def _begin(self, session: _JoinedSession) -> None:
-        # SQLite's driver begins no transaction for a savepoint, and would commit with its release.
+        if not self._connection.in_transaction():
+            self._connection.begin()
         driver: Any = self._connection.connection.driver_connection
+        if _commits_by_itself(self.dialect, driver):
+            raise StoreError(NO_TRANSACTION)
+        # SQLite's driver begins no transaction for a savepoint, and would commit with its release.
         if self.dialect.name == "sqlite" and not driver.in_transaction:
             session.say("BEGIN IMMEDIATE")
 
@@ -504,18 +511,20 @@ class Joined:
         said = meaning(error)
         if said in {"taken", "refused"}:
             return Collision()
-        if said == "again":
-            if getattr(driver_error(error), "sqlstate", None) == "40001":
-                return StaleError(lasting=True)
-            return StoreBusyError("the database wants the whole transaction once more: roll it back and begin again")
+        if said != "again" or is_timeout(error):
+            return translated(error)
+        # MariaDB and MySQL have rolled back all of it, and would take what comes next for a new transaction.
+        if self.dialect.name in {"mariadb", "mysql"} and (begun := self._connection.get_transaction()):
+            _rolled_back.add(begun)
 
-        return translated(error)
+        return StaleError(lasting=True)
 
     def judged(self, refusal: StoreError) -> StoreError:
         """
         Say of what is stale whether the transaction reads what it read before, whatever others commit.
         """
-        if not isinstance(refusal, StaleError):
+        # In a transaction that can write, SQLite sees what is there.
+        if not isinstance(refusal, StaleError) or refusal.lasting or self.dialect.name == "sqlite":
             return refusal
         level = self._connection.get_isolation_level()
 
@@ -528,6 +537,12 @@ class Joined:
         self._closed = True
 
 
+_rolled_back: Final[WeakSet[Transaction]] = WeakSet()
+"""Transactions of callers that the database has rolled back by itself."""
+
+_IN_TRANSACTION: Final = 1
+"""A flag of MariaDB's and MySQL's protocol: https://mariadb.com/docs/server/reference/clientserver-protocol"""
+
 _BEGIN: Final = {
     "postgresql": "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
     "mariadb": "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
@@ -535,6 +550,19 @@ _BEGIN: Final = {
     "sqlite": "BEGIN IMMEDIATE",
 }
 """What a transaction of ours begins with: versions are read with locks, and what others committed is to be seen."""
+
+
+def _commits_by_itself(dialect: Dialect, connection: Any) -> bool:  # noqa: ANN401 - each driver has its own
+    """
+    Tell whether a connection has begun no transaction, and would commit each statement. PostgreSQL's say so themselves.
+    """
+    if dialect.name == "sqlite":
+        return connection.isolation_level is None and not connection.in_transaction
+    if dialect.name == "postgresql":
+        return False
+    has_begun = getattr(connection, "server_status", 0) & _IN_TRANSACTION
+
+    return bool(connection.get_autocommit() and not has_begun)
 
 
 def _has_something_to_say(connection: Any) -> bool:  # noqa: ANN401 - psycopg's

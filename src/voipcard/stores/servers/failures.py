@@ -13,16 +13,18 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from voipcard.errors import NotABookError, StoreBusyError, StoreError, StoreFullError, StoreReadOnlyError
 
-__all__ = ["Meaning", "driver_error", "meaning", "translated"]
+__all__ = ["NO_TRANSACTION", "Meaning", "driver_error", "is_timeout", "meaning", "translated"]
 
 Meaning: TypeAlias = Literal[
-    "taken", "refused", "again", "busy", "full", "read_only", "no_tables", "too_large", "other"
+    "taken", "refused", "again", "busy", "full", "read_only", "no_tables", "no_transaction", "too_large", "other"
 ]
 """
 What happened: a unique value is taken; a precondition does not hold; the database wants the transaction once more;
-others kept it locked; no space is left; nothing can be written; there are no tables; a value is larger than the server
-takes; something else.
+others kept it locked; no space is left; nothing can be written; there are no tables; no transaction was begun; a value
+is larger than the server takes; something else.
 """
+
+NO_TRANSACTION: Final = "there is no transaction to join: the connection is in autocommit mode"
 
 
 def _table(codes: Mapping[Meaning, Iterable[Any]]) -> Mapping[Any, Meaning]:
@@ -38,12 +40,16 @@ _SQLSTATES: Final = _table(
         "full": ["53100", "53200", "54000"],
         "read_only": ["25006", "42501"],
         "no_tables": ["42P01", "42703", "3F000"],
+        "no_transaction": ["25P01"],
     }
 )
+_TIMEOUT: Final = 1205
+"""MariaDB's and MySQL's number for a lock that was waited for too long. Nothing but the statement is rolled back."""
+
 _NUMBERS: Final = _table(
     {
         "taken": [1062],
-        "again": [1213, 1205, 1020],
+        "again": [1213, _TIMEOUT, 1020],
         "busy": [1040, 1203, 1969, 3024],
         "full": [1021, 1114, 1041],
         "read_only": [1142, 1143, 1290, 1792, 1836, 1044],
@@ -59,6 +65,19 @@ _SQLITE: Final = _table(
         "too_large": [sqlite3.SQLITE_TOOBIG],
     }
 )
+_BUSY: Final = (StoreBusyError, "others kept the database from doing this for too long")
+_REFUSALS: Final[Mapping[Meaning, tuple[type[StoreError], str]]] = {
+    "busy": _BUSY,
+    "again": _BUSY,
+    "full": (StoreFullError, "the database has no space left"),
+    "read_only": (StoreReadOnlyError, "the database, or its user, cannot write"),
+    "no_tables": (
+        NotABookError,
+        "the database does not have the tables of a book: make them, or use another prefix",
+    ),
+    "no_transaction": (StoreError, NO_TRANSACTION),
+    "too_large": (StoreError, "a value is larger than the database server is set up to take"),
+}
 
 
 def driver_error(error: BaseException) -> BaseException:
@@ -84,7 +103,16 @@ def meaning(error: BaseException) -> Meaning:
     return _SQLSTATES.get(getattr(error, "sqlstate", None), "other")
 
 
+def is_timeout(error: BaseException) -> bool:
+    """
+    Tell whether MariaDB or MySQL waited for a lock for too long.
+    """
+    return driver_error(error).args[:1] == (_TIMEOUT,)
+
+
 def _sqlite_meaning(error: sqlite3.Error) -> Meaning:
+    if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_BUSY_SNAPSHOT:
+        return "again"
     if str(error).startswith(("UNIQUE ", "PRIMARY KEY ")):
         return "taken"
     if str(error).startswith("no such "):
@@ -97,16 +125,8 @@ def translated(error: BaseException) -> StoreError:
     """
     Give the error to raise instead of a driver's, without its text: that may hold values.
     """
-    match meaning(error):
-        case "busy" | "again":
-            return StoreBusyError("others kept the database from doing this for too long")
-        case "full":
-            return StoreFullError("the database has no space left")
-        case "read_only":
-            return StoreReadOnlyError("the database, or its user, cannot write")
-        case "no_tables":
-            return NotABookError("the database does not have the tables of a book: make them, or use another prefix")
-        case "too_large":
-            return StoreError("a value is larger than the database server is set up to take")
+    if refusal := _REFUSALS.get(meaning(error)):
+        kind, reason = refusal
+        return kind(reason)
 
     return StoreError(f"the database refused this: {type(driver_error(error)).__name__}")
