@@ -1,0 +1,495 @@
+"""
+The async twin of a book does what the book does, and whoever cancels a call can find out what became of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import pickle
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime, timedelta
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import anyio
+import attrs
+import pytest
+
+from tests.book_world import (
+    EXTENSION,
+    LAX,
+    MORNING,
+    OTHER,
+    BareKey,
+    Clock,
+    book_on,
+    everything,
+    file_book,
+    seeded,
+    sound,
+)
+from voipcard import Batch, CardBook, CardQuery, CodeFormat, Credit, License, NewCard, aio
+from voipcard.errors import KeyMissingError, StoreClosedError, VoipcardError
+from voipcard.stores import Changes, Document, MemoryStore, SQLiteStore, Store
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """
+    Give both kinds of event loop.
+    """
+    return str(request.param)
+
+
+async def twin_on(store: Store, **settings: Any) -> aio.AsyncCardBook:  # noqa: ANN401 - those of open_book
+    """
+    Open the book in a store.
+    """
+    return await aio.open_book(store, currency="EUR", key=BareKey(), **{"clock": Clock(), **settings})
+
+
+def behind(book: aio.AsyncCardBook) -> CardBook:
+    """
+    Give the book that a twin asks.
+    """
+    return book._sync  # noqa: SLF001 - to compare both
+
+
+# The same as without
+
+
+Step: TypeAlias = tuple[str, str, tuple[Any, ...], dict[str, Any]]
+
+
+def steps() -> Iterator[Step]:
+    """
+    Give something to do with every method: on the book or an extension, its name and its arguments.
+    """
+    two_codes = {"code_format": CodeFormat(check_digit="damm"), "labels": ["spring"], "order_number": "PO-1"}
+    upload = b"7700111122,0482,PO-7,4.50\n7700111123,,PO-7,ten\n"
+    yield "book", "install_license", (License(max_active_codes=20),), {}
+    yield "book", "install_license", ("twenty",), {}
+    yield "book", "label_extension", (EXTENSION, "Kiosk"), {"operation": "label"}
+    yield "book", "disable_extension", (OTHER,), {}
+    yield "book", "enable_extension", (OTHER,), {}
+    yield EXTENSION, "generate", (3,), {"credit": "10.00", **two_codes}
+    yield EXTENSION, "generate", (30,), {}
+    yield EXTENSION, "generate", (2,), {"operation": "two", "dry_run": True}
+    yield EXTENSION, "generate", (2,), {"operation": "two"}
+    yield EXTENSION, "generate", (2,), {"operation": "two"}
+    yield EXTENSION, "add", ([NewCard("77001834", "0482", 5), "+40721000111"],), {}
+    yield EXTENSION, "add", ("77001834",), {}
+    yield EXTENSION, "upload", (BytesIO(upload),), {"on_error": "skip"}
+    yield EXTENSION, "edit", ("first",), {"code": "88001834", "pin": "9310"}
+    yield EXTENSION, "edit", ("first",), {"pin": "x"}
+    yield EXTENSION, "disable", (["first", "second"],), {}
+    yield EXTENSION, "enable", (CardQuery(enabled=False),), {}
+    yield EXTENSION, "recharge", ("first", "2.50"), {"order_number": "PO-9"}
+    yield EXTENSION, "recharge", ("first", "2.50"), {"order_number": "PO-9"}
+    yield EXTENSION, "recharge", ("first", "3.50"), {"order_number": "PO-9"}
+    yield EXTENSION, "recharge", ("first", "-99"), {}
+    yield EXTENSION, "recharge_many", ([("first", 1), ("second", 2)],), {"operation": "many"}
+    yield EXTENSION, "transfer", ("first", "second"), {"amount": 3}
+    yield EXTENSION, "transfer", ("first", "first"), {"amount": 3}
+    yield EXTENSION, "history", ("first",), {"newest_first": True}
+    yield EXTENSION, "history", ("nobody",), {}
+    yield EXTENSION, "find", (), {"code": "88001834"}
+    yield EXTENSION, "find", ("first",), {"code": "88001834"}
+    yield EXTENSION, "get", ("nobody",), {}
+    yield EXTENSION, "search", (CardQuery(order="serial"),), {"code_contains": "1"}
+    yield EXTENSION, "search", (), {"credit_at_least": 5, "order": "serial", "descending": True}
+    yield EXTENSION, "search", (), {"order": "weight"}
+    yield EXTENSION, "page", (), {"limit": 100, "order": "serial"}
+    yield EXTENSION, "count", (), {"kind": "caller_id"}
+    yield EXTENSION, "export", ("cards.csv",), {"reveal": True, "columns": ["serial", "code"]}
+    yield EXTENSION, "reveal", ("first",), {}
+    yield EXTENSION, "remove", ("second",), {}
+    yield EXTENSION, "remove_unused", (), {"older_than": timedelta()}
+    yield EXTENSION, "label", (), {}
+    yield EXTENSION, "enabled", (), {}
+    yield EXTENSION, "quota", (), {}
+    yield "book", "license", (), {}
+    yield "book", "quota", (), {}
+    yield "book", "extensions", (), {}
+    yield "book", "audit_trail", (), {}
+    yield "book", "verify", (), {}
+
+
+def known(argument: object, book: CardBook) -> Any:  # noqa: ANN401 - what was given, or a serial
+    """
+    Put serials in the places of "first" and "second".
+    """
+    if isinstance(argument, list | tuple):
+        return type(argument)(known(each, book) for each in argument)
+    if argument not in {"first", "second"}:
+        return argument
+    first, second, _ = book.extension(EXTENSION).search(CardQuery(order_number="PO-1", order="serial"))
+
+    return (first if argument == "first" else second).serial
+
+
+def going() -> Callable[[], datetime]:
+    """
+    Make a clock that goes on with each look, so that nothing has the same age.
+    """
+    looks = itertools.count()
+
+    return lambda: MORNING + timedelta(milliseconds=next(looks))
+
+
+def said(answer: object) -> object:
+    """
+    Tell what an answer says, with codes and PINs, and without the ids that are drawn from the system.
+    """
+    handouts = answer.handouts if isinstance(answer, Batch) else []
+
+    return repr(answer).replace("<Async", "<"), [attrs.astuple(handout) for handout in handouts]
+
+
+def refusal(error: VoipcardError) -> object:
+    """
+    Tell what a refusal says.
+    """
+    return (type(error), attrs.astuple(error))  # type: ignore[arg-type]
+
+
+def answered(book: CardBook, step: Step) -> object:
+    """
+    Do one step, and tell what was answered.
+    """
+    owner, name, arguments, options = step
+    try:
+        asked = getattr(book if owner == "book" else book.extension(owner), name)
+        answer = asked(*known(arguments, book), **options) if callable(asked) else asked
+        return said(list(answer) if hasattr(answer, "__next__") else answer)
+    except VoipcardError as error:
+        return refusal(error)
+
+
+async def awaited(twin: aio.AsyncCardBook, step: Step) -> object:
+    """
+    Do one step with a twin, and tell what was answered.
+    """
+    owner, name, arguments, options = step
+    try:
+        asked = getattr(twin if owner == "book" else twin.extension(owner), name)
+        answer = asked(*known(arguments, behind(twin)), **options)
+        return said([item async for item in answer] if hasattr(answer, "__anext__") else await answer)
+    except VoipcardError as error:
+        return refusal(error)
+
+
+async def test_a_twin_answers_as_the_book_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Whatever is asked, a twin gives the same answer or the same refusal, and leaves the same book behind.
+    """
+    monkeypatch.chdir(tmp_path)
+    book = book_on(MemoryStore(), source=seeded("twins"), policy=LAX, clock=going()).acting_as("alice")
+    twin = await twin_on(MemoryStore(), source=seeded("twins"), policy=LAX, clock=going())
+    twin = twin.acting_as("alice")
+
+    answers = [(step[1], answered(book, step)) for step in steps()]
+    twins_answers = [(step[1], await awaited(twin, step)) for step in steps()]
+
+    assert twins_answers == answers
+    assert repr(everything(behind(twin))) == repr(everything(book))
+
+
+def test_the_comparison_has_each_method() -> None:
+    """
+    There is a step for every public method of the twins but those that only they have, or that nobody waits for.
+    """
+    names = {
+        name for twin in (aio.AsyncCardBook, aio.AsyncExtension) for name in vars(twin) if not name.startswith("_")
+    }
+
+    assert names - {step[1] for step in steps()} == {"acting_as", "extension", "aclose", "joining"}
+
+
+async def test_a_twin_is_called_and_compared_as_the_book_is() -> None:
+    """
+    Twins of the same are equal, and say what they are; like a book, none can be pickled.
+    """
+    twin = await twin_on(MemoryStore())
+    extension = twin.extension(EXTENSION)
+
+    assert repr(twin.acting_as("alice")) == "<AsyncCardBook in EUR for 'alice'>"
+    assert (twin.currency, extension.number, repr(extension)) == ("EUR", EXTENSION, f"<AsyncExtension {EXTENSION}>")
+    assert {extension, twin.extension(EXTENSION)} == {extension}
+    assert extension != twin.extension(OTHER)
+    assert extension != behind(twin).extension(EXTENSION)
+    with pytest.raises(TypeError, match="open it again"):
+        pickle.dumps(twin)
+
+
+async def test_all_cards_of_an_extension_are_iterated_over() -> None:
+    """
+    `async for` goes through all cards, however many; and without it, what waits for nothing is refused.
+    """
+    extension = (await twin_on(MemoryStore())).extension(EXTENSION)
+    batch = await extension.generate(1200)
+
+    assert sorted([card.serial async for card in extension]) == [handout.serial for handout in batch]
+    with pytest.raises(TypeError):
+        iter(extension)  # type: ignore[call-overload]
+    with pytest.raises(TypeError):
+        assert batch[0].serial in extension  # type: ignore[operator]
+
+
+async def test_progress_is_told_in_the_worker_thread() -> None:
+    """
+    What is told of progress, and what is iterated over, stays out of the event loop's thread.
+    """
+    extension = (await twin_on(MemoryStore())).extension(EXTENSION)
+    threads: list[str] = []
+
+    def cards() -> Iterator[str]:
+        threads.append(threading.current_thread().name)
+        yield "77001834"
+
+    await extension.add(cards(), progress=lambda *_: threads.append(threading.current_thread().name))
+
+    assert {name.partition("_")[0] for name in threads} == {"voipcard"}
+    assert len(threads) > 1
+
+
+# Opening and closing
+
+
+class Watched(SQLiteStore):
+    """
+    A store that takes its time, and knows whether it is closed.
+
+    Attributes:
+        pause: How long it takes to give a document or to commit, in seconds.
+        closed: Whether it is closed.
+    """
+
+    pause = 0.0
+    closed = False
+
+    def document(self, key: str) -> Document | None:
+        """
+        Take time and give it.
+        """
+        time.sleep(self.pause)
+
+        return super().document(key)
+
+    def commit(self, changes: Changes) -> None:
+        """
+        Take time and commit.
+        """
+        time.sleep(self.pause)
+        super().commit(changes)
+
+    def close(self) -> None:
+        """
+        Close and remember.
+        """
+        self.closed = True
+        super().close()
+
+
+async def test_a_book_is_closed_behind_its_block(tmp_path: Path) -> None:
+    """
+    `async with` closes; what comes later is refused, and closing again does nothing.
+    """
+    store = Watched(tmp_path / "cards.db")
+    async with await twin_on(store) as book:
+        extension = book.extension(EXTENSION)
+        await extension.generate(1)
+        is_open = not store.closed
+    await book.aclose()
+
+    assert (is_open, store.closed) == (True, True)
+    with pytest.raises(StoreClosedError):
+        await extension.count()
+
+
+async def test_closing_waits_for_a_cancelled_call(tmp_path: Path) -> None:
+    """
+    A call that was cancelled while it was under way has happened when the book is closed.
+    """
+    path, store = tmp_path / "cards.db", Watched(tmp_path / "cards.db")
+    async with await twin_on(store) as book:
+        [card] = await book.extension(EXTENSION).generate(1)
+        store.pause = 0.2
+        with anyio.move_on_after(0.1) as scope:
+            await book.extension(EXTENSION).recharge(card.serial, 5)
+
+    with file_book(path) as again:
+        assert (scope.cancelled_caught, again.extension(EXTENSION).get(card.serial).credit) == (True, Credit(5))
+
+
+async def test_a_cancelled_block_closes_its_book(tmp_path: Path) -> None:
+    """
+    Whoever is cancelled in an `async with` block leaves no open book.
+    """
+    store = Watched(tmp_path / "cards.db")
+    with anyio.CancelScope() as scope:
+        async with await twin_on(store):
+            scope.cancel()
+            await anyio.sleep_forever()
+
+    assert store.closed
+
+
+async def test_a_cancelled_opening_leaves_no_open_book(tmp_path: Path) -> None:
+    """
+    A book that was opened for nobody is closed.
+    """
+    store = Watched(tmp_path / "cards.db")
+    store.pause = 0.1
+    with anyio.move_on_after(0.05) as scope:
+        await twin_on(store)
+    with anyio.fail_after(60):
+        while not store.closed:  # noqa: ASYNC110 - nobody can be asked: the book was never given
+            await anyio.sleep(0.01)
+
+    assert scope.cancelled_caught
+
+
+async def test_what_cannot_be_opened_is_refused_as_it_is() -> None:
+    """
+    Opening raises what opening without a twin raises.
+    """
+    with pytest.raises(KeyMissingError):
+        await aio.open_book(MemoryStore(), currency="EUR")
+
+
+# Cancelled
+
+
+TIMES: Final = 60
+LONGEST: Final = 0.06
+"""After how many seconds the most patient caller goes. It takes about so long until all have been answered."""
+
+
+class Slow(SQLiteStore):
+    """
+    A store that takes time before a commit, and as much after it, so that callers go at each of these moments.
+    """
+
+    def commit(self, changes: Changes) -> None:
+        """
+        Commit at leisure.
+        """
+        time.sleep(chance(0.005))
+        super().commit(changes)
+        time.sleep(chance(0.005))
+
+
+def chance(most: float) -> float:
+    """
+    Give a number of seconds.
+    """
+    return most * os.urandom(1)[0] / 255
+
+
+async def cancelled_by_scope(call: Callable[[], Awaitable[object]], seconds: float) -> bool:
+    """
+    Call, go as anyio and trio let callers go, and tell whether that was before the answer.
+    """
+    with anyio.move_on_after(seconds) as scope:
+        await call()
+
+    return scope.cancelled_caught
+
+
+async def cancelled_by_asyncio(call: Callable[[], Awaitable[object]], seconds: float) -> bool:
+    """
+    Do the same as asyncio does it, which no shield of anyio keeps off.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            await call()
+    except TimeoutError:
+        return True
+
+    return False
+
+
+Cancelled: TypeAlias = Callable[[Callable[[], Awaitable[object]], float], Awaitable[bool]]
+
+ways = pytest.mark.parametrize(
+    "anyio_backend, cancelled",
+    [("asyncio", cancelled_by_scope), ("asyncio", cancelled_by_asyncio), ("trio", cancelled_by_scope)],
+)
+
+
+async def asked_again(call: Callable[[int], Awaitable[object]], cancelled: Cancelled) -> list[Any]:
+    """
+    Let many callers go at random moments, and each who got no answer ask for the same again.
+
+    Returns:
+        The second answers.
+    """
+    answers = []
+
+    async def ask(number: int) -> None:
+        if await cancelled(partial(call, number), chance(LONGEST)):
+            answers.append(await call(number))
+
+    async with anyio.create_task_group() as group:
+        for number in range(TIMES):
+            group.start_soon(ask, number)
+
+    return answers
+
+
+@ways
+async def test_a_cancelled_recharge_happens_once(tmp_path: Path, cancelled: Cancelled) -> None:
+    """
+    Whoever was cancelled and asks with the same order number learns what became of it, and the card gets credit once.
+    """
+    async with await twin_on(Slow(tmp_path / "cards.db"), threads=8) as book:
+        extension = book.extension(EXTENSION)
+        [card] = await extension.generate(1)
+
+        again = await asked_again(
+            lambda number: extension.recharge(card.serial, 1, order_number=f"PO-{number}"), cancelled
+        )
+
+        assert {entry.replayed for entry in again} == {True, False}
+        assert (await extension.get(card.serial)).credit == Credit(TIMES)
+        assert len([entry async for entry in extension.history(card.serial)]) == TIMES + 1
+        assert sound(behind(book)) == ()
+
+
+@ways
+async def test_a_cancelled_batch_is_made_once(tmp_path: Path, cancelled: Cancelled) -> None:
+    """
+    Whoever was cancelled and asks with the same operation is given the batch that was made, or the first one.
+    """
+    async with await twin_on(Slow(tmp_path / "cards.db"), threads=8) as book:
+        extension = book.extension(EXTENSION)
+
+        again = await asked_again(lambda number: extension.generate(2, operation=f"batch {number}"), cancelled)
+
+        assert {batch.replayed for batch in again} == {True, False}
+        assert await extension.count() == 2 * TIMES
+        assert {len(batch) for batch in again} == {2}
+
+
+@ways
+async def test_that_something_done_twice_would_be_noticed(tmp_path: Path, cancelled: Cancelled) -> None:
+    """
+    Without an order number, asking again adds credit twice where the call had happened, and the tests would see it.
+    """
+    async with await twin_on(Slow(tmp_path / "cards.db"), threads=8) as book:
+        extension = book.extension(EXTENSION)
+        [card] = await extension.generate(1)
+
+        await asked_again(lambda _: extension.recharge(card.serial, 1), cancelled)
+
+    with file_book(tmp_path / "cards.db") as closed:
+        assert closed.extension(EXTENSION).get(card.serial).credit > Credit(TIMES)
