@@ -627,8 +627,8 @@ def test_a_transaction_that_deadlocked_is_begun_again_as_a_whole(kind: DatabaseK
 
         refused = in_threads(lambda number: begun_again(portal, "READ COMMITTED", functools.partial(work, number)), 2)
 
-        assert sum(refused) == 1
-        assert len(afterwards) == (kind == "mariadb")
+        assert sum(refused) >= 1
+        assert len(afterwards) == (sum(refused) if kind == "mariadb" else 0)
         assert portal.orders() == ["PO-0", "PO-1"]
         assert portal.credits() == [Credit("13.00"), Credit("13.00")]
         assert sound(portal.book) == ()
