@@ -26,17 +26,17 @@ _GIVEN: Final = {
 }
 """What is given for each card: what a posting updates, and the operation."""
 
-_ONE: Final = f"SELECT {', '.join(f'%s::{kind} AS {name}' for name, kind in _GIVEN.items())}"
+_ONE: Final = f"SELECT {', '.join(f'%b::{kind} AS {name}' for name, kind in _GIVEN.items())}"
 _MANY: Final = (
-    f"SELECT * FROM unnest({', '.join(f'%s::{kind}[]' for kind in _GIVEN.values())}) AS rows({', '.join(_GIVEN)})"
+    f"SELECT * FROM unnest({', '.join(f'%b::{kind}[]' for kind in _GIVEN.values())}) AS rows({', '.join(_GIVEN)})"
 )
 
 _READ_ONE: Final = (
-    f"SELECT {COLUMNS}, EXISTS (SELECT FROM voipcard_entries WHERE operation = %s)"
-    " FROM voipcard_cards WHERE serial = %s"
+    f"SELECT {COLUMNS}, EXISTS (SELECT FROM voipcard_entries WHERE operation = %b)"
+    " FROM voipcard_cards WHERE serial = %b"
 )
-_READ_MANY: Final = f"SELECT {COLUMNS} FROM voipcard_cards WHERE serial = ANY(%s)"
-_READ_DONE: Final = "SELECT FROM voipcard_entries WHERE operation = ANY(%s) LIMIT 1"
+_READ_MANY: Final = f"SELECT {COLUMNS} FROM voipcard_cards WHERE serial = ANY(%b)"
+_READ_DONE: Final = "SELECT FROM voipcard_entries WHERE operation = ANY(%b) LIMIT 1"
 
 _WRITE: Final = """
 WITH given AS ({given}), changed AS (
@@ -47,13 +47,13 @@ WITH given AS ({given}), changed AS (
     RETURNING card.id, card.sequence, extension, batch, serial, card.credit, held, operation, card.chain
 ), entry AS (
     INSERT INTO voipcard_entries
-    SELECT id, sequence, extension, batch, serial, 'recharge', {amount}, credit, held, %s, operation, %s, 'bench', '',
+    SELECT id, sequence, extension, batch, serial, 'recharge', {amount}, credit, held, %b, operation, %b, 'bench', '',
         ''::bytea, NULL, NULL, NULL, NULL, '', chain
     FROM changed
 ), audit AS (
-    INSERT INTO voipcard_audit VALUES (%s, %s, %s, %s, %s, %s, %s)
+    INSERT INTO voipcard_audit VALUES (%b, %b, %b, %b, %b, %b, %b)
 )
-SELECT 1 / (count(*) = %s)::int FROM changed
+SELECT 1 / (count(*) = %b)::int FROM changed
 """
 """Where a card was changed by somebody else, the division by zero undoes all of it."""
 
@@ -75,7 +75,7 @@ class ServerLedger(Ledger):
         macs, ids = map(list, zip(*signed, strict=True))
         self._connection.execute(
             "UPDATE voipcard_cards AS card SET mac = signed.mac"
-            " FROM unnest(%s::bytea[], %s::bytea[]) AS signed(mac, id) WHERE card.id = signed.id",
+            " FROM unnest(%b::bytea[], %b::bytea[]) AS signed(mac, id) WHERE card.id = signed.id",
             [macs, ids],
         )
         self._connection.execute("VACUUM ANALYZE voipcard_cards")
