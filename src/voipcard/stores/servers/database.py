@@ -511,6 +511,8 @@ class Joined:
         said = meaning(error)
         if said in {"taken", "refused"}:
             return Collision()
+        if self._connection.invalidated:
+            return StoreError("the connection to the database was lost: roll the transaction back")
         if said != "again" or is_timeout(error):
             return translated(error)
         # MariaDB and MySQL have rolled back all of it, and would take what comes next for a new transaction.

@@ -73,7 +73,7 @@ _REFUSALS: Final[Mapping[Meaning, tuple[type[StoreError], str]]] = {
     "read_only": (StoreReadOnlyError, "the database, or its user, cannot write"),
     "no_tables": (
         NotABookError,
-        "the database does not have the tables of a book: make them, or use another prefix",
+        "the database does not have the tables of a book: use create=True, a migration or another prefix",
     ),
     "no_transaction": (StoreError, NO_TRANSACTION),
     "too_large": (StoreError, "a value is larger than the database server is set up to take"),
