@@ -94,6 +94,8 @@ class Node(Server):
     def reconnect(self) -> None:
         """
         Undo `cut_off` as soon as the node has noticed it, and wait until it has caught up with the others.
+
+        There have to be others to catch up with: of two that were cut off at the same moment, neither comes back alone.
         """
         # Before it has noticed, it still says that it is in step, and would soon lose the others nevertheless.
         self._home.wait(lambda: self.state()["wsrep_cluster_status"] != "Primary")

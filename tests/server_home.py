@@ -161,7 +161,8 @@ class Home:
         Wait until the server answers.
         """
         end = time.monotonic() + PATIENCE
-        while not (self._listens() and answers()):
+        listens = False  # asked no more once it does, because MariaDB notes every such question in its log
+        while not ((listens := listens or self._listens()) and answers()):
             if not self.runs or time.monotonic() > end:
                 raise ServerError(f"the server does not answer:\n{self._log.read_text(errors='replace')[-4000:]}")
             time.sleep(0.02)
