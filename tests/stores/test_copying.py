@@ -5,13 +5,14 @@ A copied book is the same book, whatever happened on the way; and what is not th
 from __future__ import annotations
 
 import functools
+import itertools
 import multiprocessing
 import random
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,6 +23,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import servers
 from tests.book_world import (
     EXTENSION,
     LAX,
@@ -38,7 +40,7 @@ from tests.book_world import (
     serials,
     sound,
 )
-from voipcard import CardBook, KeyFile, License, NewCard, PinFormat, Quota, VoipcardError, open_book
+from voipcard import CardBook, KeyFile, License, NewCard, PinFormat, Progress, Quota, VoipcardError, open_book
 from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.errors import (
     InvalidValueError,
@@ -63,6 +65,7 @@ from voipcard.stores import (
     copy,
 )
 from voipcard.stores.copying import UNFINISHED, Copying
+from voipcard.stores.sqlalchemy import SQLAlchemyStore
 from voipcard.testing import Opener, samples, strategies
 from voipcard.testing.machine import STORY, StoreMachine, check_story
 
@@ -223,12 +226,15 @@ def test_every_story_is_copied() -> None:
 def test_every_value_is_copied(changes: Changes, counters: dict[str, int], page: int) -> None:
     """
     Every byte, character and number that a store can hold is in the copy, however little is copied at a time.
+
+    A counter that was moved in a store that is empty otherwise ends where it should, too.
     """
     source, target = MemoryStore(), MemoryStore()
     source.commit(changes)
     documents = [(Document(key, b"", version=7), 0) for key in ("keyring", "extension/1", "extension/~")]
     moves = [CounterChange(key, value) for key, value in counters.items()]
     source.commit(Changes(documents=documents, counters=moves))
+    target.commit(Changes(counters=[CounterChange("active", 5)]))
 
     report = Copying(source, target, page=page).run()
 
@@ -236,27 +242,94 @@ def test_every_value_is_copied(changes: Changes, counters: dict[str, int], page:
     assert report.counters == 5
 
 
-@pytest.mark.parametrize("is_file", [False, True], ids=["memory", "SQLite"])
-def test_a_copied_book_is_the_same_book(is_file: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter
+def server(kind: servers.Kind) -> Any:  # noqa: ANN401 - what pytest makes of it
+    """
+    Name a kind of server, to be left out where it is not installed.
+    """
+    reason = servers.missing(kind)
+
+    return pytest.param(kind, marks=pytest.mark.skipif(reason is not None, reason=str(reason)))
+
+
+PLACES: Final = ["memory", "SQLite", "SQLite through SQLAlchemy", server("postgresql"), server("mariadb")]
+
+
+@contextmanager
+def place_of(kind: str) -> Iterator[Opener]:
+    """
+    Make an empty place for a book, and give what opens a store there.
+    """
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        if kind == "memory":
+            yield MemoryStore().another
+        elif kind == "SQLite":
+            yield functools.partial(SQLiteStore, f"{folder}/cards.db")
+        else:
+            url = f"sqlite:///{folder}/cards.db"
+            if kind in {"postgresql", "mariadb"}:
+                url = stack.enter_context(servers.shared(kind).database())
+            yield functools.partial(SQLAlchemyStore, url, create=True)
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_a_copied_book_is_the_same_book(kind: str) -> None:
     """
     The copy opens with the key of the book, is sound, and tells the same of cards, histories and what was done.
     """
-    source: Store = SQLiteStore(tmp_path / "cards.db") if is_file else MemoryStore()
-    target: Store = SQLiteStore(tmp_path / "moved.db") if is_file else MemoryStore()
+    source, back = MemoryStore(), MemoryStore()
     book = lively_book(source)
     before = held(source)
+    with place_of(kind) as open_target, closing(open_target()) as target:
+        reports = [copied(source, target), copied(target, back)]
+        moved = book_on(target).acting_as("alice")
 
-    report = copied(source, target)
-    moved = book_on(target).acting_as("alice")
+        assert before == held(source) == held(target) == held(back)
+        assert reports == [Copied(*(len(part) for part in before))] * 2  # type: ignore[arg-type]
+        assert everything(book) == everything(moved)
+        assert list(book.audit_trail()) == list(moved.audit_trail())
+        assert (sound(book), sound(moved)) == ((), ())
+        assert moved.quota == Quota(50, 5)
+        for serial in serials(book.extension(EXTENSION)):
+            assert book.extension(EXTENSION).reveal(serial) == moved.extension(EXTENSION).reveal(serial)
 
-    assert before == held(source) == held(target)
-    assert report == Copied(*(len(part) for part in before))  # type: ignore[arg-type]
-    assert everything(book) == everything(moved)
-    assert list(book.audit_trail()) == list(moved.audit_trail())
-    assert (sound(book), sound(moved)) == ((), ())
-    assert moved.quota == Quota(50, 5)
-    for serial in serials(book.extension(EXTENSION)):
-        assert book.extension(EXTENSION).reveal(serial) == moved.extension(EXTENSION).reveal(serial)
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_every_store_can_go_on_with_a_copy(kind: str) -> None:
+    """
+    Whichever store is copied to: a stopped copy cannot be opened and goes on, and one that was used is left alone.
+    """
+    source = MemoryStore()
+    lively_book(source)
+    with place_of(kind) as open_target, closing(open_target()) as target:
+        for pages in range(1, 6):
+            with pytest.raises(KeyboardInterrupt):
+                Copying(source, target, stopping(after=pages), page=5).run()
+
+            assert cannot_be_opened(open_target)
+        other = MemoryStore()
+        lively_book(other)
+
+        assert refusal_of(other, target) is OccupiedError
+        copied(source, target)
+
+        assert held(source) == held(target)
+        book_on(target).label_extension(OTHER, "used")
+
+        assert refusal_of(source, target) is UnequalError
+
+
+def stopping(*, after: int) -> Progress:
+    """
+    Stop a copy after so many pages.
+    """
+    pages = itertools.count(1)
+
+    def tell(_: int, __: int | None) -> None:
+        if next(pages) == after:
+            raise KeyboardInterrupt
+
+    return tell
 
 
 def test_what_was_done_once_is_not_done_again_in_the_copy() -> None:
@@ -891,6 +964,27 @@ WRITES: Final[dict[str, Callable[[CardBook], object]]] = {
     "label": lambda book: book.label_extension(OTHER, "otherwise"),
     "license": lambda book: book.install_license(License(max_active_codes=40)),
 }
+
+
+def test_another_wrapping_of_the_key_ring_is_noticed() -> None:
+    """
+    Where the key of the book is changed meanwhile, the copy would open with the old one.
+    """
+    source = MemoryStore()
+    lively_book(source)
+    for number in (0, 5, commits_of(source) - 1):
+        source, target = MemoryStore(), Watched()
+        lively_book(source)
+
+        def before(count: int, changes: Changes, number: int = number, source: Store = source) -> Changes:
+            if count == number:
+                source.commit(Changes(documents=[(Document("keyring", b"wrapped again", 2), 1)]))
+            return changes
+
+        target.before = before
+
+        assert refusal_of(source, target) is UnequalError
+        assert cannot_be_opened(target.another)
 
 
 @pytest.mark.parametrize("verb", WRITES)

@@ -218,7 +218,7 @@ class Copying:
         self._compared(keyring, marker)
         self._commit(Changes(documents=[(keyring, UNFINISHED)]))
         try:
-            # What was written to the source between the first comparison and that commit is in no book that is used.
+            # What was written to the source after it was compared would be missing in a book that can be opened.
             return self._compared(keyring, keyring)
         except UnequalError:
             self._target.commit(Changes(documents=[(marker, keyring.version)]))
@@ -230,12 +230,12 @@ class Copying:
         """
         if self._target.document(KEYRING) == marker:
             return
-        if any(kind.read(self._target, None, 1) for kind in _KINDS) or self._target.document(KEYRING):
+        if any(kind.read(self._target, None, 1) for kind in _KINDS):
             raise OccupiedError("the target holds something else")
         try:
             self._target.commit(Changes(documents=[(marker, 0)]))
         except StaleError as error:
-            raise OccupiedError("something else writes to the target") from error
+            raise OccupiedError("the target holds something else") from error
 
     def _fill(self) -> None:
         """
