@@ -16,12 +16,22 @@ from voipcard.errors import NotABookError, StoreBusyError, StoreError, StoreFull
 __all__ = ["NO_TRANSACTION", "Meaning", "driver_error", "is_timeout", "meaning", "translated"]
 
 Meaning: TypeAlias = Literal[
-    "taken", "refused", "again", "busy", "full", "read_only", "no_tables", "no_transaction", "too_large", "other"
+    "taken",
+    "refused",
+    "again",
+    "busy",
+    "full",
+    "read_only",
+    "no_tables",
+    "no_transaction",
+    "too_large",
+    "apart",
+    "other",
 ]
 """
 What happened: a unique value is taken; a precondition does not hold; the database wants the transaction once more;
 others kept it locked; no space is left; nothing can be written; there are no tables; no transaction was begun; a value
-is larger than the server takes; something else.
+is larger than the server takes; the server is cut off from its cluster; something else.
 """
 
 NO_TRANSACTION: Final = "there is no transaction to join: the connection is in autocommit mode"
@@ -55,6 +65,7 @@ _NUMBERS: Final = _table(
         "read_only": [1142, 1143, 1290, 1792, 1836, 1044],
         "no_tables": [1146, 1054],
         "too_large": [1153, 1406],
+        "apart": [1047],  # "WSREP has not yet prepared node for application use"
     }
 )
 _SQLITE: Final = _table(
@@ -77,6 +88,7 @@ _REFUSALS: Final[Mapping[Meaning, tuple[type[StoreError], str]]] = {
     ),
     "no_transaction": (StoreError, NO_TRANSACTION),
     "too_large": (StoreError, "a value is larger than the database server is set up to take"),
+    "apart": (StoreError, "this database server is cut off from its cluster: ask another one, with the same operation"),
 }
 
 
