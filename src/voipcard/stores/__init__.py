@@ -4,7 +4,6 @@ Where card books are kept: the contract that every store keeps, and the stores t
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from voipcard.core.query import EntryQuery, Position
@@ -50,17 +49,18 @@ __all__ = [
     "copy",
 ]
 
-_NEED_SQLALCHEMY = {"SQLAlchemyStore": "sqlalchemy", "Tables": "servers.tables", "build_tables": "servers.tables"}
-
 
 def __getattr__(name: str) -> object:
-    if name not in _NEED_SQLALCHEMY:
+    if name not in {"SQLAlchemyStore", "Tables", "build_tables"}:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
     try:
-        import sqlalchemy  # noqa: F401 - is it there?
+        from voipcard.stores.servers import tables
+        from voipcard.stores.sqlalchemy import SQLAlchemyStore
     except ImportError as error:
+        if error.name != "sqlalchemy":
+            raise
         message = f"{name} needs SQLAlchemy: install voipcard[postgresql] or voipcard[mysql]"
         raise ImportError(message, name="sqlalchemy") from error
 
-    return getattr(import_module(f"{__name__}.{_NEED_SQLALCHEMY[name]}"), name)
+    return SQLAlchemyStore if name == "SQLAlchemyStore" else getattr(tables, name)
