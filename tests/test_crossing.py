@@ -7,7 +7,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextvars import ContextVar
 from functools import partial
 from itertools import islice
@@ -108,6 +108,16 @@ async def gone(call: Callable[[], Awaitable[object]]) -> bool:
     return scope.cancelled_caught
 
 
+async def left_inside(call: Callable[[], Coroutine[Any, Any, object]], gate: Gate) -> None:
+    """
+    Call, and go when the gate is reached.
+    """
+    async with anyio.create_task_group() as group:
+        group.start_soon(call)
+        await gate.entered()
+        group.cancel_scope.cancel()
+
+
 async def most_at_once(crossing: Crossing) -> int:
     """
     Tell how many calls are under way at once, if six callers come and all lose patience.
@@ -133,7 +143,7 @@ async def test_that_too_many_calls_would_be_noticed() -> None:
     """
     The limiter of anyio lets all of them in on asyncio, and the test before would see it.
     """
-    assert await most_at_once(Forgetful(2)) == 6
+    assert await most_at_once(Forgetful(2)) > 2
 
 
 async def test_a_call_that_has_not_begun_never_will() -> None:
@@ -153,17 +163,19 @@ async def test_a_call_that_has_not_begun_never_will() -> None:
     assert (first.passed, second.passed) == (1, 0)
 
 
-async def ended_while_one_is_under_way(crossing: Crossing) -> list[int]:
+async def ended_while_one_is_under_way(crossing: Crossing, seconds: float) -> list[int]:
     """
-    Tell how many calls had come to their end when all of it was closed, if one was left alone.
+    Tell how many calls had come to their end when all of it was closed, if one was left alone and takes so long.
     """
-    gate, passed = Gate(), []
+    gate = Gate()
+    passed: list[int] = []
 
-    assert await gone(lambda: crossing.run(gate))
-    await gate.entered()
+    await left_inside(lambda: crossing.run(gate), gate)
     async with anyio.create_task_group() as group:
         group.start_soon(crossing.end, lambda: passed.append(gate.passed))
-        await anyio.sleep(SOON)
+        with anyio.move_on_after(seconds):
+            while not passed:  # noqa: ASYNC110 - threads have other events
+                await anyio.sleep(0.001)
         gate.opened.set()
 
     return passed
@@ -173,14 +185,14 @@ async def test_ending_waits_for_what_was_left_alone() -> None:
     """
     Nothing is closed under a call, whether somebody waits for it or not.
     """
-    assert await ended_while_one_is_under_way(ThroughThreads(2)) == [1]
+    assert await ended_while_one_is_under_way(ThroughThreads(2), 10 * SOON) == [1]
 
 
 async def test_that_closing_too_early_would_be_noticed() -> None:
     """
     Ending that knows nothing of the call closes before it, and the test before would see it.
     """
-    assert await ended_while_one_is_under_way(Forgetful(2)) == [0]
+    assert await ended_while_one_is_under_way(Forgetful(2), PATIENCE) == [0]
 
 
 async def test_ending_is_not_kept_from_it() -> None:
@@ -214,7 +226,7 @@ async def test_what_nobody_waits_for_is_closed() -> None:
     crossing, gate = ThroughThreads(1), Gate()
     closed: list[int] = []
 
-    assert await gone(lambda: crossing.made(closed.append, gate))
+    await left_inside(lambda: crossing.made(closed.append, gate), gate)
     gate.opened.set()
     await crossing.end(lambda: None)
 
@@ -232,7 +244,7 @@ async def test_what_could_not_be_made_is_not_closed() -> None:
         gate()
         raise OSError
 
-    assert await gone(lambda: crossing.made(closed.append, fail))
+    await left_inside(lambda: crossing.made(closed.append, fail), gate)
     gate.opened.set()
     await crossing.end(lambda: None)
 
@@ -286,8 +298,7 @@ def test_an_event_loop_that_has_ended_is_told_nothing(anyio_backend: str, caplog
 
     async def leave() -> ThroughThreads:
         crossing = ThroughThreads(1)
-
-        assert await gone(lambda: crossing.run(gate))
+        await left_inside(lambda: crossing.run(gate), gate)
 
         return crossing
 
@@ -387,8 +398,7 @@ async def asked_again(iterate: Callable[[Crossing, Callable[[], Iterator[int]]],
         yield from range(10)
 
     items = iterate(crossing, source)
-
-    assert await gone(lambda: anext(items))
+    await left_inside(partial(_first, items), gate)
     found: list[int] = []
     async with anyio.create_task_group() as group:
         group.start_soon(partial(_collect, items, found))
@@ -397,6 +407,10 @@ async def asked_again(iterate: Callable[[Crossing, Callable[[], Iterator[int]]],
     await crossing.end(lambda: None)
 
     return found
+
+
+async def _first(items: AsyncIterator[int]) -> None:
+    await anext(items)
 
 
 async def _collect(items: AsyncIterator[int], found: list[int]) -> None:

@@ -1,0 +1,225 @@
+"""
+The async twins are what the script makes of the sources, and a change there is not forgotten here.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from scripts import generate_aio
+from scripts.generate_aio import MODULES, PACKAGE, regenerated
+
+CURRENT = generate_aio.TARGET.read_text("utf-8")
+
+
+@pytest.fixture
+def sources() -> dict[str, str]:
+    """
+    Give the texts of what has twins.
+    """
+    return {name: (PACKAGE / module).read_text("utf-8") for name, module in MODULES.items()}
+
+
+def changed(source: str, old: str, new: str) -> str:
+    """
+    Put one text for another, which has to be there.
+    """
+    assert old in source
+
+    return source.replace(old, new, 1)
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sources: dict[str, str]) -> Path:
+    """
+    Give a copy of what the script reads and writes.
+    """
+    monkeypatch.setattr(generate_aio, "PACKAGE", tmp_path)
+    monkeypatch.setattr(generate_aio, "TARGET", tmp_path / "aio.py")
+    for name, module in MODULES.items():
+        (tmp_path / module).write_text(sources[name], "utf-8")
+    (tmp_path / "aio.py").write_text(CURRENT, "utf-8")
+
+    return tmp_path
+
+
+def test_the_twins_are_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
+    """
+    What is committed is what the script makes, so that nobody forgot to run it.
+    """
+    assert (generate_aio.main(["--check"]), capsys.readouterr().out) == (0, "")
+
+
+def test_writing_again_changes_nothing(sources: dict[str, str]) -> None:
+    """
+    The script gives the same text again when it is given its own.
+    """
+    assert regenerated(regenerated(CURRENT, sources), sources) == CURRENT
+
+
+CHANGES = [
+    pytest.param(
+        "Extension", "    def get(", "    def weigh(self) -> int:\n        return 1\n\n    def get(", id="new"
+    ),
+    pytest.param("Extension", "def remove_unused(", "def remove_idle(", id="renamed"),
+    pytest.param("Extension", "dry_run: bool = False", "dry_run: bool = True", id="default"),
+    pytest.param("Extension", "def reveal(self, card: CardCode | str)", "def reveal(self, card: str)", id="type"),
+    pytest.param("CardBook", "At most 255 characters; empty for none.", "At most 25 characters.", id="docstring"),
+    pytest.param("open_book", "    policy: Policy | None = None,\n", "", id="argument that is gone"),
+]
+
+
+@pytest.mark.parametrize("name, old, new", CHANGES)
+def test_a_change_that_was_not_written_is_noticed(
+    package: Path, capsys: pytest.CaptureFixture[str], name: str, old: str, new: str
+) -> None:
+    """
+    Whoever changes a method and does not run the script is told by the check, with what is different.
+    """
+    source = package / MODULES[name]
+    source.write_text(changed(source.read_text("utf-8"), old, new), "utf-8")
+
+    outcome, told = generate_aio.main(["--check"]), capsys.readouterr().out
+
+    assert (outcome, (package / "aio.py").read_text("utf-8")) == (1, CURRENT)
+    assert told.startswith("--- aio.py\n+++ as it would be written\n@@ ")
+
+
+@pytest.mark.parametrize("name, old, new", CHANGES)
+def test_what_was_changed_is_written(package: Path, name: str, old: str, new: str) -> None:
+    """
+    After the script was run the check is content, and what it wrote is Python.
+    """
+    source = package / MODULES[name]
+    source.write_text(changed(source.read_text("utf-8"), old, new), "utf-8")
+
+    assert (generate_aio.main([]), generate_aio.main(["--check"])) == (0, 0)
+    assert ast.parse((package / "aio.py").read_text("utf-8")).body
+
+
+def test_a_change_by_hand_between_the_marks_is_noticed(package: Path) -> None:
+    """
+    What comes from the sources is not changed in the twins; what is written by hand is.
+    """
+    (package / "aio.py").write_text(changed(CURRENT, "Draw random codes", "Draw lots"), "utf-8")
+    by_script = generate_aio.main(["--check"])
+    (package / "aio.py").write_text(changed(CURRENT, "After a\n    fork, open the book again.", "Open it."), "utf-8")
+
+    assert (by_script, generate_aio.main(["--check"])) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("    def __iter__", "    def __len__(self) -> int:\n        return 1\n\n    def __iter__"),
+        ("    def get(", "    @staticmethod\n    def get("),
+        ("    def get(", "    @functools.cache\n    def get("),
+    ],
+)
+def test_a_method_of_an_unknown_kind_is_refused(sources: dict[str, str], old: str, new: str) -> None:
+    """
+    What the script was not taught it makes no twin of, and says so.
+    """
+    sources["Extension"] = changed(sources["Extension"], old, new)
+
+    with pytest.raises(SystemExit, match="does not know what the twin of"):
+        regenerated(CURRENT, sources)
+
+
+def test_a_place_that_is_missing_is_named(sources: dict[str, str]) -> None:
+    """
+    Without its marks the script does not know where to write.
+    """
+    with pytest.raises(SystemExit, match="no place for what comes from CardBook"):
+        regenerated(changed(CURRENT, "# From CardBook", "# By hand"), sources)
+
+
+LAID_OUT = """
+class Extension:
+    def short(self, card: str) -> Iterator[str]:
+        \"\"\"
+        Give them.
+
+        Example:
+            >>> 1
+
+            >>> 2
+            2
+
+        Source: a book.
+        \"\"\"
+
+    def a_name_that_is_long(self, first_argument: str, second_argument: str, *, third_argument: int) -> CardCode | None:
+        \"\"\"
+        Give one.
+        \"\"\"
+
+    def a_name_that_is_so_long_that_the_call_needs_more_lines(
+        self, first_argument_of_all: str, second_argument_of_all: str, third_argument_of_all: str, *, fourth: int
+    ) -> int:
+        \"\"\"
+        Give it.
+        \"\"\"
+
+    @property
+    def weight(self) -> int:
+        \"\"\"
+        How much it weighs.
+        \"\"\"
+"""
+
+AS_LAID_OUT = """
+    # From Extension, by scripts/generate_aio.py
+
+    def short(self, card: str) -> AsyncIterator[str]:
+        \"\"\"
+        Give them.
+
+        Source: a book.
+        \"\"\"
+        return Items(self._crossing, self._sync.short, card)
+
+    async def a_name_that_is_long(
+        self, first_argument: str, second_argument: str, *, third_argument: int
+    ) -> CardCode | None:
+        \"\"\"
+        Give one.
+        \"\"\"
+        return await self._crossing.run(
+            self._sync.a_name_that_is_long, first_argument, second_argument, third_argument=third_argument
+        )
+
+    async def a_name_that_is_so_long_that_the_call_needs_more_lines(
+        self, first_argument_of_all: str, second_argument_of_all: str, third_argument_of_all: str, *, fourth: int
+    ) -> int:
+        \"\"\"
+        Give it.
+        \"\"\"
+        return await self._crossing.run(
+            self._sync.a_name_that_is_so_long_that_the_call_needs_more_lines,
+            first_argument_of_all,
+            second_argument_of_all,
+            third_argument_of_all,
+            fourth=fourth,
+        )
+
+    async def weight(self) -> int:
+        \"\"\"
+        Tell how much it weighs.
+        \"\"\"
+        return await self._crossing.run(lambda: self._sync.weight)
+
+    # Up to here
+"""
+
+
+def test_lines_are_broken_as_the_formatter_would() -> None:
+    """
+    What is written needs no formatter: lines of at most 120 characters, and more of them only where they are needed.
+    """
+    places = "\n    # From Extension, by scripts/generate_aio.py\n    # Up to here\n"
+
+    assert regenerated(places, {"Extension": LAID_OUT}) == AS_LAID_OUT
