@@ -756,10 +756,19 @@ def test_what_a_store_does_not_keep_is_noticed(what: str) -> None:
     assert cannot_be_opened(target.another)
 
 
-@pytest.mark.parametrize("kind", ["new", "entries", "documents", "audit", "counters"])
+NAMES: Final[dict[str, Callable[[Any], str]]] = {
+    "new": lambda pair: f"card {pair[0].serial}",
+    "entries": lambda entry: f"entry {entry.sequence} of {entry.serial}",
+    "documents": lambda pair: f"document {pair[0].key}",
+    "audit": lambda record: f"audit entry {record.id.hex()}",
+    "counters": lambda change: f"counter {change.key}",
+}
+
+
+@pytest.mark.parametrize("kind", NAMES)
 def test_a_single_lost_row_is_noticed(kind: str) -> None:
     """
-    One row among all is missed, the first and the last of all and of a page among them.
+    One row among all is missed and named, the first and the last of all and of a page among them.
     """
     source, good = MemoryStore(), Recording()
     lively_book(source)
@@ -770,8 +779,11 @@ def test_a_single_lost_row_is_noticed(kind: str) -> None:
         target.before = lambda _, changes, lost=lost: attrs.evolve(  # type: ignore[misc]
             changes, **{kind: [row for row in getattr(changes, kind) if row != lost]}
         )
+        result = outcome(lambda: copied(source, target))  # noqa: B023 - called at once
 
-        assert refusal_of(source, target) is UnequalError
+        assert isinstance(result, tuple)
+        assert result[0] is UnequalError
+        assert result[-1][0] == NAMES[kind](lost)  # type: ignore[index]
         assert cannot_be_opened(target.another)
     assert len(rows) >= 5
 
@@ -1035,6 +1047,30 @@ def test_two_copies_at_once_do_no_harm() -> None:
         assert sound(book_on(target)) == ()
 
 
+def test_two_copies_of_which_one_stops_do_no_harm() -> None:
+    """
+    Where another call has written the same page, and then stopped, this one gives up, and the next one goes on.
+    """
+    source = MemoryStore()
+    lively_book(source)
+    for number in range(commits_of(source) - 1):
+        target = Watched()
+
+        def before(count: int, changes: Changes, number: int = number, target: Watched = target) -> Changes:
+            if count == number:
+                target.before = interrupting(at=number + 2)
+                outcome(lambda: copied(source, target))
+                target.before = lambda _, changes: changes
+            return changes
+
+        target.before = before
+
+        assert refusal_of(source, target) is OccupiedError
+        assert cannot_be_opened(target.another)
+        copied(source, target)
+        assert held(source) == held(target)
+
+
 class Heedless(Watched):
     """
     A store that does not look at what a commit requires.
@@ -1097,13 +1133,15 @@ def test_progress_is_told() -> None:
     cards, entries = source.count(CardQuery()), len(source.entries(EntryQuery()))
     target.before = interrupting(at=4)
 
-    for total in (0, 2 * cards + 3 * entries, cards + entries):
+    whole = 2 * cards + 3 * entries
+    for last, total in ((3 * FEW, whole), (whole, whole), (cards + entries, cards + entries)):
         told: list[tuple[int, int | None]] = []
         outcome(lambda: Copying(source, target, lambda *done: told.append(done), page=FEW).run())  # noqa: B023
         target.before = lambda _, changes: changes
 
         assert sorted(set(told)) == told
-        assert told[-1] == (total, total) if total else told[-1][0] == 3 * FEW
+        assert told[-1] == (last, total)
+        assert {total} == {each for _, each in told}
 
 
 def test_a_copy_can_be_stopped() -> None:

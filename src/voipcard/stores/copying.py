@@ -16,6 +16,7 @@ import attrs
 from voipcard.core.arguments import Progress
 from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.errors import (
+    CeilingError,
     DuplicateError,
     InvalidValueError,
     NotABookError,
@@ -248,7 +249,8 @@ class Copying:
         for trail in self._missing(_AUDIT):
             self._commit(Changes(audit=trail))
         for ours, theirs in self._counters():
-            moves = [CounterChange(key, ours[key] - theirs[key]) for key in ours if ours[key] != theirs[key]]
+            # The ceiling keeps another call, at the same moment, from moving them twice.
+            moves = [CounterChange(key, ours[key] - theirs[key], ours[key]) for key in ours if ours[key] != theirs[key]]
             if moves:
                 self._commit(Changes(counters=moves))
 
@@ -283,7 +285,7 @@ class Copying:
         """
         try:
             self._target.commit(attrs.evolve(changes, require=[(KEYRING, UNFINISHED)]))
-        except (StaleError, DuplicateError) as error:
+        except (StaleError, DuplicateError, CeilingError) as error:
             raise OccupiedError("something else writes to the target") from error
 
     def _compared(self, keyring: Document, kept: Document) -> Copied:
