@@ -79,6 +79,15 @@ def bank(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def galera(session: nox.Session) -> None:
+    """
+    Crash and cut off the nodes of a Galera cluster, and try the kit over all of them: most of an hour.
+    """
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.labs.galera", *session.posargs)
+
+
+@nox.session(default=False)
 def fuzz(session: nox.Session) -> None:
     """
     Look for files that break a reader: `nox -s fuzz -- csv -max_total_time=300`, or `xlsx`.

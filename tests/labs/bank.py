@@ -27,11 +27,28 @@ import attrs
 
 from tests import servers
 from tests.book_world import PATIENCE
-from tests.labs.banks import Bank, BookBank, Change, NaiveBank, OpenBank, Statement
+from tests.labs.banks import BookBank, Change, NaiveBank, OpenBank, Statement, Teller
 from tests.servers import Kind, Server
-from voipcard.errors import InsufficientCreditError, StoreError
+from voipcard.errors import InsufficientCreditError, QuotaExceededError, StoreError
 
-__all__ = ["CARELESS", "STARTS", "Call", "Run", "asked", "at_work", "calls_in", "main", "run", "table", "wait_until"]
+__all__ = [
+    "CARDS",
+    "CARELESS",
+    "CREDIT",
+    "STARTS",
+    "Call",
+    "Run",
+    "asked",
+    "at_work",
+    "calls_in",
+    "drawn",
+    "is_enough",
+    "main",
+    "run",
+    "table",
+    "wait_for",
+    "wait_until",
+]
 
 CARDS: Final = 20
 CREDIT: Final = 100
@@ -57,8 +74,8 @@ class Call(NamedTuple):
 
     Attributes:
         order: Its name.
-        cards: The card; or two, of which the first gives to the second.
-        amount: What was to be added, or moved.
+        cards: The card; or two, of which the first gives to the second; or none, where no credit is changed.
+        amount: What was to be added, or moved; or how many more cards are active.
         answer: `done`, `known` if the order had been done before the answer came, or `refused`.
         failures: For each time that it failed whether it might have been applied.
     """
@@ -73,7 +90,7 @@ class Call(NamedTuple):
         """
         Tell what has to be in the histories.
         """
-        if self.answer == "refused":
+        if self.answer == "refused" or not self.cards:
             return []
         if len(self.cards) == 1:
             return [Change(self.order, self.cards[0], self.amount)]
@@ -147,22 +164,22 @@ def serve(open_bank: OpenBank, cards: Sequence[str], folder: Path, number: int) 
     chance = random.Random(number)  # noqa: S311 - it is to be the same again
     with contextlib.closing(open_bank()) as bank, (folder / f"{number}.calls").open("w", encoding="utf-8") as file:
         for turn in itertools.count():
-            if (folder / _ENOUGH).exists():
+            if is_enough(folder):
                 return
             file.write(f"{json.dumps(drawn(bank, f'{number}-{turn}', cards, chance))}\n")
             file.flush()
 
 
-def drawn(bank: Bank, order: str, cards: Sequence[str], chance: random.Random) -> Call:
+def drawn(teller: Teller, order: str, cards: Sequence[str], chance: random.Random) -> Call:
     """
     Recharge a card, take credit from it, or move credit to another, as chance will have it.
     """
     if chance.random() < 0.5:
         card, amount = chance.choice(cards), chance.choice([*range(-9, 0), *range(1, 10)])
-        return Call(order, [card], amount, *asked(functools.partial(bank.recharge, order, card, amount)))
+        return Call(order, [card], amount, *asked(functools.partial(teller.recharge, order, card, amount)))
     source, target = chance.sample(cards, 2)
     amount = chance.randint(1, CREDIT)
-    ask = functools.partial(bank.transfer, order, source, target, amount)
+    ask = functools.partial(teller.transfer, order, source, target, amount)
 
     return Call(order, [source, target], amount, *asked(ask))
 
@@ -176,7 +193,7 @@ def asked(ask: Ask) -> tuple[Literal["done", "known", "refused"], list[bool]]:
     while True:
         try:
             return "known" if ask() else "done", failures
-        except InsufficientCreditError:
+        except (InsufficientCreditError, QuotaExceededError):
             return "refused", failures
         except StoreError as error:
             failures.append(error.maybe_applied)
@@ -215,6 +232,13 @@ def at_work(work: Callable[..., None], *arguments: object, folder: Path, times: 
     assert [process.exitcode for process in processes] == [0] * times, "a client has failed"
 
 
+def is_enough(folder: Path) -> bool:
+    """
+    Tell whether the clients are to come to an end.
+    """
+    return (folder / _ENOUGH).exists()
+
+
 def wait_until(is_so: Callable[[], bool]) -> None:
     """
     Wait until something is so, and a moment longer.
@@ -223,6 +247,14 @@ def wait_until(is_so: Callable[[], bool]) -> None:
     while not is_so():
         assert time.monotonic() < end, "the clients get no answers any more"
         time.sleep(random.uniform(0.01, 0.05))  # noqa: S311 - any moment
+
+
+def wait_for(more: int, answered: Callable[[], int]) -> None:
+    """
+    Wait until so many more calls are answered.
+    """
+    enough = answered() + more
+    wait_until(lambda: answered() >= enough)
 
 
 def calls_in(folder: Path) -> list[Call]:
@@ -252,19 +284,14 @@ def run(
         with at_work(serve, open_bank, cards, folder=folder, times=clients) as answered:
             begin = time.monotonic()
             for _ in range(stops):
-                _wait_for(between, answered)
+                wait_for(between, answered)
                 server.stop(immediate=True)
                 server.start()
-            _wait_for(between, answered)
+            wait_for(between, answered)
             seconds = time.monotonic() - begin
         calls = calls_in(folder)
     with contextlib.closing(open_bank()) as opened:
         return Run(name, clients, stops, seconds, calls, opened.statement())
-
-
-def _wait_for(more: int, answered: Callable[[], int]) -> None:
-    enough = answered() + more
-    wait_until(lambda: answered() >= enough)
 
 
 def table(runs: Sequence[Run]) -> str:

@@ -16,7 +16,7 @@ from voipcard import Credit, LedgerEntry
 from voipcard.errors import InsufficientCreditError, StoreError
 from voipcard.stores import SQLAlchemyStore, Store
 
-__all__ = ["Bank", "BookBank", "Change", "NaiveBank", "OpenBank", "Statement"]
+__all__ = ["Bank", "BookBank", "Change", "NaiveBank", "OpenBank", "Statement", "Teller"]
 
 
 class Change(NamedTuple):
@@ -46,18 +46,12 @@ class Statement(NamedTuple):
     findings: int
 
 
-class Bank(Protocol):
+class Teller(Protocol):
     """
-    Cards with whole amounts of credit.
+    Changes whole amounts of credit on cards.
 
     What goes wrong is a `StoreError`; more than a card has is refused with an `InsufficientCreditError`.
     """
-
-    def issue(self, count: int, credit: int) -> list[str]:
-        """
-        Make cards, and give their serials.
-        """
-        ...
 
     def recharge(self, order: str, card: str, amount: int) -> bool:
         """
@@ -68,6 +62,18 @@ class Bank(Protocol):
     def transfer(self, order: str, source: str, target: str, amount: int) -> bool:
         """
         Move credit from one card to another, and tell whether this order had done it before.
+        """
+        ...
+
+
+class Bank(Teller, Protocol):
+    """
+    Somebody who makes the cards as well.
+    """
+
+    def issue(self, count: int, credit: int) -> list[str]:
+        """
+        Make cards, and give their serials.
         """
         ...
 

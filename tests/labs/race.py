@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import attrs
 
-from tests.book_world import EXTENSION, LAX, book_on
+from tests.book_world import LAX, OTHER, book_on
 from voipcard import CardBook, License
 from voipcard.core.query import CardQuery
 from voipcard.errors import CeilingError, QuotaExceededError
@@ -85,7 +85,7 @@ class Runner:
     """
 
     def __init__(self, book: CardBook, number: int) -> None:
-        self._extension: Final = book.extension(EXTENSION)
+        self._extension: Final = book.extension(OTHER)
         self._number: Final = number
         self._chance: Final = random.Random(number)  # noqa: S311 - it is to be the same again
         self._active: list[str] = []
@@ -174,7 +174,7 @@ def outcome(url: str, tallies: list[Tally]) -> Outcome:
     with book_on(SQLAlchemyStore(url), policy=LAX) as book:
         return Outcome(
             book.quota.active,
-            book.extension(EXTENSION).count(enabled=True),
+            book.extension(OTHER).count(enabled=True),
             sum(tally.more - tally.fewer for tally in tallies),
             [(finding.subject, finding.part) for finding in book.verify().findings],
         )
