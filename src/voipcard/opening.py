@@ -13,11 +13,20 @@ from voipcard.book import CardBook
 from voipcard.core.drawing import RandomSource
 from voipcard.core.license import License
 from voipcard.core.policy import Policy
-from voipcard.errors import CurrencyError, InvalidValueError, KeyMissingError, StaleError, TamperedError, storage_error
+from voipcard.errors import (
+    CurrencyError,
+    InvalidValueError,
+    KeyMissingError,
+    NotABookError,
+    StaleError,
+    TamperedError,
+    storage_error,
+)
 from voipcard.keyring import KeyFile, KeyProvider, Keyring
 from voipcard.names import BOOK, KEYRING
 from voipcard.records import Records
 from voipcard.stores.contract import Changes, Document, Store
+from voipcard.stores.copying import UNFINISHED
 from voipcard.stores.memory import MemoryStore
 from voipcard.stores.sqlite import SQLiteStore
 from voipcard.transact import Clock, Engine
@@ -175,6 +184,8 @@ def _unlocked(store: Store, key: KeyProvider, currency: str | None, clock: Clock
                 raise TamperedError(KEYRING, "document") from None
             return _unlocked(store, key, currency, clock)
         return keyring, currency
+    if document.version == UNFINISHED:
+        raise NotABookError("a copy was begun here and is not finished: call voipcard.stores.copy again")
     keyring = Keyring.unwrap(document.value, key)
     book = store.document(BOOK)
     if book is None:

@@ -75,6 +75,7 @@ class ValueContract(Proofs):
             credit=MAX, total_credit=MAX, held=MAX - 1, holds=every * 16, next_hold_expiry=1, recharge_count=2**31,
             created_at=253_402_300_799_999_999, first_used_at=-1, expires_at=0, order_number=TEXT, labels=f"{TEXT}\nb",
             sealed_code=every, pin_mac=b"", sealed_pin=b"\x00", key=2**31, enabled=False, batch="k", kind="caller_id",
+            version=MAX,
         )  # fmt: skip
         smallest = samples.card(2)._replace(
             credit=0, total_credit=0, created_at=-62_135_596_800_000_000, sealed_code=b""
@@ -87,7 +88,7 @@ class ValueContract(Proofs):
         second = samples.entry(smallest)._replace(
             amount=-(MAX - 1), credit_left=0, started_at=0, seconds=0, charged_seconds=0, rate=0, created_at=-1
         )
-        documents = [Document("~" * 255, every * 4096, 1, expires_at=-1), Document("!", b"", 1, expires_at=None)]
+        documents = [Document("~" * 255, every * 4096, MAX, expires_at=-1), Document("!", b"", 1, expires_at=None)]
         audit = samples.audit(1)._replace(actor=TEXT, detail=f'{{"a": "{TEXT}"}}\n', created_at=-1)
         with self.fresh() as open_store:
             with closing(open_store()) as store:
