@@ -36,6 +36,9 @@ T = TypeVar("T")
 _PATIENCE: Final = 30.0
 """For how many seconds a transaction is tried that the database wants once more."""
 
+_MESSAGES: Final = 10
+"""How many times a server that was not asked is listened to, before it is taken for gone."""
+
 _SHORTEST_PAUSE: Final = 0.001
 _LONGEST_PAUSE: Final = 0.1
 
@@ -384,7 +387,7 @@ class Owned:
     def _borrowed(self) -> PoolProxiedConnection:
         try:
             lent = self.engine.raw_connection()
-            if self._is_postgresql and _has_something_to_say(lent.dbapi_connection):
+            if self._is_postgresql and _is_gone(lent.dbapi_connection):
                 lent.invalidate()
                 self.engine.dispose()
                 lent = self.engine.raw_connection()
@@ -567,16 +570,26 @@ def _commits_by_itself(dialect: Dialect, connection: Any) -> bool:  # noqa: ANN4
     return bool(connection.get_autocommit() and not has_begun)
 
 
-def _has_something_to_say(connection: Any) -> bool:  # noqa: ANN401 - psycopg's
+def _is_gone(connection: Any) -> bool:  # noqa: ANN401 - psycopg's
     """
-    Tell whether a server has said anything while nobody asked: most often that it is gone.
+    Tell whether the server has hung up since the connection was used.
 
-    Who finds it out with a commit would not know whether that was applied.
+    Who finds it out with a commit does not know whether that was applied.
     """
+    from psycopg import Error
+
     waiting = select.poll()
-    waiting.register(connection.fileno(), select.POLLIN)
+    try:
+        waiting.register(connection.fileno(), select.POLLIN)
+        # Most often nothing has come. What else may come are notices, and the tickets of TLS.
+        for _ in range(_MESSAGES):
+            if not waiting.poll(0):
+                return False
+            connection.pgconn.consume_input()
+    except Error:
+        pass
 
-    return bool(waiting.poll(0))
+    return True
 
 
 class _AgainError(Exception):
