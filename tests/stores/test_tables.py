@@ -10,7 +10,7 @@ import secrets
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +28,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from tests import servers
 from tests.book_world import EXTENSION, BareKey, book_on, sound
 from tests.databases import DATABASES, SERVERS, DatabaseKind, empty_database, engine_on, on
-from voipcard import CardBook, Credit, VoipcardError, open_book
+from voipcard import CardBook, Credit, License, VoipcardError, open_book
 from voipcard.errors import (
     InvalidValueError,
     NotABookError,
@@ -379,23 +379,19 @@ def test_the_version_is_written_once() -> None:
 
 
 @contextmanager
-def reader(kind: DatabaseKind, url: str) -> Iterator[str]:
+def user(kind: DatabaseKind, url: str, rights: Mapping[str, str]) -> Iterator[str]:
     """
-    Make a user that may read only, and give the address for it.
+    Make a user who has these rights on these tables, and give the address for it.
     """
-    name = f"reader_{secrets.token_hex(4)}"
+    name = f"portal_{secrets.token_hex(4)}"
     parsed = sqlalchemy.make_url(url)
     if kind == "postgresql":
-        account, grants = name, [f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}"]
-        making, ending = (
-            f"CREATE ROLE {name} LOGIN PASSWORD '{PASSWORD}'",
-            [f"DROP OWNED BY {name}", f"DROP ROLE {name}"],
-        )
+        account, making = name, f"CREATE ROLE {name} LOGIN PASSWORD '{PASSWORD}'"
+        ending = [f"DROP OWNED BY {name}", f"DROP ROLE {name}"]
     else:
         account = f"{name}@'%'" if parsed.host not in {None, "localhost"} else f"{name}@localhost"
-        grants = [f"GRANT SELECT ON {parsed.database}.* TO {account}"]
         making, ending = f"CREATE USER {account} IDENTIFIED BY '{PASSWORD}'", [f"DROP USER {account}"]
-    for statement in (making, *grants):
+    for statement in (making, *(f"GRANT {right} ON {table} TO {account}" for table, right in rights.items())):
         servers.execute(url, statement)
     try:
         yield parsed.set(username=name, password=PASSWORD).render_as_string(hide_password=False)
@@ -412,7 +408,8 @@ def test_a_user_who_may_only_read_can_read(kind: DatabaseKind) -> None:
     with empty_database(kind) as url:
         with open_book(url, currency="EUR", key=BareKey()) as book:
             use(book)
-        with reader(kind, url) as address, engine_on(address) as engine, book_on(SQLAlchemyStore(engine)) as book:
+        rights = dict.fromkeys((table.name for table in build_tables().all()), "SELECT")
+        with user(kind, url, rights) as address, engine_on(address) as engine, book_on(SQLAlchemyStore(engine)) as book:
             extension = book.extension(EXTENSION)
             [card, *_] = extension.search(order="serial")
             attempts: list[Callable[[], object]] = [
@@ -432,6 +429,32 @@ def test_a_user_who_may_only_read_can_read(kind: DatabaseKind) -> None:
         assert not any(PASSWORD in text_of(each) for each in refusals)
         with open_book(url, key=BareKey()) as book:
             assert book.extension(EXTENSION).count() == 3
+            assert sound(book) == ()
+
+
+@pytest.mark.parametrize("kind", SERVER_KINDS)
+def test_the_rights_that_the_page_names_are_enough(kind: DatabaseKind) -> None:
+    """
+    A user who may read and change the rows of the tables can do everything, without changing what has happened.
+    """
+    tables = build_tables()
+    rights = {table.name: "SELECT, INSERT, UPDATE, DELETE" for table in tables.all()}
+    rights |= {table.name: "SELECT, INSERT" for table in (tables.entries, tables.audit)}
+    with empty_database(kind) as url:
+        SQLAlchemyStore(url, create=True).close()
+        with user(kind, url, rights) as address, engine_on(address) as engine:
+            book = book_on(SQLAlchemyStore(engine)).acting_as("portal")
+            book.install_license(License(max_active_codes=1000))
+            extension = book.extension(EXTENSION)
+            serials = [handout.serial for handout in extension.generate(600, credit="10.00", operation="first")]
+            extension.transfer(serials[0], serials[1], amount="1.00")
+            extension.recharge_many([(serial, "1.00") for serial in serials[:5]], order_number="PO-1")
+            extension.disable(serials[2])
+            extension.remove(serials[3])
+            extension.reveal(serials[4])
+            with engine.begin() as connection:
+                use(book.over(SQLAlchemyStore(connection)))
+
             assert sound(book) == ()
 
 
