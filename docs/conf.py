@@ -50,7 +50,7 @@ python_use_unqualified_type_names = True
 nitpicky = True
 # Without a network there is no inventory to look these up in.
 nitpick_ignore_regex = [
-    ("py:.*", r"(?:collections|contextlib|datetime|decimal|os|pathlib|types|typing|hypothesis)\..*"),
+    ("py:.*", r"(?:collections|contextlib|datetime|decimal|os|pathlib|types|typing|hypothesis|sqlalchemy)\..*"),
     # Signatures that cannot be evaluated keep the words of the source, without their modules.
     ("py:class", "SearchStrategy|datetime"),
 ]
