@@ -289,7 +289,7 @@ def kit(bulk: int) -> bool:
     Prove the laws over the nodes, with reads that wait and with reads that do not; tell whether the former all hold.
     """
     holds = True
-    with servers.galera(durable=False) as cluster:
+    with servers.galera() as cluster:
         for waits in (True, False):
             found = list(proofs(cluster.nodes, waiting if waits else str, bulk=bulk))
             faults = [f"    {proof.name}: {proof.fault}" for proof in found if proof.fault]
