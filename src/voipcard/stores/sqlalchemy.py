@@ -280,7 +280,8 @@ class SQLAlchemyStore:
             self._database.commit(lambda session: at_once.apply(selects, session, changes, new.head), alone=True)
 
     def _stream(self, session: Session, changes: Changes, new: Iterator[tuple[CardRecord, EntryRecord]]) -> None:
-        if self._database.dialect.driver == "psycopg":
+        dialect = self._database.dialect
+        if dialect.driver == "psycopg" and not dialect.is_async:
             at_once.copy_in(self._selects, session, new)
         else:
             while chunk := list(itertools.islice(new, _BULK)):
