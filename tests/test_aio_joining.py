@@ -20,7 +20,7 @@ from tests.book_world import EXTENSION, PATIENCE, BareKey, Clock
 from tests.databases import DatabaseKind, empty_database, on
 from voipcard import Credit, aio
 from voipcard.errors import InsufficientCreditError, JoinedStoreError, NotABookError, OperationConflictError
-from voipcard.stores import SQLAlchemyStore
+from voipcard.stores import SQLAlchemyStore, build_tables
 
 pytestmark = pytest.mark.anyio
 
@@ -77,21 +77,30 @@ class Portal:
 
 
 @asynccontextmanager
+async def async_engine(url: str) -> AsyncIterator[AsyncEngine]:
+    """
+    Make an engine for coroutines, and close its connections afterwards.
+    """
+    engine = create_async_engine(url.replace("sqlite:", "sqlite+aiosqlite:"))
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
 async def portal_on(kind: DatabaseKind) -> AsyncIterator[Portal]:
     """
     Set a portal up.
     """
     with empty_database(kind) as url:
-        engine = create_async_engine(url.replace("sqlite:", "sqlite+aiosqlite:"))
         store = SQLAlchemyStore(url, create=True)
-        async with await aio.open_book(store, currency="EUR", key=BareKey(), clock=Clock()) as book:
+        opened = aio.open_book(store, currency="EUR", key=BareKey(), clock=Clock())
+        async with await opened as book, async_engine(url) as engine:
             async with engine.begin() as connection:
                 await connection.run_sync(ORDERS.create)
             [card] = await book.extension(EXTENSION).generate(1, credit=10)
-            try:
-                yield Portal(engine, book.acting_as("portal"), card.serial)
-            finally:
-                await engine.dispose()
+            yield Portal(engine, book.acting_as("portal"), card.serial)
 
 
 @on_both
@@ -193,16 +202,22 @@ async def test_nothing_is_revealed_in_a_transaction(kind: DatabaseKind) -> None:
 
 
 @on_both
-async def test_another_database_is_refused(kind: DatabaseKind) -> None:
+async def test_a_book_in_other_tables_is_joined_there(kind: DatabaseKind) -> None:
     """
-    A connection to a database without the tables of a book is not joined.
+    Tables with another prefix are named again, and no others are taken for them.
     """
+    tables = build_tables(prefix="cards_")
     with empty_database(kind) as url:
-        engine = create_async_engine(url.replace("sqlite:", "sqlite+aiosqlite:"))
-        async with await aio.open_book() as book, engine.begin() as connection:
-            with pytest.raises(NotABookError):
-                await book.joining(connection)
-        await engine.dispose()
+        store = SQLAlchemyStore(url, tables=tables, create=True)
+        async with await aio.open_book(store, currency="EUR", key=BareKey()) as book, async_engine(url) as engine:
+            async with engine.begin() as connection:
+                joined = await book.joining(connection, tables=tables)
+                await joined.extension(EXTENSION).generate(3)
+
+            assert await book.extension(EXTENSION).count() == 3
+            async with engine.begin() as connection:
+                with pytest.raises(NotABookError):
+                    await book.joining(connection)
 
 
 async def cancelled_orders(portal: Portal, *, joins: bool) -> list[bool]:

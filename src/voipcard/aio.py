@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from voipcard.sheets import Dialect, Format, Limits, SupportsRead, SupportsWrite
+    from voipcard.stores import Tables
 
 __all__ = ["AsyncCardBook", "AsyncExtension", "open_book"]
 
@@ -168,7 +169,7 @@ class AsyncCardBook:
         """
         await self._crossing.end(self._sync.close)
 
-    async def joining(self, connection: AsyncConnection) -> AsyncCardBook:
+    async def joining(self, connection: AsyncConnection, *, tables: Tables | None = None) -> AsyncCardBook:
         """
         Give the same book inside the transaction of an async SQLAlchemy connection, over the same data.
 
@@ -179,12 +180,14 @@ class AsyncCardBook:
         Args:
             connection: The connection. It is neither committed, nor rolled back, nor closed.
 
+            tables: The tables, where the book was opened with others than those that `voipcard_` begins.
+
         Raises:
-            NotABookError: If its database has no tables of a book.
+            NotABookError: If its database has no such tables.
         """
         from voipcard.stores import SQLAlchemyStore
 
-        sync = await connection.run_sync(lambda joined: self._sync.over(SQLAlchemyStore(joined)))
+        sync = await connection.run_sync(lambda joined: self._sync.over(SQLAlchemyStore(joined, tables=tables)))
 
         return AsyncCardBook(sync, ThroughConnection(connection))
 
