@@ -52,10 +52,17 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(?:collections|contextlib|datetime|decimal|os|pathlib|types|typing|hypothesis|sqlalchemy)\..*"),
     # Signatures that cannot be evaluated keep the words of the source, without their modules.
-    ("py:class", "SearchStrategy|datetime"),
+    ("py:class", "AsyncConnection|SearchStrategy|datetime"),
 ]
 
-MODULES: Final = ("voipcard", "voipcard.stores", "voipcard.sheets", "voipcard.testing", "voipcard.errors")
+MODULES: Final = (
+    "voipcard.aio",
+    "voipcard",
+    "voipcard.stores",
+    "voipcard.sheets",
+    "voipcard.testing",
+    "voipcard.errors",
+)
 """What is public, and so documented. A name that two of them have is documented in the later one."""
 
 _CODE: Final = re.compile(r"(?<![`:\w])`([^`]+)`(?!`)")
@@ -88,6 +95,8 @@ HOMES: Final = {
 }
 
 MADE_ELSEWHERE: Final = {
+    "AsyncCardBook",
+    "AsyncExtension",
     "CardBook",
     "Extension",
     "KeyProvider",
