@@ -180,7 +180,7 @@ class AsyncCardBook:
         Args:
             connection: The connection. It is neither committed, nor rolled back, nor closed.
 
-            tables: The tables, where the book was opened with others than those that `voipcard_` begins.
+            tables: The tables that the book was opened with; None for those whose names begin with `voipcard_`.
 
         Raises:
             NotABookError: If its database has no such tables.
