@@ -25,11 +25,12 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """
-    Check style and format.
+    Check style and format, and that the async twins are those of the book as it is.
     """
     session.install("-e", ".[dev]")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
+    session.run("python", "scripts/generate_aio.py", "--check")
 
 
 @nox.session
