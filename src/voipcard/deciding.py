@@ -169,8 +169,10 @@ class Decider:
                 break
             try:
                 self._store.commit(changes)
-            except StaleError:
-                continue
+            except StaleError as error:
+                if not error.lasting:
+                    continue
+                return [said_again(error) if _written(outcome) else None for outcome in outcomes]
             except (DuplicateError, CeilingError):
                 break
             except StoreError as error:

@@ -595,7 +595,7 @@ class StaleError(StoreError):
         documents: The keys of the documents that have another version.
         lasting:
             Whether reading again would tell nothing new, because the transaction that the store has joined goes on
-            seeing what it saw: it has to be rolled back and begun again.
+            seeing what it saw, or was ended by the database in a deadlock: it has to be rolled back and begun again.
     """
 
     reason: str = "something changed since it was read"

@@ -74,8 +74,9 @@ class SQLAlchemyStore:
     Given a `Connection`, it joins the transaction of that connection: each commit is a savepoint in it, and nothing is
     ever committed, rolled back or closed by the store. All laws then hold from the caller's own commit on. Where the
     transaction goes on seeing what it saw at first, whatever others commit (`REPEATABLE READ`, which is the default of
-    MariaDB and MySQL, and `SERIALIZABLE`), a `StaleError` of which `lasting` is true says that the caller has to begin
-    it again. A joined store belongs to one thread, as its connection does.
+    MariaDB and MySQL, and `SERIALIZABLE`), or where the database ended it in a deadlock, a `StaleError` of which
+    `lasting` is true says that the caller has to begin it again. A joined store belongs to one thread, as its
+    connection does.
 
     Tested with PostgreSQL 15 through psycopg 3, with MariaDB 10.11 through PyMySQL, and with SQLite. MySQL 8 is meant
     to work and was not tested, and neither were CockroachDB and YugabyteDB.

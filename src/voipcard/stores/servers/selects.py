@@ -31,7 +31,7 @@ from sqlalchemy.sql import ClauseElement
 from voipcard.core.credit import UNLIMITED, Credit
 from voipcard.core.query import CardQuery, EntryQuery, Position
 from voipcard.stores.contract import AuditRecord, CardRecord, EntryRecord, Grouping
-from voipcard.stores.servers.database import Session, Statement, compiled
+from voipcard.stores.servers.database import Session, Statement, array, compiled
 from voipcard.stores.servers.tables import Tables
 from voipcard.stores.statements import ORDERS
 
@@ -126,12 +126,14 @@ class Selects:
         for start in range(0, len(wanted), _SIZES[-1]):
             chunk = wanted[start : start + _SIZES[-1]]
             size = next(size for size in _SIZES if size >= len(chunk))
-            name = ("among", tuple(asked), column, 0 if self.has_arrays else size, locked)
+            # PostgreSQL plans a question with an array anew each time, which takes longer than to answer it for one.
+            is_array = self.has_arrays and size > 1
+            name = ("among", tuple(asked), column, 0 if is_array else size, locked)
             statement = self._written.get(name)
             if statement is None:
                 statement = self.written(name, functools.partial(self._among, asked, column, size, locked=locked))
-            if self.has_arrays:
-                rows += session.rows(statement, {"wanted": chunk})
+            if is_array:
+                rows += session.rows(statement, {"wanted": array(chunk)})
             else:
                 padded = [*chunk, *chunk[-1:] * (size - len(chunk))]
                 rows += session.rows(statement, {f"wanted_{place}": value for place, value in enumerate(padded)})
@@ -141,7 +143,7 @@ class Selects:
     def _among(
         self, asked: Sequence[ColumnElement[Any]], column: ColumnElement[Any], size: int, *, locked: bool
     ) -> Select[Any]:
-        if self.has_arrays:
+        if self.has_arrays and size > 1:
             kind = ARRAY(LargeBinary() if column.type.python_type is bytes else Text())
             question = select(*asked).where(column == any_(bindparam("wanted", type_=kind)))
         else:
