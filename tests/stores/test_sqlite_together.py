@@ -125,7 +125,7 @@ def test_a_refused_one_does_not_harm_the_others(place: Path) -> None:
     assert [answer[0].__name__ if answer else None for answer in outcomes] == [
         *(None, None, "StaleError", "DuplicateError", "CeilingError", "StaleError", "StoreError", None)
     ]
-    assert outcomes[2] == (StaleError, *outcomes[2][1:3], frozenset(), frozenset({"first"}))
+    assert outcomes[2] == (StaleError, *outcomes[2][1:3], frozenset(), frozenset({"first"}), False)
     assert outcomes[3][0] is DuplicateError
     assert twin[0].index in outcomes[3][4]
     assert told.count("COMMIT") == 2
