@@ -73,7 +73,7 @@ def kill(session: nox.Session) -> None:
 @nox.session(default=False)
 def bank(session: nox.Session) -> None:
     """
-    Crash the servers of a bank and look what is left: a few minutes, or `nox -s bank -- --clients 4 --between 100`.
+    Crash the servers of a bank and look what is left: ten minutes, or `nox -s bank -- --clients 4 --between 100`.
     """
     session.install("-e", ".[test]")
     session.run("python", "-m", "tests.labs.bank", *session.posargs)
@@ -82,7 +82,7 @@ def bank(session: nox.Session) -> None:
 @nox.session(default=False)
 def galera(session: nox.Session) -> None:
     """
-    Crash and cut off the nodes of a Galera cluster, and try the kit over all of them: most of an hour.
+    Crash and cut off the nodes of a Galera cluster, and try the kit over all of them: half an hour.
     """
     session.install("-e", ".[test]")
     session.run("python", "-m", "tests.labs.galera", *session.posargs)

@@ -2,7 +2,7 @@
 A bank on a database server that crashes again and again: what was acknowledged is there, once, and nothing besides.
 
 `nox -s bank` lets sixteen processes work on twenty cards while the server is stopped five times: with all
-that has to be found out, it takes eight minutes.
+that has to be found out, it takes ten minutes.
 """
 
 from __future__ import annotations

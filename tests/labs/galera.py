@@ -2,7 +2,7 @@
 A card book on a Galera cluster whose nodes crash and are cut off while clients write to all of them.
 
 `nox -s galera` tries it with reads that wait for what other nodes have committed, without, and with all clients at one
-node, in ten minutes.
+node; and then the conformance kit over all nodes. It takes half an hour.
 """
 
 from __future__ import annotations
