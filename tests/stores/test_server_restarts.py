@@ -14,7 +14,7 @@ from tests import servers
 from tests.servers import Server
 from voipcard.errors import StoreError
 from voipcard.stores import Changes, CounterChange, SQLAlchemyStore
-from voipcard.stores.servers import database
+from voipcard.stores.servers import owned
 
 pytestmark = pytest.mark.skipif(servers.missing("postgresql") is not None, reason=str(servers.missing("postgresql")))
 
@@ -59,7 +59,7 @@ def test_who_does_not_listen_does_not_know(server: Server, monkeypatch: pytest.M
     """
     The control: without listening first, such a commit fails, and may have been applied for all that is known.
     """
-    monkeypatch.setattr(database, "_is_gone", lambda _: False)
+    monkeypatch.setattr(owned, "_is_gone", lambda _: False)
     with server.database() as url, pytest.raises(StoreError) as failure:
         restarted(server, url)
 
@@ -81,7 +81,7 @@ def test_what_else_a_server_says_closes_no_connection(server: Server) -> None:
             connection.exec_driver_sql("NOTIFY cards")
         time.sleep(0.1)
 
-        assert not database._is_gone(listener)  # noqa: SLF001 - what is waiting cannot be seen from outside
+        assert not owned._is_gone(listener)  # noqa: SLF001 - what is waiting cannot be seen from outside
         lent.invalidate()
         engine.dispose()
         other.dispose()

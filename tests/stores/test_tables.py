@@ -9,6 +9,7 @@ import os
 import secrets
 import subprocess
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -36,7 +37,7 @@ from voipcard.errors import (
     StoreError,
     StoreReadOnlyError,
 )
-from voipcard.stores import Changes, SQLAlchemyStore, Tables, build_tables
+from voipcard.stores import Changes, Document, SQLAlchemyStore, Tables, build_tables
 from voipcard.testing import samples
 
 CONVENTION: Final = {
@@ -321,11 +322,11 @@ def test_missing_tables_are_said_to_be_missing(kind: DatabaseKind) -> None:
             lambda connection: SQLAlchemyStore(connection, tables=build_tables(prefix="other_")),
         ]
         for attempt in attempts:
-            with (
-                engine.connect() as connection,
-                pytest.raises(NotABookError, match="create=True, a migration or another prefix"),
-            ):
-                attempt(connection)
+            with engine.connect() as connection:
+                with pytest.raises(NotABookError, match="create=True, a migration or another prefix"):
+                    attempt(connection)
+                # The transaction goes on.
+                assert connection.scalar(sqlalchemy.select(1)) == 1
         SQLAlchemyStore(engine, create=True)
         with engine.connect() as connection:
             attempts[0](connection)
@@ -376,6 +377,12 @@ def test_the_version_is_written_once() -> None:
             versions = connection.execute(sqlalchemy.select(tables.version)).all()
 
         assert versions == [(1, 1)]
+
+
+_forgotten: Final = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
+TOO_LONG: Final = 15.0
+"""Seconds; half of the time for which a commit is tried again."""
 
 
 @contextmanager
@@ -430,6 +437,39 @@ def test_a_user_who_may_only_read_can_read(kind: DatabaseKind) -> None:
         with open_book(url, key=BareKey()) as book:
             assert book.extension(EXTENSION).count() == 3
             assert sound(book) == ()
+
+
+@pytest.mark.parametrize("kind", SERVER_KINDS)
+def test_a_user_who_may_only_read_may_be_the_first(kind: DatabaseKind) -> None:
+    """
+    Tables that a migration made are opened by a user who cannot write their version; the next who can writes it.
+    """
+    tables = build_tables()
+    with empty_database(kind) as url, engine_on(url) as engine:
+        tables.metadata.create_all(engine)
+        rights = dict.fromkeys((table.name for table in tables.all()), "SELECT")
+        with user(kind, url, rights) as address, engine_on(address) as reader:
+            assert SQLAlchemyStore(reader).documents("") == []
+        SQLAlchemyStore(url).close()
+        with engine.connect() as connection:
+            assert connection.execute(sqlalchemy.select(tables.version)).all() == [(1, 1)]
+
+
+@_forgotten
+@pytest.mark.parametrize("kind", [on("mariadb")])
+def test_what_is_too_large_for_the_server_is_refused_soon(kind: DatabaseKind) -> None:
+    """
+    A statement that MariaDB ends the connection for is not tried again for long, and nothing of it is applied.
+    """
+    with empty_database(kind) as url:
+        store = SQLAlchemyStore(url, create=True)
+        began = time.monotonic()
+        refused = refusal(lambda: store.commit(Changes(documents=[(Document("large", bytes(70 << 20), version=1), 0)])))
+
+        assert time.monotonic() - began < TOO_LONG
+        assert not refused.maybe_applied
+        assert store.documents("") == []
+        store.close()
 
 
 @pytest.mark.parametrize("kind", SERVER_KINDS)
@@ -497,9 +537,6 @@ def forgetful() -> Iterator[None]:
     """
     yield
     gc.collect()
-
-
-_forgotten: Final = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 
 @_forgotten
@@ -586,13 +623,18 @@ def test_an_engine_of_another_driver_is_refused() -> None:
     An engine whose driver was never tried is refused as its address would be, and so is what is no engine at all.
     """
     other = create_async_engine("sqlite+aiosqlite://").sync_engine
-    for place in (other, object()):
-        with pytest.raises(InvalidValueError, match="place has to be"):
-            SQLAlchemyStore(place)  # type: ignore[arg-type]
+    with engine_on("sqlite://") as unknown:
+        unknown.dialect.driver = "unknown"
+        connection = unknown.connect()
+        for place in (other, unknown, connection, object()):
+            with pytest.raises(InvalidValueError, match="place has to be"):
+                SQLAlchemyStore(place)  # type: ignore[arg-type]
+        connection.close()
 
 
 WITHOUT: Final = """
 import sys
+import time
 
 for name in {names!r}:
     sys.modules[name] = None

@@ -23,9 +23,10 @@ from voipcard.stores.copying import Copied, copy
 from voipcard.stores.memory import MemoryStore
 from voipcard.stores.sqlite import SQLiteStore
 
-if TYPE_CHECKING:
-    from voipcard.stores.servers.tables import Tables, build_tables
-    from voipcard.stores.sqlalchemy import SQLAlchemyStore
+if TYPE_CHECKING:  # Not in `__all__`, so that all of that can be imported without SQLAlchemy.
+    from voipcard.stores.servers.tables import Tables as Tables
+    from voipcard.stores.servers.tables import build_tables as build_tables
+    from voipcard.stores.sqlalchemy import SQLAlchemyStore as SQLAlchemyStore
 
 __all__ = [
     "AuditRecord",
@@ -39,13 +40,10 @@ __all__ = [
     "Grouping",
     "MemoryStore",
     "Position",
-    "SQLAlchemyStore",
     "SQLiteStore",
     "SealedCode",
     "Store",
-    "Tables",
     "Total",
-    "build_tables",
     "copy",
 ]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import functools
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 from weakref import WeakKeyDictionary
@@ -17,7 +17,14 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import SQLAlchemyError
 
 from voipcard.core.query import CardQuery, EntryQuery
-from voipcard.errors import InvalidValueError, NotABookError, SchemaError, StaleError, StoreError
+from voipcard.errors import (
+    InvalidValueError,
+    NotABookError,
+    SchemaError,
+    StaleError,
+    StoreError,
+    StoreReadOnlyError,
+)
 from voipcard.stores.contract import (
     AuditRecord,
     CardRecord,
@@ -30,9 +37,12 @@ from voipcard.stores.contract import (
 )
 from voipcard.stores.servers import at_once, in_steps
 from voipcard.stores.servers.collisions import collided
-from voipcard.stores.servers.database import Collision, Database, Joined, Owned, Session, Statement, compiled
-from voipcard.stores.servers.failures import translated
+from voipcard.stores.servers.database import Database
+from voipcard.stores.servers.failures import NO_TABLES, Collision, translated
+from voipcard.stores.servers.joined import Joined
+from voipcard.stores.servers.owned import Owned
 from voipcard.stores.servers.selects import Selects, columns
+from voipcard.stores.servers.sessions import Session, Statement, compiled
 from voipcard.stores.servers.tables import SCHEMA_VERSION, Tables, build_tables
 from voipcard.stores.statements import ORDERS, read_cards, read_rows
 from voipcard.stores.totals import totaled
@@ -45,7 +55,10 @@ _BULK: Final = 500
 _TIMES: Final = 5
 """How often a commit is tried again whose obstacle was gone when it was looked for."""
 
-_DRIVERS: Final = {"postgresql": "psycopg", "mariadb": "pymysql", "mysql": "pymysql", "sqlite": "pysqlite"}
+_DRIVERS: Final = (("postgresql", "psycopg"), ("mariadb", "pymysql"), ("mysql", "pymysql"), ("sqlite", "pysqlite"))
+
+_JOINED_DRIVERS: Final = (*_DRIVERS, ("sqlite", "aiosqlite"))
+"""What a connection to join may use; psycopg is of both kinds itself."""
 
 _CARELESS: Final = {
     "postgresql": "SELECT name, setting FROM pg_settings"
@@ -313,7 +326,8 @@ class SQLAlchemyStore:
         if not self.joined:
             self._warn_of_losses()
             if found is None:
-                with suppress(Collision):  # Another process has done it.
+                # Another process has done it, or a user that may write has to.
+                with suppress(Collision, StoreReadOnlyError):
                     self._database.commit(self._write_version)
         known.add(self._tables)
 
@@ -326,6 +340,8 @@ class SQLAlchemyStore:
             )
 
     def _version(self) -> int | None:
+        if isinstance(self._database, Joined) and not self._database.has(self._tables.version):
+            raise NotABookError(NO_TABLES)
         version = self._tables.version.c.version
         statement = compiled(self._database.dialect, select(version))
         rows = self._rows(lambda session: session.rows(statement))
@@ -385,10 +401,11 @@ def _database(place: Engine | Connection | str) -> Database:
     if isinstance(place, str):
         return Owned(_engine(place), disposes=True)
     if isinstance(place, Connection):
+        _refuse_driver(place.dialect.name, place.dialect.driver, _JOINED_DRIVERS)
         return Joined(place)
     if not isinstance(place, Engine):
         raise InvalidValueError("place", "has to be a SQLAlchemy Engine, a Connection or a URL")
-    _refuse_driver(place.dialect.name, place.dialect.driver)
+    _refuse_driver(place.dialect.name, place.dialect.driver, _DRIVERS)
 
     return Owned(place)
 
@@ -399,15 +416,15 @@ def _engine(url: str) -> Engine:
         name, driver = parsed.get_backend_name(), parsed.get_driver_name()
     except (SQLAlchemyError, ValueError):
         name, driver = "", ""
-    _refuse_driver(name, driver)
+    _refuse_driver(name, driver, _DRIVERS)
     try:
-        return create_engine(url)
+        # What was not committed is rolled back already when a connection is given back.
+        return create_engine(url, pool_reset_on_return=None)
     except ImportError as error:
         message = f"{name} needs a driver: install voipcard[{'postgresql' if name == 'postgresql' else 'mysql'}]"
         raise ImportError(message, name=error.name) from error
 
 
-def _refuse_driver(name: str, driver: str) -> None:
-    if _DRIVERS.get(name) != driver:
-        said = ", ".join(f"{name}+{driver}" for name, driver in _DRIVERS.items())
-        raise InvalidValueError("place", f"has to be one of {said}")
+def _refuse_driver(name: str, driver: str, known: Collection[tuple[str, str]]) -> None:
+    if (name, driver) not in known:
+        raise InvalidValueError("place", f"has to be one of {', '.join(map('+'.join, known))}")

@@ -27,16 +27,19 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.selectable import CTE
 from sqlalchemy.types import TypeEngine
 
 from voipcard.stores.contract import AuditRecord, CardRecord, Changes, Document, EntryRecord
 from voipcard.stores.servers.collisions import required
-from voipcard.stores.servers.database import Collision, Session, array, binding
+from voipcard.stores.servers.failures import Collision
 from voipcard.stores.servers.selects import Selects
+from voipcard.stores.servers.sessions import Session, array, binding
 
 __all__ = ["apply", "copy_in"]
 
@@ -185,9 +188,7 @@ class _Commit:
         """
         for name in self._shape:
             getattr(self, f"_{name}")()
-        holds = (
-            case((and_(*self._conditions), 1), else_=0) if self._conditions else cast(bindparam("holds", 1), Integer)
-        )
+        holds = case((and_(true(), *self._conditions), 1), else_=0)
 
         return select(1 / cast(holds, Integer)).add_cte(*self._done)
 
@@ -208,7 +209,7 @@ class _Commit:
 
         return select(rows).cte(f"given_{name}")
 
-    def _does(self, name: str, change: Any) -> None:  # noqa: ANN401 - an insert, an update or a delete
+    def _does(self, name: str, change: UpdateBase) -> None:
         """
         Add a change that has to be about as many rows as were given.
         """

@@ -13,8 +13,8 @@ from typing import Any, Final, Literal, TypeAlias
 
 from voipcard.errors import CeilingError, DuplicateError, StaleError, StoreError
 from voipcard.stores.contract import Changes
-from voipcard.stores.servers.database import Session
 from voipcard.stores.servers.selects import Selects
+from voipcard.stores.servers.sessions import Session
 
 __all__ = ["collided", "required", "stale"]
 

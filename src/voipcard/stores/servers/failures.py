@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from voipcard.errors import NotABookError, StoreBusyError, StoreError, StoreFullError, StoreReadOnlyError
 
-__all__ = ["NO_TRANSACTION", "Meaning", "driver_error", "is_timeout", "meaning", "translated"]
+__all__ = ["NO_TABLES", "NO_TRANSACTION", "Collision", "Meaning", "driver_error", "is_timeout", "meaning", "translated"]
 
 Meaning: TypeAlias = Literal[
     "taken",
@@ -34,6 +34,7 @@ others kept it locked; no space is left; nothing can be written; there are no ta
 is larger than the server takes; the server is cut off from its cluster; something else.
 """
 
+NO_TABLES: Final = "the database does not have the tables of a book: use create=True, a migration or another prefix"
 NO_TRANSACTION: Final = "there is no transaction to join: the connection is in autocommit mode"
 
 
@@ -82,14 +83,17 @@ _REFUSALS: Final[Mapping[Meaning, tuple[type[StoreError], str]]] = {
     "again": _BUSY,
     "full": (StoreFullError, "the database has no space left"),
     "read_only": (StoreReadOnlyError, "the database, or its user, cannot write"),
-    "no_tables": (
-        NotABookError,
-        "the database does not have the tables of a book: use create=True, a migration or another prefix",
-    ),
+    "no_tables": (NotABookError, NO_TABLES),
     "no_transaction": (StoreError, NO_TRANSACTION),
     "too_large": (StoreError, "a value is larger than the database server is set up to take"),
     "apart": (StoreError, "this database server is cut off from its cluster: ask another one, with the same operation"),
 }
+
+
+class Collision(Exception):  # noqa: N818 - no error yet: the commit finds out what it collided with
+    """
+    A precondition of a commit does not hold, or something that it wanted to write is there already.
+    """
 
 
 def driver_error(error: BaseException) -> BaseException:

@@ -15,8 +15,9 @@ from sqlalchemy.sql import ClauseElement
 from voipcard.errors import CeilingError
 from voipcard.stores.contract import AuditRecord, CardRecord, Changes, Document, EntryRecord
 from voipcard.stores.servers.collisions import required, stale
-from voipcard.stores.servers.database import Collision, Session
+from voipcard.stores.servers.failures import Collision
 from voipcard.stores.servers.selects import Selects
+from voipcard.stores.servers.sessions import Session
 
 __all__ = ["apply"]
 

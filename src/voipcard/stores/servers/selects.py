@@ -31,7 +31,7 @@ from sqlalchemy.sql import ClauseElement
 from voipcard.core.credit import UNLIMITED, Credit
 from voipcard.core.query import CardQuery, EntryQuery, Position
 from voipcard.stores.contract import AuditRecord, CardRecord, EntryRecord, Grouping
-from voipcard.stores.servers.database import Session, Statement, array, compiled
+from voipcard.stores.servers.sessions import Session, Statement, array, compiled
 from voipcard.stores.servers.tables import Tables
 from voipcard.stores.statements import ORDERS
 
