@@ -76,7 +76,7 @@ LIBRARIES: Final[dict[str, set[str]]] = {
     "openpyxl": {"sheets"},
     "hypothesis": {"testing"},
     "pytest": {"testing"},
-    "psycopg": {"stores.servers.database"},
+    "psycopg": {"stores.servers.owned", "stores.servers.sessions"},
     "pysqlite3": {"stores.sqlite_file"},
     "sqlalchemy": {"stores.sqlalchemy", "stores.servers", "crossing", "aio"},
     "sqlite3": {"stores.sqlite_file", "stores.servers.failures"},
