@@ -16,7 +16,14 @@ import pytest
 from tests.book_world import EXTENSION, LAX, PATIENCE, book_on, engine_of, in_threads, outcome, serials, sound
 from tests.test_turns import until
 from voipcard import CardBook, Credit, Extension
-from voipcard.errors import InsufficientCreditError, StoreBusyError, StoreError, StoreFullError, UnknownCardError
+from voipcard.errors import (
+    InsufficientCreditError,
+    StaleError,
+    StoreBusyError,
+    StoreError,
+    StoreFullError,
+    UnknownCardError,
+)
 from voipcard.stores import CardRecord, Changes, MemoryStore
 
 THREADS: Final = 8
@@ -344,3 +351,36 @@ def test_one_that_the_disk_has_no_room_for_does_not_harm_the_others() -> None:
 
     assert answers[1][0] is StoreFullError
     assert [answer.credit_left for answer in (answers[0], *answers[2:])] == [Credit("11.00")] * (THREADS - 2)
+
+
+class Ended(MemoryStore):
+    """
+    A store that has joined a transaction, which the database ends when it is read.
+    """
+
+    reads = 0
+
+    def find_many(self, *, ids: Iterable[bytes] = (), serials: Iterable[str] = ()) -> Sequence[CardRecord]:
+        """
+        Refuse, from the second time on.
+        """
+        self.reads += 1
+        if self.reads > 1:
+            raise StaleError(lasting=self.reads == 2)
+
+        return super().find_many(ids=ids, serials=serials)
+
+
+def test_a_transaction_that_ended_while_it_was_read_is_not_read_again() -> None:
+    """
+    A refusal that lasts goes to whoever asked as it is, instead of what the next attempt would be told.
+    """
+    store = Ended()
+    extension = book_on(store).extension(EXTENSION)
+    [handout] = extension.generate(1, credit="10.00")
+    extension.get(handout.serial)
+    with pytest.raises(StaleError) as refused:
+        extension.recharge(handout.serial, "1.00")
+
+    assert refused.value.lasting
+    assert store.reads == 2

@@ -193,6 +193,8 @@ class Decider:
         fitting = [task for task, size in zip(tasks, sizes, strict=True) if task is tasks[0] or size <= CHUNK]
         try:
             reading = _read(self._store, fitting)
+        except StaleError as error:
+            return [said_again(error) if error.lasting else None for _ in tasks]
         except VoipcardError:
             return [None for _ in tasks]
         outcomes: list[Decision[Any] | Exception | None] = []

@@ -1026,6 +1026,31 @@ def test_what_is_written_meanwhile_is_copied_or_noticed(verb: str) -> None:
     assert ends == {None, UnequalError}
 
 
+@pytest.mark.parametrize("failure", [KeyboardInterrupt, StoreError("the target is away")])
+def test_what_is_interrupted_at_the_end_cannot_be_opened(failure: BaseException | type[BaseException]) -> None:
+    """
+    Where the last comparison does not come to its end, the copy is closed again: what it lacks is not known.
+    """
+    source, target = MemoryStore(), Watched()
+    book = lively_book(source)
+    last = commits_of(source) - 1
+
+    def before(count: int, changes: Changes) -> Changes:
+        if count == last:
+            WRITES["recharge"](book)
+        return changes
+
+    def progress(_done: int, _total: int | None) -> None:
+        if target.commits > last:
+            raise failure
+
+    target.before = before
+    with pytest.raises((KeyboardInterrupt, StoreError)):
+        Copying(source, target, progress, page=FEW).run()
+
+    assert cannot_be_opened(target.another)
+
+
 def test_two_copies_at_once_do_no_harm() -> None:
     """
     Where another call copies to the same target, at whatever moment, one of the two gives up and the other is equal.

@@ -59,7 +59,7 @@ def test_who_does_not_listen_does_not_know(server: Server, monkeypatch: pytest.M
     """
     The control: without listening first, such a commit fails, and may have been applied for all that is known.
     """
-    monkeypatch.setattr(owned, "_is_gone", lambda _: False)
+    monkeypatch.setattr(owned, "_is_unfit", lambda _: False)
     with server.database() as url, pytest.raises(StoreError) as failure:
         restarted(server, url)
 
@@ -81,7 +81,7 @@ def test_what_else_a_server_says_closes_no_connection(server: Server) -> None:
             connection.exec_driver_sql("NOTIFY cards")
         time.sleep(0.1)
 
-        assert not owned._is_gone(listener)  # noqa: SLF001 - what is waiting cannot be seen from outside
+        assert not owned._is_unfit(listener)  # noqa: SLF001 - what is waiting cannot be seen from outside
         lent.invalidate()
         engine.dispose()
         other.dispose()

@@ -161,6 +161,15 @@ class IgnoresVersions(MemoryStore):
         super()._check_versions(Changes(remove=[(id, self._cards[id].version) for id, _ in present]))
 
 
+class IgnoresWhatIsAbsent(MemoryStore):
+    """
+    Requires of documents only what is there.
+    """
+
+    def commit(self, changes: Changes) -> None:
+        super().commit(attrs.evolve(changes, require=[each for each in changes.require if each[1]]))
+
+
 class TakesMissingForNew(MemoryStore):
     """
     Gives a card that is not there the version 0, as a document has.
@@ -1055,6 +1064,7 @@ REJECTED_BY: Final[Mapping[type[MemoryStore | SQLiteStore], str]] = {
     RemembersCards: "test_law_1_every_handle_sees_a_commit",
     AcknowledgesEarly: "test_law_1_a_commit_survives_kill",
     CommitsEachTable: "test_law_1_a_commit_survives_kill",
+    IgnoresWhatIsAbsent: "test_law_3_what_has_to_be_absent_stays_so",
     CountsVersions: "test_law_5_extremes_come_back_equal",
     IgnoresVersions: "test_law_2_all_stale_versions_are_named",
     TakesMissingForNew: "test_law_2_a_missing_card_is_stale",

@@ -241,9 +241,9 @@ class Changes:
     is stale; of a document or a counter that comes twice nothing is promised. A card that is not there is stale,
     whatever version is expected: only of documents 0 means that there must be none. Every expected version, also in
     *require*, is that of before the commit. Versions are written as they are given: a new card or document may have
-    any, and a changed one need not have the next. The index and the serial that a replaced or removed card leaves can
-    be taken from the next commit on, and its id never, because its entries stay; within the same commit it depends on
-    the store.
+    any from 1 on, and a changed one need not have the next. The index and the serial that a replaced or removed card
+    leaves can be taken from the next commit on, and its id never, because its entries stay; within the same commit it
+    depends on the store.
 
     Attributes:
         new:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, Generic, TypeVar
 
 import attrs
@@ -22,6 +23,7 @@ from voipcard.errors import (
     NotABookError,
     OccupiedError,
     StaleError,
+    StoreError,
     UnequalError,
 )
 from voipcard.names import ACTIVE, CARDS, EXTENSION, KEYRING
@@ -75,7 +77,9 @@ def copy(source: Store, target: Store, *, progress: Progress | None = None) -> C
     copy, and is noticed. No key is needed, and the copy is opened with the key of the book.
 
     Call again to go on with a copy that was interrupted, by whatever it was. Until all is there and was found equal,
-    the target cannot be opened as a book. With a complete copy this only compares.
+    the target cannot be opened as a book. Then it can, and is compared once more: a source that was written to in
+    between closes it again, unless the process dies in this moment, or the target cannot be reached. Call again to be
+    sure: with a complete copy this only compares.
 
     Args:
         source: Where the book is.
@@ -221,8 +225,9 @@ class Copying:
         try:
             # What was written to the source after it was compared would be missing in a book that can be opened.
             return self._compared(keyring, keyring)
-        except UnequalError:
-            self._target.commit(Changes(documents=[(marker, keyring.version)]))
+        except BaseException:
+            with suppress(StoreError):
+                self._target.commit(Changes(documents=[(marker, keyring.version)]))
             raise
 
     def _begin(self, marker: Document) -> None:

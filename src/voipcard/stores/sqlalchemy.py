@@ -7,14 +7,17 @@ from __future__ import annotations
 import functools
 import itertools
 import logging
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+import attrs
 from sqlalchemy import Connection, Engine, create_engine, insert, make_url, select
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import StaticPool
 
 from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.errors import (
@@ -22,7 +25,6 @@ from voipcard.errors import (
     NotABookError,
     SchemaError,
     StaleError,
-    StoreError,
     StoreReadOnlyError,
 )
 from voipcard.stores.contract import (
@@ -38,7 +40,7 @@ from voipcard.stores.contract import (
 from voipcard.stores.servers import at_once, in_steps
 from voipcard.stores.servers.collisions import collided
 from voipcard.stores.servers.database import Database
-from voipcard.stores.servers.failures import NO_TABLES, Collision, translated
+from voipcard.stores.servers.failures import NO_TABLES, Collision, driver_error, meaning, translated
 from voipcard.stores.servers.joined import Joined
 from voipcard.stores.servers.owned import Owned
 from voipcard.stores.servers.selects import Selects, columns
@@ -54,6 +56,11 @@ _BULK: Final = 500
 
 _TIMES: Final = 5
 """How often a commit is tried again whose obstacle was gone when it was looked for."""
+
+_PATIENCE: Final = 10.0
+"""For how many seconds the tables are made that another process makes as well."""
+
+_PAUSE: Final = 0.05
 
 _DRIVERS: Final = (("postgresql", "psycopg"), ("mariadb", "pymysql"), ("mysql", "pymysql"), ("sqlite", "pysqlite"))
 
@@ -271,18 +278,23 @@ class SQLAlchemyStore:
         self._database.refuse_use()
         new = _Stream(changes.new)
         try:
-            for _ in range(_TIMES):
-                try:
-                    return self._commit(changes, new)
-                except Collision as error:
-                    collision = error
-                refusal = self._database.read(lambda session: collided(self._selects, session, changes))
-                if refusal is not None:
-                    break
-            # Something was in the way each time, and gone when it was looked for, or cannot be seen from here.
-            raise refusal or StaleError() from collision.__cause__
+            self._commit_or_refuse(attrs.evolve(changes, new=new), new)
+        except _ForeignError as foreign:
+            raise foreign.error  # noqa: B904 - it is the caller's own
         except StaleError as error:
             raise self._database.judged(error) from error.__cause__
+
+    def _commit_or_refuse(self, changes: Changes, new: _Stream) -> None:
+        for _ in range(_TIMES):
+            try:
+                return self._commit(changes, new)
+            except Collision as error:
+                collision = error
+            refusal = self._database.read(lambda session: collided(self._selects, session, changes))
+            if refusal is not None:
+                break
+        # Something was in the way each time, and gone when it was looked for, or cannot be seen from here.
+        raise refusal or StaleError() from collision.__cause__
 
     def _commit(self, changes: Changes, new: _Stream) -> None:
         selects = self._selects
@@ -354,14 +366,15 @@ class SQLAlchemyStore:
 
     def _create(self) -> None:
         assert isinstance(self._database, Owned)  # noqa: S101 - joined stores were refused
-        try:
-            self._tables.metadata.create_all(self._database.engine, tables=self._tables.all())
-        except SQLAlchemyError as error:
-            # Another process may have made them at the same moment.
+        deadline = time.monotonic() + _PATIENCE
+        while True:
             try:
-                self._version()
-            except StoreError:
-                raise translated(error) from error
+                return self._tables.metadata.create_all(self._database.engine, tables=self._tables.all())
+            except SQLAlchemyError as error:
+                # Another process may be making them at the same moment, table by table.
+                if meaning(error) not in {"there", "taken"} or time.monotonic() > deadline:
+                    raise translated(error) from driver_error(error)
+            time.sleep(_PAUSE)
 
     def _rows(self, work: Callable[[Session], Sequence[tuple[Any, ...]]]) -> Sequence[tuple[Any, ...]]:
         return self._database.read(work)
@@ -372,6 +385,19 @@ class SQLAlchemyStore:
             return []
 
         return self._database.read(lambda session: self._selects.among(session, asked, column, wanted))
+
+
+class _ForeignError(Exception):
+    """
+    The caller's cards failed while they were iterated.
+
+    Attributes:
+        error: What they raised: it goes back to the caller as it is, whatever it looks like.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
 
 
 class _Stream:
@@ -391,21 +417,26 @@ class _Stream:
         self._first: Final = [itertools.chain(self.head, rest)]
 
     def __iter__(self) -> Iterator[tuple[CardRecord, EntryRecord]]:
-        if self._first:
-            return self._first.pop()
-
-        return iter(self._new if self.is_long else self.head)
+        rows = self._first.pop() if self._first else iter(self._new if self.is_long else self.head)
+        try:
+            yield from rows
+        except Exception as error:
+            raise _ForeignError(error) from error
 
 
 def _database(place: Engine | Connection | str) -> Database:
     if isinstance(place, str):
         return Owned(_engine(place), disposes=True)
-    if isinstance(place, Connection):
-        _refuse_driver(place.dialect.name, place.dialect.driver, _JOINED_DRIVERS)
-        return Joined(place)
-    if not isinstance(place, Engine):
+    if not isinstance(place, Engine | Connection):
         raise InvalidValueError("place", "has to be a SQLAlchemy Engine, a Connection or a URL")
-    _refuse_driver(place.dialect.name, place.dialect.driver, _DRIVERS)
+    if place.get_execution_options().get("schema_translate_map"):
+        raise InvalidValueError("place", "cannot have a schema_translate_map: use build_tables(schema=)")
+    is_joined = isinstance(place, Connection)
+    _refuse_driver(place.dialect.name, place.dialect.driver, _JOINED_DRIVERS if is_joined else _DRIVERS)
+    if isinstance(place, Connection):
+        return Joined(place)
+    if isinstance(place.pool, StaticPool):
+        raise InvalidValueError("place", "cannot have a StaticPool: threads would share one transaction")
 
     return Owned(place)
 
@@ -423,6 +454,8 @@ def _engine(url: str) -> Engine:
     except ImportError as error:
         message = f"{name} needs a driver: install voipcard[{'postgresql' if name == 'postgresql' else 'mysql'}]"
         raise ImportError(message, name=error.name) from error
+    except (SQLAlchemyError, TypeError, ValueError) as error:
+        raise InvalidValueError("place", "has an option that SQLAlchemy does not know") from error
 
 
 def _refuse_driver(name: str, driver: str, known: Collection[tuple[str, str]]) -> None:

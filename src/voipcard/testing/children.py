@@ -265,17 +265,35 @@ def write_skewed(store: Store, _: Connection, rounds: int, worker: int) -> list[
     for number in range(rounds):
         own, other = f"pair/{number}/{worker}", f"pair/{number}/{1 - worker}"
         changes = Changes(documents=[(Document(own, b"changed", version=2), 1)], require=[(other, 1)])
-        while True:
-            try:
-                store.commit(changes)
-                won.append(number)
-            except StoreBusyError:
-                continue
-            except StaleError:
-                pass
-            break
+        if _is_accepted(store, changes):
+            won.append(number)
 
     return won
+
+
+def make_skewed(store: Store, _: Connection, rounds: int, worker: int) -> list[int]:
+    """
+    Make the own one of two documents if there is no other, and say in which rounds that was possible.
+    """
+    won = []
+    for number in range(rounds):
+        own, other = f"pair/{number}/{worker}", f"pair/{number}/{1 - worker}"
+        changes = Changes(documents=[(Document(own, b"made", version=1), 0)], require=[(other, 0)])
+        if _is_accepted(store, changes):
+            won.append(number)
+
+    return won
+
+
+def _is_accepted(store: Store, changes: Changes) -> bool:
+    while True:
+        try:
+            store.commit(changes)
+        except StoreBusyError:
+            continue
+        except StaleError:
+            return False
+        return True
 
 
 def _small(number: int) -> Changes:

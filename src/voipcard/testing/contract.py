@@ -189,6 +189,19 @@ class StoreContract(ReadContract, CommitContract, ValueContract):
             assert list(range(rounds)) == won
             assert rounds == sum(document.value == b"changed" for document in samples.every_document(store))
 
+    @proves("law 3")
+    def test_law_3_what_has_to_be_absent_stays_so(self) -> None:
+        """
+        Of two that each make one document and require that there is no other, exactly one succeeds.
+        """
+        rounds = 400
+        with self.fresh() as open_store, closing(open_store()) as store:
+            with started(children.make_skewed, open_store, rounds, shared=self.shared, times=2) as crew:
+                won = sorted(number for child in crew for number in child.answer())
+
+            assert list(range(rounds)) == won
+            assert rounds == len(samples.every_document(store))
+
     @proves("law 7")
     def test_law_7_a_closed_store_says_so(self) -> None:
         """

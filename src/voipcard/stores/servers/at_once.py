@@ -39,7 +39,7 @@ from voipcard.stores.contract import AuditRecord, CardRecord, Changes, Document,
 from voipcard.stores.servers.collisions import required
 from voipcard.stores.servers.failures import Collision
 from voipcard.stores.servers.selects import Selects
-from voipcard.stores.servers.sessions import Session, array, binding
+from voipcard.stores.servers.sessions import Session, array, binding, written_by_position
 
 __all__ = ["apply", "copy_in"]
 
@@ -113,7 +113,7 @@ def copy_in(selects: Selects, session: Session, new: Iterable[tuple[CardRecord, 
 def _copy(
     selects: Selects, session: Session, table: Table, names: Sequence[str], rows: Iterable[Sequence[Any]]
 ) -> None:
-    quote = selects.dialect.identifier_preparer
+    quote = written_by_position(selects.dialect, raw=True).identifier_preparer
     listed = ", ".join(map(quote.quote, names))
     with (
         binding(),

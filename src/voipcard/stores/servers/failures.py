@@ -17,6 +17,7 @@ __all__ = ["NO_TABLES", "NO_TRANSACTION", "Collision", "Meaning", "driver_error"
 
 Meaning: TypeAlias = Literal[
     "taken",
+    "there",
     "refused",
     "again",
     "busy",
@@ -24,14 +25,16 @@ Meaning: TypeAlias = Literal[
     "read_only",
     "no_tables",
     "no_transaction",
+    "ended",
     "too_large",
     "apart",
     "other",
 ]
 """
-What happened: a unique value is taken; a precondition does not hold; the database wants the transaction once more;
-others kept it locked; no space is left; nothing can be written; there are no tables; no transaction was begun; a value
-is larger than the server takes; the server is cut off from its cluster; something else.
+What happened: a unique value is taken; a table is there already; a precondition does not hold; the database wants the
+transaction once more; others kept it locked; no space is left; nothing can be written; there are no tables; no
+transaction was begun; it was ended by an error before; a value is larger than the server takes; the server is cut off
+from its cluster; something else.
 """
 
 NO_TABLES: Final = "the database does not have the tables of a book: use create=True, a migration or another prefix"
@@ -45,6 +48,7 @@ def _table(codes: Mapping[Meaning, Iterable[Any]]) -> Mapping[Any, Meaning]:
 _SQLSTATES: Final = _table(
     {
         "taken": ["23505"],
+        "there": ["42P07", "42710"],
         "refused": ["22012"],  # the division by zero with which a commit refuses itself
         "again": ["40001", "40P01"],
         "busy": ["55P03", "57014", "53300", "25P03"],
@@ -52,6 +56,7 @@ _SQLSTATES: Final = _table(
         "read_only": ["25006", "42501"],
         "no_tables": ["42P01", "42703", "3F000"],
         "no_transaction": ["25P01"],
+        "ended": ["25P02"],
     }
 )
 _TIMEOUT: Final = 1205
@@ -60,6 +65,7 @@ _TIMEOUT: Final = 1205
 _NUMBERS: Final = _table(
     {
         "taken": [1062],
+        "there": [1050, 1061],
         "again": [1213, _TIMEOUT, 1020],
         "busy": [1040, 1203, 1969, 3024],
         "full": [1021, 1114, 1041],
@@ -85,6 +91,7 @@ _REFUSALS: Final[Mapping[Meaning, tuple[type[StoreError], str]]] = {
     "read_only": (StoreReadOnlyError, "the database, or its user, cannot write"),
     "no_tables": (NotABookError, NO_TABLES),
     "no_transaction": (StoreError, NO_TRANSACTION),
+    "ended": (StoreError, "the transaction was ended by an error before: roll it back and begin again"),
     "too_large": (StoreError, "a value is larger than the database server is set up to take"),
     "apart": (StoreError, "this database server is cut off from its cluster: ask another one, with the same operation"),
 }
@@ -133,6 +140,8 @@ def _sqlite_meaning(error: sqlite3.Error) -> Meaning:
         return "taken"
     if str(error).startswith("no such "):
         return "no_tables"
+    if str(error).endswith(" already exists"):
+        return "there"
 
     return _SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "other")
 

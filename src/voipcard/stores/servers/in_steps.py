@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Table, bindparam, delete, insert, update
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.sql import ClauseElement
 
-from voipcard.errors import CeilingError
+from voipcard.errors import CeilingError, StoreError
 from voipcard.stores.contract import AuditRecord, CardRecord, Changes, Document, EntryRecord
 from voipcard.stores.servers.collisions import required, stale
 from voipcard.stores.servers.failures import Collision
@@ -43,9 +43,11 @@ def apply(selects: Selects, session: Session, changes: Changes, new: Iterable[tu
     only = required(changes)
     if only is None:
         raise Collision
+    # What is not there cannot be locked: it gets a row before it is looked for.
+    steps.require({key for key, expected in only.items() if not expected}, are_there=False)
     if refusal := stale(selects, session, changes, locked=True):
         raise refusal
-    steps.require(only)
+    steps.require({key for key, expected in only.items() if expected}, are_there=True)
     steps.put(changes.documents)
     steps.replace([card for card, _ in changes.replace])
     for id, _ in changes.remove:
@@ -96,37 +98,23 @@ class _Steps:
         cards = self._tables.cards
         self._change("remove", lambda: delete(cards).where(cards.c.id == bindparam("wanted")), wanted=id)
 
-    def require(self, keys: dict[str, int]) -> None:
+    def require(self, keys: Iterable[str], *, are_there: bool) -> None:
         """
         Let every other commit that writes or requires these documents wait for this one.
         """
         documents = self._tables.documents
-        for key, expected in sorted(keys.items()):
-            if expected:
+        counted: dict[str, Any] = {"required": documents.c.required + 1}
+        names = ("key", "value", "version", "required")
+        for key in sorted(keys):
+            if are_there:
                 self._change(
                     "require",
-                    lambda: (
-                        update(documents)
-                        .where(documents.c.key == bindparam("wanted"))
-                        .values(required=documents.c.required + 1)
-                    ),
+                    lambda: update(documents).where(documents.c.key == bindparam("wanted")).values(counted),
                     wanted=key,
                 )
             else:
-                self._change(
-                    "require none",
-                    lambda: self._upsert(
-                        documents,
-                        ("key", "value", "version", "required"),
-                        ["key"],
-                        (),
-                        required=documents.c.required + 1,
-                    ),
-                    key=key,
-                    value=b"",
-                    version=0,
-                    required=1,
-                )
+                given = dict(zip(names, (key, b"", 0, 1), strict=True))
+                self._change("require none", lambda: self._upsert(documents, names, ["key"], (), **counted), **given)
 
     def put(self, documents: Sequence[tuple[Document, int]]) -> None:
         """
@@ -182,13 +170,18 @@ class _Steps:
                 delta=change.delta,
             )
         ceilings = {key: change.ceiling for key, change in moved.items() if change.delta > 0}
+        limited = [key for key, ceiling in ceilings.items() if ceiling is not None]
+        is_sqlite = self._selects.dialect.name == "sqlite"
         found = self._selects.among(
-            self._session,
-            [counters.c.key, counters.c.value],
-            counters.c.key,
-            [key for key, ceiling in ceilings.items() if ceiling is not None],
+            self._session, [counters.c.key, counters.c.value], counters.c.key, moved if is_sqlite else limited
         )
-        risen = [(key, value - moved[key].delta) for key, value in found if value > (ceilings[key] or 0)]
+        if any(type(value) is not int for _, value in found):  # SQLite goes on with floats.
+            raise StoreError("a counter is larger than the database can keep")
+        risen = [
+            (key, value - moved[key].delta)
+            for key, value in found
+            if (ceiling := ceilings.get(key)) is not None and value > ceiling
+        ]
         if risen:
             raise CeilingError(counters=tuple(risen))
 

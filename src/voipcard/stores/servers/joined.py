@@ -4,6 +4,7 @@ Taking part in the transaction of a caller.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, TypeVar
@@ -49,6 +50,7 @@ class Joined:
     def __init__(self, connection: Connection) -> None:
         self.dialect: Final = written_by_position(connection.dialect)
         self._connection: Final = connection
+        self._process: Final = os.getpid()
         self._closed = False
         self._failures: Final = (connection.dialect.loaded_dbapi.Error, SQLAlchemyError)
 
@@ -56,6 +58,8 @@ class Joined:
         """
         Refuse to go on after `close`, or where the connection is closed.
         """
+        if self._process != os.getpid():
+            raise StoreClosedError("the store was opened by another process: join a connection of this one")
         if self._closed:
             raise StoreClosedError("the store is closed")
         if self._connection.closed:

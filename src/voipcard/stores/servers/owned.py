@@ -8,7 +8,7 @@ import os
 import select
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import attrs
@@ -39,11 +39,14 @@ _LONGEST_PAUSE: Final = 0.1
 _MESSAGES: Final = 10
 """How many times a server that was not asked is listened to, before it is taken for gone."""
 
+_READ_COMMITTED: Final = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
+
 _BEGIN: Final = {
-    "postgresql": "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
-    "mariadb": "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
-    "mysql": "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
-    "sqlite": "BEGIN IMMEDIATE",
+    "postgresql": [_READ_COMMITTED],
+    # Begun explicitly, because an engine may have its connections in autocommit mode.
+    "mariadb": [_READ_COMMITTED, "START TRANSACTION"],
+    "mysql": [_READ_COMMITTED, "START TRANSACTION"],
+    "sqlite": ["BEGIN IMMEDIATE"],
 }
 """What a transaction of ours begins with: versions are read with locks, and what others committed is to be seen."""
 
@@ -125,8 +128,8 @@ class Owned:
             session = self._session(lent)
             is_at_the_end = alone
             try:
-                if not alone:
-                    session.say(_BEGIN[self.dialect.name])
+                for statement in () if alone else _BEGIN[self.dialect.name]:
+                    session.say(statement)
                 work(session)
                 if not alone:
                     is_at_the_end = True
@@ -155,34 +158,45 @@ class Owned:
     def _lent(self, *, autocommit: bool) -> Iterator[PoolProxiedConnection]:
         self.refuse_use()
         lent = self._borrowed()
-        connection: Any = lent.dbapi_connection
+        before = self._autocommit(lent, autocommit)
         try:
-            if self._is_postgresql and connection.autocommit != autocommit:
-                connection.autocommit = autocommit
-                try:
-                    yield lent
-                finally:
-                    with suppress(*self._failures):
-                        connection.autocommit = not autocommit
-            else:
-                yield lent
-        except BaseException as error:
-            if not isinstance(error, Exception):
-                # Interrupted: perhaps in the middle of an answer, which the next one would take for its own.
+            yield lent
+        except (StoreError, Collision, _AgainError):
+            raise
+        except BaseException:
+            # Interrupted: perhaps in the middle of an answer, which the next one would take for its own.
+            if lent.is_valid:
                 lent.invalidate()
             raise
         finally:
             if lent.is_valid:
-                lent.close()
+                try:
+                    self._autocommit(lent, before)
+                except self._failures:
+                    lent.invalidate()
+                else:
+                    lent.close()
+
+    def _autocommit(self, lent: PoolProxiedConnection, wanted: bool) -> bool:  # noqa: FBT001 - as psycopg names it
+        """
+        Let each statement be a transaction or not, where that costs no round trip, and give how it was before.
+        """
+        connection: Any = lent.dbapi_connection
+        if not self._is_postgresql or connection.autocommit == wanted:
+            return wanted
+        connection.autocommit = wanted
+
+        return not wanted
 
     def _borrowed(self) -> PoolProxiedConnection:
         try:
             lent = self.engine.raw_connection()
-            if self._is_postgresql and _is_gone(lent.dbapi_connection):
+            if self._is_postgresql and _is_unfit(lent.dbapi_connection):
                 lent.invalidate()
                 self.engine.dispose()
                 lent = self.engine.raw_connection()
-        except self._failures as error:
+        except (*self._failures, OSError, TypeError, ValueError, AttributeError) as error:
+            # Drivers read their part of an address only now.
             said = translated(error)
             if type(said) is StoreError:
                 said = StoreError("the database cannot be reached")
@@ -230,14 +244,17 @@ class Owned:
         self._closed = True
 
 
-def _is_gone(connection: Any) -> bool:  # noqa: ANN401 - psycopg's
+def _is_unfit(connection: Any) -> bool:  # noqa: ANN401 - psycopg's
     """
-    Tell whether the server has hung up since the connection was used.
+    Tell whether somebody left a connection in a transaction, or the server has hung up since it was used.
 
-    Who finds it out with a commit does not know whether that was applied.
+    Who finds out the latter with a commit does not know whether that was applied.
     """
     from psycopg import Error
+    from psycopg.pq import TransactionStatus
 
+    if connection.pgconn.transaction_status != TransactionStatus.IDLE:
+        return True
     waiting = select.poll()
     try:
         waiting.register(connection.fileno(), select.POLLIN)

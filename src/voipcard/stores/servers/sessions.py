@@ -96,10 +96,11 @@ def written_by_position(dialect: Dialect, *, raw: bool = False) -> Dialect:
     """
     Give a dialect that writes parameters by position; *raw* as PostgreSQL itself has them.
     """
-    if dialect.paramstyle != "pyformat":
+    if dialect.paramstyle not in {"pyformat", "format"}:
         return dialect
     dialect = copy.copy(dialect)
     dialect.paramstyle, dialect.positional = "numeric_dollar" if raw else "format", True
+    dialect.identifier_preparer = dialect.preparer(dialect)  # Percent signs in names are doubled for some styles only.
 
     return dialect
 
@@ -180,8 +181,9 @@ class PostgreSQLSession(DriverSession):
     def _cursor(self) -> Any:  # noqa: ANN401 - each driver has its own
         from psycopg import RawCursor
         from psycopg.pq import Format
+        from psycopg.rows import tuple_row
 
-        cursor = RawCursor(self.connection)
+        cursor = RawCursor(self.connection, row_factory=tuple_row)
         cursor.format = Format.BINARY  # of what comes back
 
         return cursor
