@@ -22,6 +22,15 @@ def tests(session: nox.Session) -> None:
     session.run("coverage", "report", "--include", "*/voipcard/core/*", "--fail-under", "100")
 
 
+@nox.session(default=False)
+def oldest(session: nox.Session) -> None:
+    """
+    Run the tests of database servers with the oldest SQLAlchemy that is supported.
+    """
+    session.install("-e", ".[test]", "sqlalchemy[aiosqlite]==2.0.47")
+    session.run("python", "-m", "pytest", "-q", "tests/stores", "tests/portals", *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """
