@@ -29,14 +29,10 @@ class CardBook:
     The card codes of one installation, over all of its Calling Card extensions.
 
     Get one from `open_book`. A book may be used by many threads at once; after a fork, open it again.
-
-    Attributes:
-        currency: The ISO 4217 code of the currency of all amounts; `XXX` if it was never said.
     """
 
-    def __init__(self, engine: Engine, currency: str) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.currency = currency
 
     def __repr__(self) -> str:
         actor = f" for {self._engine.actor!r}" if self._engine.actor else ""
@@ -54,6 +50,20 @@ class CardBook:
     def __reduce__(self) -> NoReturn:
         message = "a CardBook is bound to its process and cannot be pickled: open it again"
         raise TypeError(message)
+
+    @property
+    def id(self) -> str:
+        """
+        32 hexadecimal digits that no other book has: what a license is issued for.
+        """
+        return self._engine.facts.id
+
+    @property
+    def currency(self) -> str:
+        """
+        The ISO 4217 code of the currency of all amounts; `XXX` if it was never said.
+        """
+        return self._engine.facts.currency
 
     def close(self) -> None:
         """
@@ -76,7 +86,7 @@ class CardBook:
             >>> book
             <CardBook in XXX for 'alice'>
         """
-        return CardBook(attrs.evolve(self._engine, actor=checked_text("actor", actor)), self.currency)
+        return CardBook(attrs.evolve(self._engine, actor=checked_text("actor", actor)))
 
     def over(self, store: Store) -> CardBook:
         """
@@ -95,7 +105,7 @@ class CardBook:
             >>> same.close()
             >>> book.close()
         """
-        return CardBook(self._engine.over(store), self.currency)
+        return CardBook(self._engine.over(store))
 
     # Extensions
 

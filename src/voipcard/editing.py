@@ -194,7 +194,7 @@ def reveal(engine: Engine, extension: str, serial: str) -> Handout:
         raise ActorRequiredError("reveal")
     engine.refuse_joined("reveal")
     record = engine.card(extension, serial)
-    engine.store.commit(Changes(audit=engine.audited("reveal", extension=extension, serial=serial)))
+    engine.commit(Changes(audit=engine.audited("reveal", extension=extension, serial=serial)))
 
     return engine.records.handout(record)
 

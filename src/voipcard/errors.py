@@ -20,6 +20,8 @@ VoipcardError
 ├── UnknownCardError (LookupError)     no such card
 ├── CardExistsError                    codes that are in the extension already, or twice in the request
 ├── OperationConflictError             the operation was used before, for something else
+├── AccessDeniedError                  the caller is not let in, and is not told why
+├── LicenseError                       no new active codes: the license does not hold
 ├── ActorRequiredError                 nobody said who is acting
 ├── JoinedStoreError                   secrets are told in no transaction that may be rolled back
 ├── CursorError                        the cursor belongs to another search
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "AccessDeniedError",
     "ActorRequiredError",
     "AmountError",
     "AmountTypeError",
@@ -72,6 +75,7 @@ __all__ = [
     "JoinedStoreError",
     "KeyMismatchError",
     "KeyMissingError",
+    "LicenseError",
     "NotABookError",
     "OccupiedError",
     "OperationConflictError",
@@ -388,6 +392,50 @@ class OperationConflictError(VoipcardError):
         about = f" on card {self.serial}" if self.serial else ""
 
         return f"this {self.verb}{about} repeats an operation or order number that was used with other content"
+
+
+@attrs.frozen
+class AccessDeniedError(VoipcardError):
+    """
+    The caller is not let in.
+
+    It says the same whatever is wrong: an unknown code, a wrong PIN, a card, batch or extension that is disabled, an
+    expired card, or too many attempts. The audit trail has the true reason.
+    """
+
+    def __str__(self) -> str:
+        return "access denied"
+
+
+@attrs.frozen
+class LicenseError(VoipcardError):
+    """
+    The license does not hold, so no more codes can be active. Nothing was written, and everything else goes on.
+
+    Attributes:
+        reason:
+            What is wrong: `malformed`, `untrusted` (its key is none of those that are pinned), `forged`, `foreign` (it
+            is for another book), `expired`, `not_yet_valid`, `clock` (the time was set back), `removed`, `unsigned` or
+            `older` (than one that the book has seen).
+    """
+
+    reason: str
+
+    def __str__(self) -> str:
+        sentence = {
+            "malformed": "is no license file",
+            "untrusted": "was signed with a key that is not among the trusted ones",
+            "forged": "does not match its signature",
+            "foreign": "was issued for another book",
+            "expired": "has expired",
+            "not_yet_valid": "is not valid yet",
+            "clock": "cannot be judged: the clock was set back",
+            "removed": "is missing, and this book has had a signed one",
+            "unsigned": "is not signed, and this book has had a signed one",
+            "older": "is older than one that this book has had",
+        }[self.reason]
+
+        return f"the license {sentence}"
 
 
 @attrs.frozen

@@ -76,5 +76,5 @@ def _revealed(engine: Engine, extension: str, search: Search, columns: Sequence[
         detail["code"] = True
     if columns is not None:
         detail["columns"] = list(columns)
-    engine.store.commit(Changes(audit=engine.audited("export", extension=extension, **detail)))
+    engine.commit(Changes(audit=engine.audited("export", extension=extension, **detail)))
     yield from map(engine.records.revealed, search.records(engine))

@@ -387,7 +387,7 @@ def _replayed(
     if dry_run or not batch:
         return Batch("", extension, memo["size"], (), report, replayed=True)
     engine.refuse_joined("replay")
-    engine.store.commit(Changes(audit=engine.audited("replay", extension=extension, batch=batch)))
+    engine.commit(Changes(audit=engine.audited("replay", extension=extension, batch=batch)))
 
     return Batch(batch, extension, memo["size"], handouts_of_batch(engine, batch), report, replayed=True)
 

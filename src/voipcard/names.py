@@ -6,12 +6,23 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["ACTIVE", "BATCH", "BOOK", "CARDS", "EXTENSION", "KEYRING", "LICENSE", "OPERATION", "TOMBSTONE"]
+__all__ = [
+    "ACTIVE",
+    "BATCH",
+    "BOOK",
+    "CARDS",
+    "EXTENSION",
+    "GUESSES",
+    "KEYRING",
+    "LICENSE",
+    "OPERATION",
+    "TOMBSTONE",
+]
 
 # Documents
 
 BOOK: Final = "book"
-"""What the book is: its currency."""
+"""What the book is: its random id, its currency, and what was chosen when it was made."""
 
 KEYRING: Final = "keyring"
 """The keys of the book, wrapped by a key that is kept elsewhere."""
@@ -30,6 +41,9 @@ OPERATION: Final = "operation/"
 
 TOMBSTONE: Final = "tombstone/"
 """Begins the keys of what is kept of removed cards; the id of the card follows, in hexadecimal."""
+
+GUESSES: Final = "guesses/"
+"""Begins the keys of what was tried by whom, and of the counters of it: documents that expire."""
 
 # Counters
 

@@ -9,6 +9,8 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+import attrs
+
 from voipcard.book import CardBook
 from voipcard.core.drawing import RandomSource
 from voipcard.core.license import License
@@ -29,7 +31,7 @@ from voipcard.stores.contract import Changes, Document, Store
 from voipcard.stores.copying import UNFINISHED
 from voipcard.stores.memory import MemoryStore
 from voipcard.stores.sqlite import SQLiteStore
-from voipcard.transact import Clock, Engine
+from voipcard.transact import BookFacts, Clock, Engine
 
 __all__ = ["open_book"]
 
@@ -103,16 +105,17 @@ def open_book(
         raise InvalidValueError("currency", "has to be an ISO 4217 code such as EUR")
     if place is None:
         store: Store = MemoryStore()
-        keyring, currency = Keyring.generate(), currency or _NO_CURRENCY
+        records = Records(Keyring.generate())
+        facts, document = _new_book(records, currency or _NO_CURRENCY, now)
+        store.commit(Changes(documents=[(document, 0)]))
     else:
         store, key = _place(place, key, currency)
         try:
-            keyring, currency = _unlocked(store, key, currency, now)
+            records, facts = _unlocked(store, key, currency, now)
         except BaseException:
             store.close()
             raise
-    engine = Engine(store, Records(keyring), now, source, policy or Policy())
-    book = CardBook(engine, currency)
+    book = CardBook(Engine(facts, store, records, now, source, policy or Policy()))
     if license is not None and license != book.license:
         book.install_license(license)
 
@@ -165,33 +168,35 @@ def _new_key(path: Path) -> KeyFile:
     return key
 
 
-def _unlocked(store: Store, key: KeyProvider, currency: str | None, clock: Clock) -> tuple[Keyring, str]:
+def _unlocked(store: Store, key: KeyProvider, currency: str | None, clock: Clock) -> tuple[Records, BookFacts]:
     document = store.document(KEYRING)
     if document is None:
         if currency is None:
             raise CurrencyError("", "")
-        keyring = Keyring.generate()
-        value = {"currency": currency, "created_at": clock().isoformat()}
-        documents = [
-            (Document(KEYRING, keyring.wrap(key), 1), 0),
-            (Records(keyring).document(BOOK, value, version=1), 0),
-        ]
+        records = Records(Keyring.generate())
+        facts, book = _new_book(records, currency, clock)
         try:
-            store.commit(Changes(documents=documents))
+            store.commit(Changes(documents=[(Document(KEYRING, records.keyring.wrap(key), 1), 0), (book, 0)]))
         except StaleError:
             # Another process made the book at the same moment: use what it made.
             if store.document(KEYRING) is None:
                 raise TamperedError(KEYRING, "document") from None
             return _unlocked(store, key, currency, clock)
-        return keyring, currency
+        return records, facts
     if document.version == UNFINISHED:
         raise NotABookError("a copy was begun here and is not finished: call voipcard.stores.copy again")
-    keyring = Keyring.unwrap(document.value, key)
-    book = store.document(BOOK)
-    if book is None:
+    records = Records(Keyring.unwrap(document.value, key))
+    kept = store.document(BOOK)
+    if kept is None:
         raise TamperedError(BOOK, "document")
-    kept = Records(keyring).value(book)["currency"]
-    if currency not in (None, kept):
-        raise CurrencyError(kept, currency or "")
+    value = records.value(kept)
+    if currency not in (None, value["currency"]):
+        raise CurrencyError(value["currency"], currency or "")
 
-    return keyring, kept
+    return records, BookFacts(value["id"], value["currency"])
+
+
+def _new_book(records: Records, currency: str, clock: Clock) -> tuple[BookFacts, Document]:
+    facts = BookFacts(os.urandom(16).hex(), currency)
+
+    return facts, records.document(BOOK, {**attrs.asdict(facts), "created_at": clock().isoformat()}, version=1)

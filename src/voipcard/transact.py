@@ -36,7 +36,7 @@ from voipcard.names import ACTIVE, LICENSE, OPERATION
 from voipcard.records import Records
 from voipcard.stores.contract import AuditRecord, CardRecord, Changes, CounterChange, Document, Store
 
-__all__ = ["AuditEntry", "Decision", "Engine", "Reading", "asked", "new_id"]
+__all__ = ["AuditEntry", "BookFacts", "Decision", "Engine", "Reading", "asked", "new_id"]
 
 T = TypeVar("T")
 
@@ -96,11 +96,26 @@ class AuditEntry:
 
 
 @attrs.frozen
+class BookFacts:
+    """
+    What a book is from the beginning to its end.
+
+    Attributes:
+        id: 32 hexadecimal digits, drawn when the book was made.
+        currency: The ISO 4217 code of the currency of all amounts; `XXX` if it was never said.
+    """
+
+    id: str
+    currency: str
+
+
+@attrs.frozen
 class Engine:
     """
     One book as the verbs see it.
 
     Attributes:
+        facts: What the book is.
         store: Where the book is kept.
         records: Its keys at work.
         clock: Where time comes from.
@@ -112,6 +127,7 @@ class Engine:
         extension_ids: The random ids of the extensions that were met. They never change.
     """
 
+    facts: BookFacts
     store: Store
     records: Records
     clock: Clock
@@ -148,6 +164,12 @@ class Engine:
         """
         # What a transaction says of an extension is forgotten if it is rolled back.
         return attrs.evolve(self, store=store, decider=Decider(store, self.records), extension_ids={})
+
+    def commit(self, changes: Changes) -> None:
+        """
+        Write something that nothing has to be read for.
+        """
+        self.store.commit(changes)
 
     def once(
         self,
