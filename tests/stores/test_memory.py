@@ -43,6 +43,7 @@ def test_iterables_may_ask_the_store() -> None:
     def ask() -> None:
         store.find_many(ids=asking(), serials=asking())
         store.known(indexes=asking(), serials=asking(), operations=asking())
+        store.find_documents(asking())
         store.counters(asking())
         store.commit(Changes(new=asking()))
 

@@ -350,6 +350,7 @@ def test_a_closed_store_does_nothing(place: Path) -> None:
         lambda: store.entries(EntryQuery()),
         lambda: store.totals(EntryQuery()),
         lambda: store.document("key"),
+        lambda: store.find_documents(["key"]),
         lambda: store.documents(""),
         lambda: store.counters(["active"]),
         store.audit,

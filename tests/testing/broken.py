@@ -1007,6 +1007,37 @@ class ForgetsInBulk(MemoryStore):
         return super().find_many(ids=itertools.islice(ids, 999), serials=itertools.islice(serials, 999))
 
 
+class ForgetsDocumentsInBulk(MemoryStore):
+    """
+    Does the same with documents.
+    """
+
+    def find_documents(self, keys: Iterable[str]) -> Sequence[Document]:
+        return super().find_documents(itertools.islice(keys, 999))
+
+
+class LosesOneDocument(MemoryStore):
+    """
+    Takes the last of the rows that it reads for the end.
+    """
+
+    def find_documents(self, keys: Iterable[str]) -> Sequence[Document]:
+        found = super().find_documents(keys)
+
+        return found[:-1] if len(found) > 1 else found
+
+
+class HidesExpiredInBulk(MemoryStore):
+    """
+    Gives no document that has expired where many are asked for.
+    """
+
+    def find_documents(self, keys: Iterable[str]) -> Sequence[Document]:
+        now = time.time() * 1_000_000
+
+        return [each for each in super().find_documents(keys) if each.expires_at is None or each.expires_at > now]
+
+
 class GivesOneForTrueInBulk(MemoryStore):
     """
     Forgets about what is true or false where many cards are found.
@@ -1141,6 +1172,9 @@ REJECTED_BY: Final[Mapping[type[MemoryStore | SQLiteStore], str]] = {
     SumsIn64Bits: "test_totals",
     CountsUnlimitedAsAmount: "test_totals",
     LikeForPrefix: "test_documents",
+    ForgetsDocumentsInBulk: "test_find_documents",
+    LosesOneDocument: "test_find_documents",
+    HidesExpiredInBulk: "test_find_documents",
     HidesExpired: "test_document_expired_or_not",
     GivesFloatCounters: "test_counters",
     MovesInFloats: "test_counters",

@@ -404,6 +404,14 @@ class Store(Protocol):
         """
         ...
 
+    def find_documents(self, keys: Iterable[str]) -> Sequence[Document]:
+        """
+        Give the documents with these keys, expired or not, in bulk: as many as there are, in any order.
+
+        A document that is asked for more than once may be given more than once.
+        """
+        ...
+
     def documents(self, prefix: str, *, after: str = "", limit: int = 1000) -> Sequence[Document]:
         """
         Give one page of the documents whose keys begin with *prefix* and are greater than *after*, ordered by key.

@@ -164,6 +164,14 @@ class MemoryStore:
         with self._open():
             return self._documents.get(key)
 
+    def find_documents(self, keys: Iterable[str]) -> Sequence[Document]:
+        """
+        Look each of them up.
+        """
+        keys = list(keys)
+        with self._open():
+            return [self._documents[key] for key in keys if key in self._documents]
+
     def documents(self, prefix: str, *, after: str = "", limit: int = 1000) -> Sequence[Document]:
         """
         Look at all keys and keep the first that fit.

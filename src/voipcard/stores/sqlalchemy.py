@@ -243,6 +243,16 @@ class SQLAlchemyStore:
 
         return next(iter(read_rows(Document, rows)), None)
 
+    def find_documents(self, keys: Iterable[str]) -> Sequence[Document]:
+        """
+        Give the documents with these keys.
+        """
+        documents = self._tables.documents
+        found = read_rows(Document, self._among(columns(documents, Document), documents.c.key, keys))
+
+        # A key that a commit required to be without a document has a row of version 0.
+        return [document for document in found if document.version > 0]
+
     def documents(self, prefix: str, *, after: str = "", limit: int = 1000) -> Sequence[Document]:
         """
         Give one page of the documents whose keys begin with *prefix*.

@@ -45,6 +45,7 @@ from voipcard.stores.sqlite_file import FAILURES, Collision, Journal, SQLiteFile
 from voipcard.stores.statements import (
     AUDIT,
     CARD,
+    DOCUMENT,
     ENTRY,
     ORDERS,
     STATEMENTS,
@@ -204,17 +205,22 @@ class SQLiteStore:
         """
         Give one document, or None.
         """
-        rows = self._file.glance("SELECT key, value, version, expires_at FROM documents WHERE key = ?", [key])
+        rows = self._file.glance(f"SELECT {DOCUMENT} FROM documents WHERE key = ?", [key])
 
         return next(iter(read_rows(Document, rows)), None)
+
+    def find_documents(self, keys: Iterable[str]) -> Sequence[Document]:
+        """
+        Give the documents with these keys.
+        """
+        return read_rows(Document, self._looked_up("documents", DOCUMENT, "key", keys))
 
     def documents(self, prefix: str, *, after: str = "", limit: int = 1000) -> Sequence[Document]:
         """
         Give one page of the documents whose keys begin with *prefix*.
         """
         rows = self._read(
-            "SELECT key, value, version, expires_at FROM documents"
-            " WHERE key >= ? AND key < ? AND key > ? ORDER BY key LIMIT ?",
+            f"SELECT {DOCUMENT} FROM documents WHERE key >= ? AND key < ? AND key > ? ORDER BY key LIMIT ?",
             [prefix, f"{prefix}\x7f", after, limit],
         )
 

@@ -55,7 +55,7 @@ STATEMENTS: Final = tuple(statement.strip() for statement in _SCHEMA.split(";\n"
 """What makes the tables; SQLite keeps each of them as it was written."""
 
 
-def _columns(record: type[CardRecord | EntryRecord | AuditRecord]) -> str:
+def _columns(record: type[CardRecord | EntryRecord | AuditRecord | Document]) -> str:
     return ", ".join(f'"{name}"' for name in record._fields)
 
 
@@ -68,6 +68,7 @@ def _insert(table: str, record: type[CardRecord | EntryRecord | AuditRecord]) ->
 CARD: Final = _columns(CardRecord)
 ENTRY: Final = _columns(EntryRecord)
 AUDIT: Final = _columns(AuditRecord)
+DOCUMENT: Final = _columns(Document)
 INSERT_CARD: Final = _insert("cards", CardRecord)
 INSERT_ENTRY: Final = _insert("entries", EntryRecord)
 INSERT_AUDIT: Final = _insert("audit", AuditRecord)

@@ -342,6 +342,7 @@ def _every_method(store: Store) -> list[Callable[[], object]]:
         lambda: store.entries(EntryQuery()),
         lambda: store.totals(EntryQuery()),
         lambda: store.document("key"),
+        lambda: store.find_documents(["key"]),
         lambda: store.documents(""),
         lambda: store.counters(["active"]),
         store.audit,

@@ -485,6 +485,28 @@ class ReadContract(Proofs):
             assert store.document("B") is None
             assert store.document("a") != store.document("A_b")
 
+    @proves("`find_documents`")
+    def test_find_documents(self) -> None:
+        """
+        `find_documents` gives every document that has one of any number of keys, expired or not, and no other.
+        """
+        moments = [None, NOW, -1, 0, MAX]
+        documents = [
+            Document(f"many/{number:04}", bytes([number % 256]), 1 + number % 3, moments[number % 5])
+            for number in range(1500)
+        ]
+        few = documents[:40]
+        with self.opened() as store:
+            store.commit(Changes(documents=[(document, 0) for document in documents], require=[("absent", 0)]))
+            every = [f"many/{number:04}" for number in reversed(range(3000))]
+
+            assert list(store.find_documents([])) == []
+            assert few[:1] == list(store.find_documents(["many/0000"]))
+            assert few == sorted(store.find_documents([*(document.key for document in few), "absent", "many/"]))
+            assert documents == sorted(store.find_documents(iter(every)))
+            assert set(few[:2]) == set(store.find_documents(["many/0001", "many/0000", "many/0001"]))
+            assert list(store.find_documents(["", "many/%", "MANY/0000", "many/0000 "])) == []
+
     @proves("`document`")
     def test_document_expired_or_not(self) -> None:
         """
@@ -562,6 +584,7 @@ class ReadContract(Proofs):
                 lambda: store.sealed_codes(CardQuery(order_number=lone, created_from=huge)),
                 lambda: store.known(serials=[lone]),
                 lambda: store.document(lone),
+                lambda: store.find_documents(["a", lone]),
                 lambda: store.documents(lone),
                 lambda: store.counters([lone]),
             ]

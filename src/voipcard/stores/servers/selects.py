@@ -30,7 +30,7 @@ from sqlalchemy.sql import ClauseElement
 
 from voipcard.core.credit import UNLIMITED, Credit
 from voipcard.core.query import CardQuery, EntryQuery, Position
-from voipcard.stores.contract import AuditRecord, CardRecord, EntryRecord, Grouping
+from voipcard.stores.contract import AuditRecord, CardRecord, Document, EntryRecord, Grouping
 from voipcard.stores.servers.sessions import Session, Statement, array, compiled
 from voipcard.stores.servers.tables import Tables
 from voipcard.stores.statements import ORDERS
@@ -41,7 +41,7 @@ _SIZES: Final = (1, 4, 16, 64, 256, 1000)
 """How many values a list in a statement has, so that there are few different statements."""
 
 
-def columns(table: Table, record: type[CardRecord | EntryRecord | AuditRecord]) -> list[ColumnElement[Any]]:
+def columns(table: Table, record: type[CardRecord | EntryRecord | AuditRecord | Document]) -> list[ColumnElement[Any]]:
     """
     Give the columns of a table in the order of a record.
     """
