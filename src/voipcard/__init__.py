@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from voipcard.core.license import License, Quota
     from voipcard.core.pins import NO_PIN, PinFormat
     from voipcard.core.policy import Policy
+    from voipcard.core.profiles import Profile
     from voipcard.core.query import CardQuery
     from voipcard.core.uploads import UploadReport
     from voipcard.editing import Cards
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from voipcard.keyring import KeyFile, KeyProvider, KeyVariable
     from voipcard.opening import open_book
     from voipcard.searching import Page
+    from voipcard.signing import SigningKey, VerifyKey
     from voipcard.transact import AuditEntry, Clock
     from voipcard.verifying import Finding, Verification
 
@@ -64,11 +66,14 @@ __all__ = [
     "Page",
     "PinFormat",
     "Policy",
+    "Profile",
     "Progress",
     "Quota",
     "RandomSource",
+    "SigningKey",
     "UploadReport",
     "Verification",
+    "VerifyKey",
     "VoipcardError",
     "errors",
     "open_book",
@@ -90,6 +95,7 @@ _HOMES: Final = {
     "core.license": ("License", "Quota"),
     "core.pins": ("NO_PIN", "PinFormat"),
     "core.policy": ("Policy",),
+    "core.profiles": ("Profile",),
     "core.query": ("CardQuery",),
     "core.uploads": ("UploadReport",),
     "editing": ("Cards",),
@@ -98,6 +104,7 @@ _HOMES: Final = {
     "keyring": ("KeyFile", "KeyProvider", "KeyVariable"),
     "opening": ("open_book",),
     "searching": ("Page",),
+    "signing": ("SigningKey", "VerifyKey"),
     "transact": ("AuditEntry", "Clock"),
     "verifying": ("Finding", "Verification"),
 }

@@ -13,6 +13,7 @@ import attrs
 from voipcard import registry, verifying
 from voipcard.core.arguments import Progress, checked_text
 from voipcard.core.license import License, Quota
+from voipcard.core.profiles import Profile
 from voipcard.deciding import Decision
 from voipcard.errors import InvalidValueError
 from voipcard.extension import Extension
@@ -64,6 +65,13 @@ class CardBook:
         The ISO 4217 code of the currency of all amounts; `XXX` if it was never said.
         """
         return self._engine.facts.currency
+
+    @property
+    def profile(self) -> Profile:
+        """
+        What the book keeps of its PINs: `operator` if they can be revealed, `strict` if they never can.
+        """
+        return self._engine.facts.profile
 
     def close(self) -> None:
         """

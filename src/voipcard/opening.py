@@ -15,6 +15,7 @@ from voipcard.book import CardBook
 from voipcard.core.drawing import RandomSource
 from voipcard.core.license import License
 from voipcard.core.policy import Policy
+from voipcard.core.profiles import OPERATOR, Profile, checked_profile
 from voipcard.errors import (
     CurrencyError,
     InvalidValueError,
@@ -46,6 +47,7 @@ def open_book(
     *,
     currency: str | None = None,
     key: KeyProvider | None = None,
+    profile: Profile | None = None,
     license: License | None = None,
     policy: Policy | None = None,
     clock: Clock | None = None,
@@ -68,6 +70,11 @@ def open_book(
             What protects the book's keys. For a path it may be left out: then it is a file beside the database, named
             like it with `.key` at the end, and made for a new book. The two must not share a backup.
 
+        profile:
+            What a new book keeps of its PINs, for good: `operator`, where they can be revealed, or `strict`, where they
+            can be compared with what a caller dials and never be read. None for `operator`; later it is checked if it
+            is given.
+
         license:
             How many codes may be active. It is stored in the book if it differs from the one there, so that it holds
             for every process. None leaves the book's own; a new book has no limit.
@@ -83,6 +90,8 @@ def open_book(
 
     Raises:
         CurrencyError: If the book is new and has no currency, or is kept in another one.
+
+        InvalidValueError: If there is no such *profile*, or the book has the other one. Nothing was written.
 
         KeyMissingError: If the book exists and its key does not. Nothing was written.
 
@@ -103,15 +112,16 @@ def open_book(
     now = clock or (lambda: datetime.now(UTC))
     if currency is not None and not _CURRENCY.fullmatch(currency):
         raise InvalidValueError("currency", "has to be an ISO 4217 code such as EUR")
+    wanted = _Wanted(currency, checked_profile(profile))
     if place is None:
         store: Store = MemoryStore()
         records = Records(Keyring.generate())
-        facts, document = _new_book(records, currency or _NO_CURRENCY, now)
+        facts, document = _new_book(records, wanted, now)
         store.commit(Changes(documents=[(document, 0)]))
     else:
         store, key = _place(place, key, currency)
         try:
-            records, facts = _unlocked(store, key, currency, now)
+            records, facts = _unlocked(store, key, wanted, now)
         except BaseException:
             store.close()
             raise
@@ -120,6 +130,30 @@ def open_book(
         book.install_license(license)
 
     return book
+
+
+@attrs.frozen
+class _Wanted:
+    """
+    What somebody who opens a book says that it is; None for what was not said.
+    """
+
+    currency: str | None
+    profile: Profile | None
+
+    def refuse_other(self, facts: BookFacts) -> None:
+        """
+        Refuse a book that is something else.
+
+        Raises:
+            CurrencyError: If its currency is another one.
+
+            InvalidValueError: If its profile is another one.
+        """
+        if self.currency not in (None, facts.currency):
+            raise CurrencyError(facts.currency, self.currency or "")
+        if self.profile not in (None, facts.profile):
+            raise InvalidValueError("profile", f"of this book is {facts.profile}, and stays so")
 
 
 def _place(
@@ -168,20 +202,20 @@ def _new_key(path: Path) -> KeyFile:
     return key
 
 
-def _unlocked(store: Store, key: KeyProvider, currency: str | None, clock: Clock) -> tuple[Records, BookFacts]:
+def _unlocked(store: Store, key: KeyProvider, wanted: _Wanted, clock: Clock) -> tuple[Records, BookFacts]:
     document = store.document(KEYRING)
     if document is None:
-        if currency is None:
+        if wanted.currency is None:
             raise CurrencyError("", "")
         records = Records(Keyring.generate())
-        facts, book = _new_book(records, currency, clock)
+        facts, book = _new_book(records, wanted, clock)
         try:
             store.commit(Changes(documents=[(Document(KEYRING, records.keyring.wrap(key), 1), 0), (book, 0)]))
         except StaleError:
             # Another process made the book at the same moment: use what it made.
             if store.document(KEYRING) is None:
                 raise TamperedError(KEYRING, "document") from None
-            return _unlocked(store, key, currency, clock)
+            return _unlocked(store, key, wanted, clock)
         return records, facts
     if document.version == UNFINISHED:
         raise NotABookError("a copy was begun here and is not finished: call voipcard.stores.copy again")
@@ -190,13 +224,13 @@ def _unlocked(store: Store, key: KeyProvider, currency: str | None, clock: Clock
     if kept is None:
         raise TamperedError(BOOK, "document")
     value = records.value(kept)
-    if currency not in (None, value["currency"]):
-        raise CurrencyError(value["currency"], currency or "")
+    facts = BookFacts(value["id"], value["currency"], value["profile"])
+    wanted.refuse_other(facts)
 
-    return records, BookFacts(value["id"], value["currency"])
+    return records, facts
 
 
-def _new_book(records: Records, currency: str, clock: Clock) -> tuple[BookFacts, Document]:
-    facts = BookFacts(os.urandom(16).hex(), currency)
+def _new_book(records: Records, wanted: _Wanted, clock: Clock) -> tuple[BookFacts, Document]:
+    facts = BookFacts(os.urandom(16).hex(), wanted.currency or _NO_CURRENCY, wanted.profile or OPERATOR)
 
     return facts, records.document(BOOK, {**attrs.asdict(facts), "created_at": clock().isoformat()}, version=1)

@@ -22,6 +22,7 @@ from voipcard.core.drawing import RandomSource
 from voipcard.core.license import License, Quota
 from voipcard.core.moments import from_micros, to_micros
 from voipcard.core.policy import Policy
+from voipcard.core.profiles import OPERATOR, Profile
 from voipcard.core.query import CardQuery
 from voipcard.deciding import CHUNK, Decider, Decision, Reading, found_by_serial
 from voipcard.errors import (
@@ -103,10 +104,19 @@ class BookFacts:
     Attributes:
         id: 32 hexadecimal digits, drawn when the book was made.
         currency: The ISO 4217 code of the currency of all amounts; `XXX` if it was never said.
+        profile: What it keeps of its PINs: `operator` or `strict`.
     """
 
     id: str
     currency: str
+    profile: Profile = OPERATOR
+
+    @property
+    def keeps_pins(self) -> bool:
+        """
+        Whether PINs can be read again by who has the keys.
+        """
+        return self.profile == OPERATOR
 
 
 @attrs.frozen
