@@ -54,7 +54,7 @@ def sealed(record: CardRecord) -> CardRecord:
     """
     Give a card real secrets, and sign it.
     """
-    pin_mac, sealed_pin = RECORDS.sealed_pin(record.id, PIN)
+    pin_mac, sealed_pin = RECORDS.sealed_pin(record.id, PIN, is_kept=True)
     secret = record._replace(
         sealed_code=RECORDS.sealed_code(record.id, CODE), pin_mac=pin_mac, sealed_pin=sealed_pin, held=5
     )
@@ -375,7 +375,7 @@ def test_a_hand_out_has_the_secrets() -> None:
 
     assert (handout.code, handout.pin, handout.serial) == (CODE, PIN, FULL.serial)
     assert RECORDS.handout(without).pin == ""
-    assert RECORDS.sealed_pin(FULL.id, "") == (b"", b"")
+    assert RECORDS.sealed_pin(FULL.id, "", is_kept=True) == (b"", b"")
 
 
 @pytest.mark.parametrize("field, part", [("sealed_code", "code"), ("sealed_pin", "PIN")])

@@ -12,7 +12,7 @@ import attrs
 
 from voipcard.core.arguments import Progress
 from voipcard.core.cards import CardCode, Handout, NewCard, serial_of
-from voipcard.core.pins import PART_OF_CODE, check_pin, weakness
+from voipcard.core.pins import PART_OF_CODE, check_pin, parts_of_code, weakness
 from voipcard.core.query import CardQuery, Position
 from voipcard.deciding import CHUNK, Decision, Reading
 from voipcard.errors import (
@@ -68,8 +68,7 @@ def edit(
             records.pin(record) if pin is None else pin,
             caller_id=is_caller_id,
         )
-        _refuse_weak(engine, wanted, is_new=pin is not None)
-        pin_mac, sealed_pin = records.sealed_pin(record.id, wanted.pin)
+        pin_mac, sealed_pin = _sealed_pin(engine, record, wanted, is_new=pin is not None)
         changed = records.signed(
             record._replace(
                 kind=wanted.kind,
@@ -203,6 +202,25 @@ def _refuse_weak(engine: Engine, card: NewCard, *, is_new: bool) -> None:
     if is_new:
         check_pin(card.pin, card.code, allow_weak=engine.policy.allow_weak_pins)
     elif weakness(card.pin, card.code) == PART_OF_CODE:
+        raise WeakPinError("pin", PART_OF_CODE)
+
+
+def _sealed_pin(engine: Engine, record: CardRecord, wanted: NewCard, *, is_new: bool) -> tuple[bytes, bytes]:
+    if not is_new and record.pin_mac and not record.sealed_pin:
+        _refuse_part_of_code(engine, record, wanted.code)
+
+        return record.pin_mac, b""
+    _refuse_weak(engine, wanted, is_new=is_new)
+
+    return engine.records.sealed_pin(record.id, wanted.pin, is_kept=engine.facts.keeps_pins)
+
+
+def _refuse_part_of_code(engine: Engine, record: CardRecord, code: str) -> None:
+    """
+    Refuse a code that begins or ends with a PIN which nobody can read: what it could be is tried.
+    """
+    matches = engine.records.keyring.pin_matches
+    if any(matches(part, record.pin_mac, owner=record.id) for part in parts_of_code(code)):
         raise WeakPinError("pin", PART_OF_CODE)
 
 

@@ -482,7 +482,7 @@ class _Sealing:
     ) -> tuple[CardRecord, EntryRecord]:
         records = self._engine.records
         card = new_id(self.now, number)
-        pin_mac, sealed_pin = records.sealed_pin(card, pin)
+        pin_mac, sealed_pin = records.sealed_pin(card, pin, is_kept=self._engine.facts.keeps_pins)
         record = CardRecord(
             id=card,
             serial=self._handouts.serial(number),

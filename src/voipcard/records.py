@@ -49,14 +49,14 @@ class Records:
         """
         return self.keyring.seal(code, part="code", owner=card)
 
-    def sealed_pin(self, card: bytes, pin: str) -> tuple[bytes, bytes]:
+    def sealed_pin(self, card: bytes, pin: str, *, is_kept: bool) -> tuple[bytes, bytes]:
         """
-        Give the MAC and the seal of a PIN for this card; both empty if no PIN is asked for.
+        Give the MAC and the seal of a PIN for this card: no seal unless it is kept, neither if no PIN is asked for.
         """
         if not pin:
             return b"", b""
 
-        return self.keyring.pin_mac(pin, owner=card), self.keyring.seal(pin, part="PIN", owner=card)
+        return self.keyring.pin_mac(pin, owner=card), self.keyring.seal(pin, part="PIN", owner=card) if is_kept else b""
 
     def signed(self, record: CardRecord) -> CardRecord:
         """
@@ -127,7 +127,7 @@ class Records:
 
     def pin(self, record: CardRecord) -> str:
         """
-        Unseal the PIN; empty if none is asked for.
+        Unseal the PIN; empty if none is asked for, or if it is not kept.
 
         Raises:
             TamperedError: If the sealed value was changed from outside.
@@ -154,6 +154,7 @@ class Records:
             pin=self.pin(record),
             credit=Credit.from_micros(record.credit),
             order_number=record.order_number,
+            has_pin=bool(record.pin_mac),
         )
 
     def revealed(self, record: CardRecord) -> RevealedCard:
@@ -164,6 +165,20 @@ class Records:
             TamperedError: If the record or a sealed value was changed from outside.
         """
         return RevealedCard(self.card(record), self.code(record), self.pin(record))
+
+    def is_found_by(self, record: CardRecord, index: bytes) -> bool:
+        """
+        Tell in constant time whether this is the card with the index.
+        """
+        return _same(index, record.index)
+
+    def has_pin(self, record: CardRecord, pin: str) -> bool:
+        """
+        Tell in constant time whether this is the PIN of the card, or none is asked for, with the same work.
+        """
+        mac = record.pin_mac or self.keyring.active.to_bytes(4, "big") + bytes(_MAC_SIZE)
+
+        return self.keyring.pin_matches(pin, mac, owner=record.id) | (not record.pin_mac)
 
     # Ledger
 
@@ -264,13 +279,23 @@ class Records:
 
     # Documents and audit
 
-    def document(self, key: str, value: object, *, version: int) -> Document:
+    def document(self, key: str, value: object, *, version: int, expires_at: int | None = None) -> Document:
         """
         Give a document that cannot be changed from outside unnoticed.
         """
         data = json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
 
-        return Document(key, self._mac("document", (key, version, None, data)) + data, version)
+        return Document(key, self._mac("document", (key, version, expires_at, data)) + data, version, expires_at)
+
+    def value_or_absent(self, document: Document | None, key: str) -> Any:  # noqa: ANN401  (what JSON holds)
+        """
+        Read a document; None if there is none, with as much work, so that the time does not tell.
+        """
+        if document is None:
+            self._mac("document", (key, 0, None, b""))
+            return None
+
+        return self.value(document)
 
     def value(self, document: Document) -> Any:  # noqa: ANN401  (what JSON holds)
         """
@@ -287,17 +312,17 @@ class Records:
 
         return json.loads(data)
 
-    def audited(self, record: AuditRecord) -> AuditRecord:
+    def audited(self, record: AuditRecord, chain: bytes) -> AuditRecord:
         """
-        Give the audit entry with its MAC.
+        Give the audit entry with its MAC, which covers the MAC of the entry before in its lane.
         """
-        return record._replace(mac=self._mac("audit", record[:-1]))
+        return record._replace(mac=self._mac("audit", (chain, *record[:-1])))
 
-    def is_audited(self, record: AuditRecord) -> bool:
+    def is_audited(self, record: AuditRecord, chain: bytes) -> bool:
         """
-        Tell whether the audit entry is as it was written.
+        Tell whether the audit entry is as it was written, after the entry with this MAC.
         """
-        return _same(self._mac("audit", record[:-1]), record.mac)
+        return _same(self._mac("audit", (chain, *record[:-1])), record.mac)
 
     def operation(self, *parts: str | bytes) -> bytes:
         """

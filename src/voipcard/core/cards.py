@@ -33,6 +33,9 @@ _PIN: Final = re.compile(r"[0-9]{4,12}", re.ASCII)
 MASK: Final = "••••"
 """How a code is shown where it is not revealed."""
 
+NOT_KEPT: Final = "not kept"
+"""What stands in a list instead of a PIN that the book can recognize and not show."""
+
 
 def canonical_code(text: str) -> str:
     """
@@ -303,12 +306,19 @@ class RevealedCard(Secret):
     Attributes:
         card: The rest.
         code: The code, or the CallerID as digits.
-        pin: The PIN; empty if none is asked for.
+        pin: The PIN; empty if none is asked for, or if the book does not keep it.
     """
 
     card: CardCode
     code: str = attrs.field(repr=_masked)
     pin: str = attrs.field(repr=_masked)
+
+    @property
+    def has_pin(self) -> bool:
+        """
+        Whether a PIN is asked for.
+        """
+        return self.card.has_pin
 
 
 @attrs.frozen
@@ -323,9 +333,10 @@ class Handout(Secret):
         extension: The number of the Calling Card extension.
         kind: `code` or `caller_id`.
         code: What the caller dials, or the number that the caller calls from, as digits.
-        pin: The PIN; empty if none is asked for.
+        pin: The PIN; empty if none is asked for, or if the book does not keep it.
         credit: The credit when the hand-out was made.
         order_number: The order of the initial credit.
+        has_pin: Whether a PIN is asked for. If so and *pin* is empty, it was told once and is not kept.
     """
 
     serial: str
@@ -335,3 +346,4 @@ class Handout(Secret):
     pin: str = attrs.field(repr=_masked)
     credit: Credit
     order_number: str
+    has_pin: bool = attrs.field(default=attrs.Factory(lambda handout: bool(handout.pin), takes_self=True))

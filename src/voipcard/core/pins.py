@@ -23,6 +23,7 @@ __all__ = [
     "PinFormat",
     "check_pin",
     "draw_pins",
+    "parts_of_code",
     "weak_count",
     "weakness",
 ]
@@ -33,6 +34,8 @@ PART_OF_CODE: Final = "part_of_code"
 MIN_PIN_LENGTH: Final = 4
 MAX_PIN_LENGTH: Final = 12
 """Both from ISO 9564-1."""
+
+DIGITS_ONLY: Final = frozenset(DIGITS)
 
 _Pattern: TypeAlias = tuple[str, tuple[tuple[int, int], ...]]
 """A reason, and the pairs of places that hold the same digit in every PIN which is weak for it."""
@@ -123,6 +126,20 @@ def weakness(pin: str, code: str = "") -> str | None:
             return reason
 
     return _listed(len(pin)).get(pin)
+
+
+def parts_of_code(code: str) -> frozenset[str]:
+    """
+    Give every PIN that the code begins or ends with: at most 18.
+
+    Example:
+        >>> sorted(parts_of_code("77001"))
+        ['7001', '7700', '77001']
+    """
+    lengths = range(MIN_PIN_LENGTH, min(MAX_PIN_LENGTH, len(code)) + 1)
+    parts = {part for length in lengths for part in (code[:length], code[-length:])}
+
+    return frozenset(part for part in parts if DIGITS_ONLY.issuperset(part))
 
 
 @functools.cache

@@ -14,8 +14,7 @@ Profile: TypeAlias = Literal["operator", "strict"]
 """
 What a book keeps of its PINs.
 
-* `operator`: codes and PINs are sealed, so that `reveal` and exports can show them again, which is audited. VoipNow does
-  so, and support desks work that way.
+* `operator`: codes and PINs are sealed, so that `reveal` and exports can show them again, which is audited.
 * `strict`: a PIN is kept as a MAC only. It can be compared with what a caller dials, and nobody can read it any more.
 """
 

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Final
 
 from voipcard.core.arguments import MAX_TEXT_LENGTH
-from voipcard.core.cards import MASK, NewCard, is_caller_id
+from voipcard.core.cards import MASK, NOT_KEPT, NewCard, is_caller_id
 from voipcard.core.codes import CodeFormat
 from voipcard.core.credit import UNLIMITED, Credit
 from voipcard.core.pins import PART_OF_CODE
@@ -136,6 +136,7 @@ _ADVICE: Final[Mapping[tuple[str, str], str]] = {
     ("code", "rounded"): (
         "Excel may have made zeros of the digits after the fifteenth: compare the code with its source"
     ),
+    ("pin", "not_kept"): "the book that this comes from does not keep its PINs: give the card a new one",
     ("pin", "not_digits"): "use digits only, or leave the PIN empty",
     ("pin", "wrong_length"): "use 4 to 12 digits, leading zeros included, or leave the PIN empty",
     ("pin", PART_OF_CODE): "the code begins or ends with this PIN: choose another, or leave the PIN empty",
@@ -247,6 +248,8 @@ def fault(field: str, text: str) -> str | None:
     """
     if field == "code" and text.strip() == MASK:
         return "masked"
+    if field == "pin" and text.strip() == NOT_KEPT:
+        return "not_kept"
     try:
         _new_card({"code": "0", field: text})
     except (InvalidCodeError, InvalidPinError, AmountError) as error:

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, TypeAlias
 import attrs
 
 from voipcard.core.batches import Batch
-from voipcard.core.cards import CardCode, Handout, RevealedCard
+from voipcard.core.cards import NOT_KEPT, CardCode, Handout, RevealedCard
 from voipcard.core.credit import Credit
 from voipcard.core.ledger import LedgerEntry
 from voipcard.core.uploads import UploadReport
@@ -138,6 +138,10 @@ def _code(value: Handout | RevealedCard) -> str:
     return f"+{value.code}" if kind == "caller_id" else value.code
 
 
+def _clear_pin(value: Handout | RevealedCard) -> str:
+    return NOT_KEPT if value.has_pin and not value.pin else value.pin
+
+
 def _labels(card: CardCode) -> str:
     # Quoted as in CSV where one has a comma in it, so that other labels never look the same.
     return ", ".join(
@@ -159,7 +163,7 @@ HANDOUTS: Final = Table(
     (
         Column("serial", "Serial", "text", 16, attrgetter("serial")),
         Column("code", "Card Code", "text", 22, _code),
-        Column("pin", "PIN", "text", 14, attrgetter("pin")),
+        Column("pin", "PIN", "text", 14, _clear_pin),
         Column("credit", "Credit", "amount", 14, attrgetter("credit")),
         Column("order_number", "Order Number", "text", 20, attrgetter("order_number")),
         Column("type", "Type", "text", 11, _kind),
@@ -200,7 +204,7 @@ def _of_card(column: Column) -> Column:
 
 _CLEAR: Final = {
     "code": Column("code", "Card Code", "text", 22, _code),
-    "pin": Column("pin", "PIN", "text", 14, attrgetter("pin")),
+    "pin": Column("pin", "PIN", "text", 14, _clear_pin),
 }
 
 REVEALED: Final = Table(
