@@ -32,6 +32,10 @@ REASONS: Final[Mapping[str, str]] = {
         " wrong_check_digit"
     ),
     "InvalidPinError": "not_digits wrong_length",
+    "LicenseError": (
+        "malformed untrusted forged foreign expired not_yet_valid clock removed unsigned older tampered missing"
+    ),
+    "SignatureError": "malformed untrusted forged",
     "WeakPinError": "repeated palindrome sequence pairs almost_repeated year date keypad part_of_code",
 }
 SAMPLES: Final[Mapping[str, object]] = {
@@ -151,7 +155,7 @@ def test_every_reason_has_its_own_sentence(kind: str, reason: str) -> None:
     Each documented reason is said in words of its own, and the documentation names it.
     """
     reasons = REASONS[kind].split()
-    name = () if kind == "AmountError" else ("pin" if "Pin" in kind else "code",)
+    name = () if kind in {"AmountError", "LicenseError"} else ("pin" if "Pin" in kind else "code",)
     sentences = {str(CLASSES[kind](*name, each)) for each in reasons}
 
     assert len(reasons) == len(sentences)

@@ -34,12 +34,15 @@ LAYERS: Final[dict[str, set[str]]] = {
     "core.credit": {"errors"},
     "core.moments": {"errors"},
     "core.license": {"errors", "core.arguments"},
+    "core.expiry": {"errors", "core.arguments", "core.moments"},
+    "core.settings": {"errors", "core.arguments", "core.credit", "core.expiry"},
     "core.uploads": {"errors", "core.cards", "core.license"},
     "core.batches": {"core.cards", "core.uploads"},
     "core.cards": {"errors", "core.arguments", "core.credit", "core.moments"},
     "core.ledger": {"errors", "core.credit", "core.moments", "core.cards"},
     "core.query": {"errors", "core.arguments", "core.credit", "core.moments", "core.cards", "core.ledger"},
     "keyring": {"errors"},
+    "signing": {"errors"},
     "stores": {"errors", "names", "core", "turns"},
     "stores.contract": {"errors", "core"},
     "sheets": {"errors", "core"},
@@ -47,7 +50,8 @@ LAYERS: Final[dict[str, set[str]]] = {
     "turns": set(),
     "deciding": {*_BORDER, "records", "turns"},
     "transact": {*_BORDER, "records", "deciding"},
-    "registry": {*_BORDER, "deciding", "records", "transact"},
+    "phone": {"errors", "core.cards"},
+    "registry": {*_BORDER, "deciding", "phone", "records", "transact"},
     "searching": {*_BORDER, "records", "transact", "registry"},
     "recharging": {*_BORDER, "deciding", "records", "transact"},
     "issuing": {*_BORDER, "deciding", "records", "transact", "registry", "searching"},
@@ -60,7 +64,7 @@ LAYERS: Final[dict[str, set[str]]] = {
     "crossing": {"errors", "core.arguments"},
     "aio": {*_BORDER, "keyring", "crossing", *_FACES},
     "testing": {"errors", "core", "stores.contract"},
-    FACE: {*_BORDER, "keyring", "stores", "sheets", *_FACES, "aio"},
+    FACE: {*_BORDER, "keyring", "signing", "stores", "sheets", *_FACES, "aio"},
 }
 """
 What each part may import. A part also knows its own modules; a module with an entry of its own knows what that says.
@@ -72,8 +76,9 @@ LAZY: Final[dict[str, set[str]]] = {"extension": {"sheets"}, "exporting": {"shee
 LIBRARIES: Final[dict[str, set[str]]] = {
     "anyio": {"crossing"},
     "attrs": set(LAYERS),
-    "cryptography": {"keyring"},
+    "cryptography": {"keyring", "signing"},
     "openpyxl": {"sheets"},
+    "phonenumbers": {"phone"},
     "hypothesis": {"testing"},
     "pytest": {"testing"},
     "psycopg": {"stores.servers.owned", "stores.servers.sessions"},
@@ -121,7 +126,17 @@ SUBJECTLESS: Final = {
 }
 """A module with such a name has no subject."""
 
-HEAVY: Final = {"anyio", "cryptography", "hypothesis", "openpyxl", "pysqlite3", "pytest", "sqlalchemy", "sqlite3"}
+HEAVY: Final = {
+    "anyio",
+    "cryptography",
+    "hypothesis",
+    "openpyxl",
+    "phonenumbers",
+    "pysqlite3",
+    "pytest",
+    "sqlalchemy",
+    "sqlite3",
+}
 
 
 @attrs.frozen

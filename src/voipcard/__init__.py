@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from voipcard.core.codes import DIGITS, UNAMBIGUOUS, CodeFormat, plan_code_length
     from voipcard.core.credit import UNLIMITED, Amount, Credit
     from voipcard.core.drawing import RandomSource
+    from voipcard.core.expiry import Expiry
     from voipcard.core.ledger import LedgerEntry
     from voipcard.core.license import License, Quota
     from voipcard.core.pins import NO_PIN, PinFormat
     from voipcard.core.policy import Policy
     from voipcard.core.profiles import Profile
     from voipcard.core.query import CardQuery
+    from voipcard.core.settings import CallerIDSource, ExtensionSettings
     from voipcard.core.uploads import UploadReport
     from voipcard.editing import Cards
     from voipcard.errors import VoipcardError
@@ -45,6 +47,7 @@ __all__ = [
     "Amount",
     "AuditEntry",
     "Batch",
+    "CallerIDSource",
     "CardBook",
     "CardCode",
     "CardQuery",
@@ -53,7 +56,9 @@ __all__ = [
     "Clock",
     "CodeFormat",
     "Credit",
+    "Expiry",
     "Extension",
+    "ExtensionSettings",
     "Finding",
     "Handout",
     "KeyFile",
@@ -91,12 +96,14 @@ _HOMES: Final = {
     "core.codes": ("DIGITS", "UNAMBIGUOUS", "CodeFormat", "plan_code_length"),
     "core.credit": ("UNLIMITED", "Amount", "Credit"),
     "core.drawing": ("RandomSource",),
+    "core.expiry": ("Expiry",),
     "core.ledger": ("LedgerEntry",),
     "core.license": ("License", "Quota"),
     "core.pins": ("NO_PIN", "PinFormat"),
     "core.policy": ("Policy",),
     "core.profiles": ("Profile",),
     "core.query": ("CardQuery",),
+    "core.settings": ("CallerIDSource", "ExtensionSettings"),
     "core.uploads": ("UploadReport",),
     "editing": ("Cards",),
     "errors": ("VoipcardError",),

@@ -22,6 +22,7 @@ VoipcardError
 ├── OperationConflictError             the operation was used before, for something else
 ├── AccessDeniedError                  the caller is not let in, and is not told why
 ├── LicenseError                       no new active codes: the license does not hold
+├── SignatureError                     a signed text that nobody who is trusted signed
 ├── ActorRequiredError                 nobody said who is acting
 ├── JoinedStoreError                   secrets are told in no transaction that may be rolled back
 ├── CursorError                        the cursor belongs to another search
@@ -83,6 +84,7 @@ __all__ = [
     "QuotaExceededError",
     "SchemaError",
     "SheetError",
+    "SignatureError",
     "StaleError",
     "StoreBusyError",
     "StoreClosedError",
@@ -415,8 +417,9 @@ class LicenseError(VoipcardError):
     Attributes:
         reason:
             What is wrong: `malformed`, `untrusted` (its key is none of those that are pinned), `forged`, `foreign` (it
-            is for another book), `expired`, `not_yet_valid`, `clock` (the time was set back), `removed`, `unsigned` or
-            `older` (than one that the book has seen).
+            is for another book), `expired`, `not_yet_valid`, `clock` (the time was set back), `removed`, `unsigned`,
+            `older` (than one that the book has seen), `tampered` (what the book keeps of it was changed from outside)
+            or `missing` (there is no file where it was said to be).
     """
 
     reason: str
@@ -433,9 +436,34 @@ class LicenseError(VoipcardError):
             "removed": "is missing, and this book has had a signed one",
             "unsigned": "is not signed, and this book has had a signed one",
             "older": "is older than one that this book has had",
+            "tampered": "was changed in the book from outside",
+            "missing": "is not in the file that was named",
         }[self.reason]
 
         return f"the license {sentence}"
+
+
+@attrs.frozen
+class SignatureError(VoipcardError):
+    """
+    A signed text cannot be believed.
+
+    Attributes:
+        kind: What it was to be, such as `checkpoint`.
+        reason: What is wrong: `malformed`, `untrusted` (its key is none of those that are pinned) or `forged`.
+    """
+
+    kind: str
+    reason: str
+
+    def __str__(self) -> str:
+        sentence = {
+            "malformed": "is no signed text of this kind",
+            "untrusted": "was signed with a key that is not among the trusted ones",
+            "forged": "does not match its signature",
+        }[self.reason]
+
+        return f"the {self.kind} {sentence}"
 
 
 @attrs.frozen
