@@ -29,6 +29,7 @@ from voipcard.core.ledger import LedgerEntry
 from voipcard.core.license import Quota
 from voipcard.core.pins import PinFormat
 from voipcard.core.query import CardQuery, EntryQuery
+from voipcard.core.settings import ExtensionSettings, SettingsChanges
 from voipcard.core.uploads import OnError, checked_on_error
 from voipcard.editing import Cards
 from voipcard.errors import InvalidCodeError, InvalidValueError, UnknownCardError
@@ -91,6 +92,51 @@ class Extension:
         How many codes may be active, are, and can still be added: the license counts all extensions together.
         """
         return self._engine.quota()
+
+    # Settings
+
+    @property
+    def settings(self) -> ExtensionSettings:
+        """
+        What is set for it. One that the book does not know yet has the defaults of `ExtensionSettings`.
+        """
+        return registry.facts_of(self._engine, self.number).settings
+
+    def configure(self, *, operation: str | None = None, **changes: Unpack[SettingsChanges]) -> ExtensionSettings:
+        """
+        Change what is set for the extension: what is given, and nothing else. It holds at once, for every process.
+
+        The book knows the extension from then on. Cards that are there stay as they are: an `expiry` is for those that
+        are made later without saying when they expire, and a `region` for callers' numbers that are written from then
+        on. So the region is set first: a number that is stored already is found as it was written then.
+
+        Args:
+            operation: A name of your own for this call.
+
+            changes: The settings that `ExtensionSettings` documents: `minimum_credit="0.50", pin_required=True`.
+
+        Returns:
+            All settings, as they are now.
+
+        Raises:
+            InvalidValueError: If a value is out of its range, or the region of no country.
+
+            AmountError: If *minimum_credit* is negative or cannot be an amount.
+
+            OperationConflictError: If *operation* was used for something else.
+
+            ImportError: If there is a region, and the extra `phone` is not installed.
+
+        Example:
+            >>> extension = voipcard.open_book().extension("0003*215")
+            >>> extension.configure(minimum_credit="0.50", no_credit_sound="no-credit").minimum_credit
+            Credit('0.50')
+            >>> extension.settings.no_credit_sound
+            'no-credit'
+
+        Source: VoipNow user guide, "Setting the Calling Card Extension".
+        """
+        return registry.configure(self._engine, self.number, operation=operation, **changes)
 
     # Making cards
 

@@ -1,5 +1,5 @@
 """
-The Calling Card extensions of a book: their numbers, labels, and whether they are enabled.
+The Calling Card extensions of a book: their numbers, labels and settings, and whether they are enabled.
 """
 
 from __future__ import annotations
@@ -7,20 +7,33 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 import attrs
 
 from voipcard.core.arguments import checked_text
+from voipcard.core.settings import ExtensionSettings, SettingsChanges
 from voipcard.deciding import Decision
 from voipcard.errors import InvalidValueError
 from voipcard.names import EXTENSION
+from voipcard.phone import checked_region, normalized
 from voipcard.stores.contract import Changes, Document
 from voipcard.transact import Engine
 
-__all__ = ["ExtensionFacts", "change", "checked_number", "facts_of", "id_of", "known_extensions"]
+__all__ = [
+    "ExtensionFacts",
+    "caller_id_of",
+    "change",
+    "checked_number",
+    "configure",
+    "facts_of",
+    "facts_of_document",
+    "id_of",
+    "known_extensions",
+]
 
 _NUMBER: Final = re.compile(r"[!-~]{1,64}", re.ASCII)
+_AS_AT_FIRST: Final = ExtensionSettings()
 
 
 @attrs.frozen
@@ -35,6 +48,7 @@ class ExtensionFacts:
         enabled: Whether its cards may be used. They count against the license in any case.
         created_at: When the book first knew of it.
         version: The version of its document; 0 if the book does not know it yet.
+        settings: What is set for it.
     """
 
     number: str
@@ -43,6 +57,7 @@ class ExtensionFacts:
     enabled: bool
     created_at: int
     version: int
+    settings: ExtensionSettings = _AS_AT_FIRST
 
     def document(self, engine: Engine) -> Document:
         """
@@ -53,6 +68,7 @@ class ExtensionFacts:
             "label": self.label,
             "enabled": self.enabled,
             "created_at": self.created_at,
+            "settings": self.settings.kept(),
         }
 
         return engine.records.document(EXTENSION + self.number, value, version=self.version + 1)
@@ -81,11 +97,29 @@ def facts_of(engine: Engine, number: str) -> ExtensionFacts:
     """
     Give what the book knows about an extension; the facts of a new one if it knows nothing.
     """
-    value, version = engine.value(EXTENSION + number)
-    if value is None:
-        return ExtensionFacts(number, os.urandom(16), label="", enabled=True, created_at=engine.now(), version=0)
+    return facts_of_document(engine, number, engine.store.document(EXTENSION + number))
 
-    return _facts(number, value, version)
+
+def facts_of_document(engine: Engine, number: str, document: Document | None) -> ExtensionFacts:
+    """
+    Give what the document of an extension says, that was read with others; the facts of a new one if there is none.
+
+    Raises:
+        TamperedError: If it was changed from outside.
+    """
+    if document is None:
+        return ExtensionFacts(number, os.urandom(16), label="", enabled=True, created_at=engine.now(), version=0)
+    value = engine.records.value(document)
+
+    return ExtensionFacts(
+        number,
+        bytes.fromhex(value["id"]),
+        value["label"],
+        value["enabled"],
+        value["created_at"],
+        document.version,
+        ExtensionSettings.of_kept(value["settings"]),
+    )
 
 
 def id_of(engine: Engine, number: str) -> bytes:
@@ -106,7 +140,7 @@ def known_extensions(engine: Engine) -> Iterator[ExtensionFacts]:
     Give all extensions that the book knows, in the order of their numbers.
     """
     for document in engine.documents(EXTENSION):
-        yield _facts(document.key.removeprefix(EXTENSION), engine.records.value(document), document.version)
+        yield facts_of_document(engine, document.key.removeprefix(EXTENSION), document)
 
 
 def change(
@@ -138,7 +172,52 @@ def change(
     )
 
 
-def _facts(number: str, value: dict[str, Any], version: int) -> ExtensionFacts:
-    return ExtensionFacts(
-        number, bytes.fromhex(value["id"]), value["label"], value["enabled"], value["created_at"], version
+def configure(
+    engine: Engine, number: str, *, operation: str | None, **changes: Unpack[SettingsChanges]
+) -> ExtensionSettings:
+    """
+    Change settings of an extension. See `Extension.configure`.
+    """
+    # What cannot be set is refused before anything is read.
+    checked_region(attrs.evolve(_AS_AT_FIRST, **changes).region)
+
+    def decide(_: object) -> Decision[ExtensionSettings]:
+        before = facts_of(engine, number)
+        settings = attrs.evolve(before.settings, **changes)
+        was, is_now = before.settings.kept(), settings.kept()
+        audit = engine.audited(
+            "configure",
+            extension=number,
+            before={name: was[name] for name in changes},
+            after={name: is_now[name] for name in changes},
+        )
+        after = attrs.evolve(before, settings=settings)
+
+        return Decision(Changes(documents=[(after.document(engine), before.version)], audit=audit), settings)
+
+    return engine.once(
+        "configure",
+        operation,
+        lambda: [number, {name: attrs.evolve(_AS_AT_FIRST, **changes).kept()[name] for name in changes}],
+        decide=decide,
+        replay=lambda _: facts_of(engine, number).settings,
     )
+
+
+def caller_id_of(facts: ExtensionFacts, number: str, *, international: bool = False) -> str:
+    """
+    Write a caller's number the one way that the extension stores it.
+
+    Args:
+        facts: The extension.
+
+        number: The number, as the caller's switch or an operator writes it.
+
+        international: Whether the country code comes first although there is no `+`.
+
+    Raises:
+        InvalidCodeError: If it cannot be a number.
+
+        ImportError: If the extension has a region, and the extra `phone` is not installed.
+    """
+    return normalized(number, facts.settings.region, international=international)

@@ -10,10 +10,11 @@ from typing import Final
 
 from voipcard.errors import InvalidValueError
 
-__all__ = ["from_micros", "to_micros"]
+__all__ = ["days_later", "from_micros", "to_micros"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_DAY: Final = timedelta(days=1) // _MICROSECOND
 _FIRST: Final = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LAST: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
@@ -41,3 +42,10 @@ def from_micros(micros: int) -> datetime:
     Give the moment, in UTC.
     """
     return _EPOCH + timedelta(microseconds=micros)
+
+
+def days_later(micros: int | None, days: int | None) -> int | None:
+    """
+    Give the moment so many days later, or the last one that can be written; None where one of both is not there.
+    """
+    return None if micros is None or days is None else min(micros + days * _DAY, _LAST)
