@@ -24,7 +24,7 @@ import voipcard
 FACE: Final = "voipcard"
 
 _BORDER: Final = {"errors", "core", "stores.contract", "names"}
-_FACES: Final = {"transact", "searching", "editing", "verifying", "extension", "book", "opening"}
+_FACES: Final = {"transact", "searching", "editing", "targets", "verifying", "extension", "book", "opening"}
 
 LAYERS: Final[dict[str, set[str]]] = {
     "errors": set(),
@@ -55,10 +55,15 @@ LAYERS: Final[dict[str, set[str]]] = {
     "searching": {*_BORDER, "records", "transact", "registry"},
     "recharging": {*_BORDER, "deciding", "records", "transact"},
     "issuing": {*_BORDER, "deciding", "records", "transact", "registry", "searching"},
-    "editing": {*_BORDER, "deciding", "records", "transact", "registry"},
+    "targets": {*_BORDER, "deciding", "records", "transact"},
+    "editing": {*_BORDER, "deciding", "records", "transact", "registry", "targets"},
     "exporting": {*_BORDER, "transact", "searching"},
     "verifying": {*_BORDER, "records", "transact", "registry", "searching"},
-    "extension": {*_BORDER, "transact", "registry", "searching", "recharging", "issuing", "editing", "exporting"},
+    "extension": {
+        *_BORDER,
+        *{"transact", "registry", "batches", "searching", "targets"},
+        *{"recharging", "issuing", "editing", "lifecycle", "exporting"},
+    },
     "book": {*_BORDER, "deciding", "transact", "registry", "verifying", "extension"},
     "opening": {*_BORDER, "keyring", "stores", "records", "transact", "book"},
     "crossing": {"errors", "core.arguments"},

@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from voipcard.core.query import CardQuery
     from voipcard.core.settings import CallerIDSource, ExtensionSettings
     from voipcard.core.uploads import UploadReport
-    from voipcard.editing import Cards
     from voipcard.errors import VoipcardError
     from voipcard.extension import Extension
     from voipcard.keyring import KeyFile, KeyProvider, KeyVariable
     from voipcard.opening import open_book
     from voipcard.searching import Page
     from voipcard.signing import SigningKey, VerifyKey
+    from voipcard.targets import Cards
     from voipcard.transact import AuditEntry, Clock
     from voipcard.verifying import Finding, Verification
 
@@ -105,13 +105,13 @@ _HOMES: Final = {
     "core.query": ("CardQuery",),
     "core.settings": ("CallerIDSource", "ExtensionSettings"),
     "core.uploads": ("UploadReport",),
-    "editing": ("Cards",),
     "errors": ("VoipcardError",),
     "extension": ("Extension",),
     "keyring": ("KeyFile", "KeyProvider", "KeyVariable"),
     "opening": ("open_book",),
     "searching": ("Page",),
     "signing": ("SigningKey", "VerifyKey"),
+    "targets": ("Cards",),
     "transact": ("AuditEntry", "Clock"),
     "verifying": ("Finding", "Verification"),
 }

@@ -31,9 +31,9 @@ from voipcard.core.pins import PinFormat
 from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.core.settings import ExtensionSettings, SettingsChanges
 from voipcard.core.uploads import OnError, checked_on_error
-from voipcard.editing import Cards
 from voipcard.errors import InvalidCodeError, InvalidValueError, UnknownCardError
 from voipcard.searching import CardFilters, Page, Search
+from voipcard.targets import Cards
 from voipcard.transact import Engine
 
 if TYPE_CHECKING:
