@@ -1241,11 +1241,13 @@ class Measured(MemoryStore):
         """
         return self._measured(super().entries(query))
 
-    def documents(self, prefix: str, *, after: str = "", limit: int = 1000) -> Sequence[Document]:
+    def documents(
+        self, prefix: str, *, after: str = "", limit: int = 1000, expired_at: int | None = None
+    ) -> Sequence[Document]:
         """
         Give documents.
         """
-        return self._measured(super().documents(prefix, after=after, limit=limit))
+        return self._measured(super().documents(prefix, after=after, limit=limit, expired_at=expired_at))
 
     def audit(self, *, after: bytes = b"", limit: int = 1000) -> Sequence[AuditRecord]:
         """

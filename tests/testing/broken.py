@@ -466,7 +466,11 @@ class LikeForPrefix(SQLiteStore):
     Lists documents with LIKE.
     """
 
-    def documents(self, prefix: str, *, after: str = "", limit: int = 1000) -> Sequence[Document]:
+    def documents(
+        self, prefix: str, *, after: str = "", limit: int = 1000, expired_at: int | None = None
+    ) -> Sequence[Document]:
+        if expired_at is not None:
+            return super().documents(prefix, after=after, limit=limit, expired_at=expired_at)
         sql = "SELECT key, value, version, expires_at FROM documents WHERE key LIKE ? AND key > ? ORDER BY key LIMIT ?"
 
         return [Document(*row) for row in self._read(sql, [f"{prefix}%", after, limit])]
@@ -556,8 +560,10 @@ class CapsDocuments(MemoryStore):
     Does the same with documents.
     """
 
-    def documents(self, prefix: str, *, after: str = "", limit: int = 1000) -> Sequence[Document]:
-        return super().documents(prefix, after=after, limit=min(limit, 1000))
+    def documents(
+        self, prefix: str, *, after: str = "", limit: int = 1000, expired_at: int | None = None
+    ) -> Sequence[Document]:
+        return super().documents(prefix, after=after, limit=min(limit, 1000), expired_at=expired_at)
 
 
 class CapsAudit(MemoryStore):

@@ -7,6 +7,7 @@ are microseconds since 1970, and whatever must stay secret has been sealed befor
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
@@ -243,7 +244,9 @@ class Changes:
     *require*, is that of before the commit. Versions are written as they are given: a new card or document may have
     any from 1 on, and a changed one need not have the next. The index and the serial that a replaced or removed card
     leaves can be taken from the next commit on, and its id never, because its entries stay; within the same commit it
-    depends on the store.
+    depends on the store. The same goes for documents in *forget*: one that is not there is stale, whatever version is
+    expected, and so is one that comes twice there, or in *documents* as well. What is forgotten is as if it had never
+    been there, and its key can be taken from the next commit on.
 
     Attributes:
         new:
@@ -256,10 +259,11 @@ class Changes:
             `StoreError`, and so is an audit entry whose id is: a `DuplicateError` need not name them.
         documents:
             Documents, each with the version that it must still have; 0 if it must not exist. A key comes once.
+        forget: Keys of documents to remove, each with the version that it must still have.
         counters: Counters to move. A key comes once.
         require:
             Keys of documents with the version that they must have before the commit; 0 for none. A key may be among
-            *documents* as well.
+            *documents* or in *forget* as well.
         audit: Audit entries to append.
     """
 
@@ -268,6 +272,7 @@ class Changes:
     remove: Sequence[tuple[bytes, int]] = ()
     entries: Sequence[EntryRecord] = ()
     documents: Sequence[tuple[Document, int]] = ()
+    forget: Sequence[tuple[str, int]] = ()
     counters: Sequence[CounterChange] = ()
     require: Sequence[tuple[str, int]] = ()
     audit: Sequence[AuditRecord] = ()
@@ -286,16 +291,29 @@ def joined(commits: Sequence[Changes]) -> Changes | None:
         replace=[each for changes in commits for each in changes.replace],
         entries=[each for changes in commits for each in changes.entries],
         documents=[each for changes in commits for each in changes.documents],
+        forget=[each for changes in commits for each in changes.forget],
         counters=[each for changes in commits for each in changes.counters],
         audit=[each for changes in commits for each in changes.audit],
     )
     names = [
         *(card.id for card, _ in whole.replace),
         *(document.key for document, _ in whole.documents),
+        *(key for key, _ in whole.forget),
         *((counter.key,) for counter in whole.counters),
     ]
 
     return whole if len(set(names)) == len(names) else None
+
+
+def unforgettable(changes: Changes) -> frozenset[str]:
+    """
+    Give the keys of *forget* that are stale whatever is stored: expected not to be there, or in the commit twice.
+    """
+    if not changes.forget:
+        return frozenset()
+    times = Counter([*(document.key for document, _ in changes.documents), *(key for key, _ in changes.forget)])
+
+    return frozenset(key for key, expected in changes.forget if expected == 0 or times[key] > 1)
 
 
 @runtime_checkable
@@ -412,11 +430,14 @@ class Store(Protocol):
         """
         ...
 
-    def documents(self, prefix: str, *, after: str = "", limit: int = 1000) -> Sequence[Document]:
+    def documents(
+        self, prefix: str, *, after: str = "", limit: int = 1000, expired_at: int | None = None
+    ) -> Sequence[Document]:
         """
         Give one page of the documents whose keys begin with *prefix* and are greater than *after*, ordered by key.
 
-        *limit* is 1 to 10,000.
+        *limit* is 1 to 10,000. With *expired_at* only those are given that may be purged at this moment: that expire,
+        at this moment or before. Finding them takes as long as there are of them, however many others are kept.
         """
         ...
 

@@ -23,6 +23,7 @@ from voipcard.stores.contract import (
     Grouping,
     SealedCode,
     Total,
+    unforgettable,
 )
 from voipcard.stores.totals import totaled
 
@@ -172,12 +173,18 @@ class MemoryStore:
         with self._open():
             return [self._documents[key] for key in keys if key in self._documents]
 
-    def documents(self, prefix: str, *, after: str = "", limit: int = 1000) -> Sequence[Document]:
+    def documents(
+        self, prefix: str, *, after: str = "", limit: int = 1000, expired_at: int | None = None
+    ) -> Sequence[Document]:
         """
-        Look at all keys and keep the first that fit.
+        Look at all documents and keep the first that fit.
         """
         with self._open():
-            keys = (key for key in self._documents if key.startswith(prefix) and key > after)
+            keys = (
+                key
+                for key, document in self._documents.items()
+                if key.startswith(prefix) and key > after and (expired_at is None or _expired(document, expired_at))
+            )
 
             return [self._documents[key] for key in heapq.nsmallest(limit, keys)]
 
@@ -241,11 +248,16 @@ class MemoryStore:
 
     def _check_versions(self, changes: Changes) -> None:
         cards = [*((card.id, version) for card, version in changes.replace), *changes.remove]
-        documents = [*((document.key, version) for document, version in changes.documents), *changes.require]
+        documents = [
+            *((document.key, version) for document, version in changes.documents),
+            *changes.forget,
+            *changes.require,
+        ]
         stale = StaleError(
             cards=_taken((id for id, _ in cards), ())
             | {id for id, version in cards if self._card_version(id) != version},
-            documents=frozenset(key for key, version in documents if self._document_version(key) != version),
+            documents=unforgettable(changes)
+            | {key for key, version in documents if self._document_version(key) != version},
         )
         if stale.cards or stale.documents:
             raise stale
@@ -292,10 +304,16 @@ class MemoryStore:
                 self._entry_by_operation[entry.operation] = entry
         for document, _ in changes.documents:
             self._documents[document.key] = document
+        for key, _ in changes.forget:
+            del self._documents[key]
         for change in changes.counters:
             self._counters[change.key] = self._counters.get(change.key, 0) + change.delta
         for record in changes.audit:
             self._audit[record.id] = record
+
+
+def _expired(document: Document, moment: int) -> bool:
+    return document.expires_at is not None and document.expires_at <= moment
 
 
 def _taken(values: Iterable[V], present: Container[V]) -> frozenset[V]:

@@ -253,13 +253,16 @@ class SQLAlchemyStore:
         # A key that a commit required to be without a document has a row of version 0.
         return [document for document in found if document.version > 0]
 
-    def documents(self, prefix: str, *, after: str = "", limit: int = 1000) -> Sequence[Document]:
+    def documents(
+        self, prefix: str, *, after: str = "", limit: int = 1000, expired_at: int | None = None
+    ) -> Sequence[Document]:
         """
         Give one page of the documents whose keys begin with *prefix*.
         """
-        given = {"first": prefix, "last": f"{prefix}\x7f", "after": after, "most": limit}
+        given = {"first": prefix, "last": f"{prefix}\x7f", "after": after, "most": limit, "expired": expired_at}
+        statement = self._selects.documents() if expired_at is None else self._selects.expired()
 
-        return read_rows(Document, self._rows(lambda session: session.rows(self._selects.documents(), given)))
+        return read_rows(Document, self._rows(lambda session: session.rows(statement, given)))
 
     def counters(self, keys: Iterable[str]) -> Mapping[str, int]:
         """

@@ -46,7 +46,9 @@ from voipcard.stores.statements import (
     AUDIT,
     CARD,
     DOCUMENT,
+    DOCUMENTS,
     ENTRY,
+    EXPIRED,
     ORDERS,
     STATEMENTS,
     Condition,
@@ -215,14 +217,17 @@ class SQLiteStore:
         """
         return read_rows(Document, self._looked_up("documents", DOCUMENT, "key", keys))
 
-    def documents(self, prefix: str, *, after: str = "", limit: int = 1000) -> Sequence[Document]:
+    def documents(
+        self, prefix: str, *, after: str = "", limit: int = 1000, expired_at: int | None = None
+    ) -> Sequence[Document]:
         """
         Give one page of the documents whose keys begin with *prefix*.
         """
-        rows = self._read(
-            f"SELECT {DOCUMENT} FROM documents WHERE key >= ? AND key < ? AND key > ? ORDER BY key LIMIT ?",
-            [prefix, f"{prefix}\x7f", after, limit],
-        )
+        within = (prefix, f"{prefix}\x7f", after)
+        if expired_at is None:
+            rows = self._read(DOCUMENTS, [*within, limit])
+        else:
+            rows = self._read(EXPIRED, [*within, expired_at, limit])
 
         return read_rows(Document, rows)
 

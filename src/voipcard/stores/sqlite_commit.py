@@ -10,7 +10,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
 from voipcard.errors import CeilingError, DuplicateError, NotABookError, StaleError, StoreError
-from voipcard.stores.contract import AuditRecord, CardRecord, Changes, CounterChange, Document, EntryRecord
+from voipcard.stores.contract import (
+    AuditRecord,
+    CardRecord,
+    Changes,
+    CounterChange,
+    Document,
+    EntryRecord,
+    unforgettable,
+)
 from voipcard.stores.sqlite_file import SQLiteFile, sqlite3
 from voipcard.stores.statements import (
     CARD,
@@ -89,9 +97,13 @@ def collided(connection: sqlite3.Connection, changes: Changes) -> StoreError:
     stale |= {card for card, expected in changes.remove if _card_version(connection, card) != expected}
     documents = {
         key
-        for key, expected in [*((d.key, expected) for d, expected in changes.documents), *changes.require]
+        for key, expected in [
+            *((document.key, expected) for document, expected in changes.documents),
+            *changes.forget,
+            *changes.require,
+        ]
         if _version(connection, key) != expected
-    }
+    } | unforgettable(changes)
     if stale or documents:
         return StaleError(cards=frozenset(stale), documents=frozenset(documents))
     replaced = [card for card, _ in changes.replace]
@@ -121,7 +133,10 @@ def _replace(connection: sqlite3.Connection, changes: Changes) -> None:
     required = {key for key, expected in changes.require if _version(connection, key) != expected}
     cards = _replaced(connection, changes.replace)
     cards |= {card for card, expected in changes.remove if not _removed(connection, card, expected)}
-    documents = {document.key for document, expected in changes.documents if not _put(connection, document, expected)}
+    # Before anything is put in the place of what is to be forgotten.
+    documents = {key for key, expected in changes.forget if not _is_forgotten(connection, key, expected)}
+    documents |= {document.key for document, expected in changes.documents if not _put(connection, document, expected)}
+    documents |= unforgettable(changes)
     if cards or documents or required:
         raise StaleError(cards=frozenset(cards), documents=frozenset(documents | required))
 
@@ -201,9 +216,13 @@ def _put(connection: sqlite3.Connection, document: Document, expected: int) -> b
     if expected == 0:
         sql = "INSERT INTO documents (key, value, version, expires_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
         return connection.execute(sql, document).rowcount == 1
-    sql = "UPDATE documents SET key = ?, value = ?, version = ?, expires_at = ? WHERE key = ? AND version = ?"
+    sql = "UPDATE documents SET value = ?, version = ?, expires_at = ? WHERE key = ? AND version = ?"
 
-    return connection.execute(sql, (*document, document.key, expected)).rowcount == 1
+    return connection.execute(sql, (*document[1:], document.key, expected)).rowcount == 1
+
+
+def _is_forgotten(connection: sqlite3.Connection, key: str, expected: int) -> bool:
+    return connection.execute("DELETE FROM documents WHERE key = ? AND version = ?", (key, expected)).rowcount == 1
 
 
 def _move(connection: sqlite3.Connection, change: CounterChange) -> int | None:

@@ -44,6 +44,7 @@ CREATE UNIQUE INDEX entries_by_operation ON entries (operation) WHERE operation 
 CREATE INDEX entries_by_time ON entries (extension, created_at, card, sequence);
 CREATE TABLE documents (key TEXT PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL, expires_at INTEGER)
     STRICT, WITHOUT ROWID;
+CREATE INDEX documents_by_expiry ON documents (expires_at) WHERE expires_at IS NOT NULL;
 CREATE TABLE counters (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE audit (
     id BLOB PRIMARY KEY, created_at INTEGER NOT NULL, actor TEXT NOT NULL, verb TEXT NOT NULL, extension TEXT NOT NULL,
@@ -72,6 +73,12 @@ DOCUMENT: Final = _columns(Document)
 INSERT_CARD: Final = _insert("cards", CardRecord)
 INSERT_ENTRY: Final = _insert("entries", EntryRecord)
 INSERT_AUDIT: Final = _insert("audit", AuditRecord)
+DOCUMENTS: Final = f"SELECT {DOCUMENT} FROM documents WHERE key >= ? AND key < ? AND key > ? ORDER BY key LIMIT ?"
+# The signs keep SQLite from going along the keys: it takes the index on the expiry, however few have expired.
+EXPIRED: Final = (
+    f"SELECT {DOCUMENT} FROM documents"
+    " WHERE +key >= ? AND +key < ? AND +key > ? AND expires_at <= ? ORDER BY +key LIMIT ?"
+)
 _ENABLED: Final = CardRecord._fields.index("enabled")
 
 # SQLite rewrites every index that has a column of the SET list, changed or not: what hardly ever changes is apart.

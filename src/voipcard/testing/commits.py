@@ -40,6 +40,7 @@ class CommitContract(Proofs):
             spoiled = {
                 "a stale card": attrs.evolve(whole, remove=[(samples.card(20).id, 7)]),
                 "a stale document": attrs.evolve(whole, require=[("step/000001", 9)]),
+                "a stale document to forget": attrs.evolve(whole, forget=[("step/000001", 9)]),
                 "a taken index": attrs.evolve(whole, new=samples.Flood(30, first=500, repeat=20)),
                 "a taken operation": attrs.evolve(whole, entries=[_operated(whole.entries[0], 1)]),
                 "an entry that is there": attrs.evolve(
@@ -334,6 +335,50 @@ class CommitContract(Proofs):
             store.commit(attrs.evolve(after, require=[("a", 1)]))
 
             assert _document("a", 1)[0] == store.document("a")
+
+    @proves("law 2")
+    def test_law_2_what_is_forgotten_is_absent(self) -> None:
+        """
+        A document that was forgotten is read no more, neither by another handle, and its key can be taken as a new one.
+        """
+        with self.fresh() as open_store, closing(open_store()) as store, closing(open_store()) as other:
+            many = [Document(f"many/{number:04}", b"", 1, samples.EPOCH) for number in range(MANY)]
+            store.commit(Changes(documents=[*((each, 0) for each in many), *(_document(key, 0) for key in "abc")]))
+            store.commit(Changes(documents=[_document("b", 1)]))
+            store.commit(Changes(forget=[("b", 2)], require=[("b", 2), ("c", 1)], audit=[samples.audit(1)]))
+            other.commit(Changes(forget=[(each.key, 1) for each in many[1:]]))
+            for reader in (store, other):
+                assert reader.document("b") is None
+                assert list(reader.documents("b")) == list(reader.find_documents(["b", many[-1].key])) == []
+                assert many[:1] == list(reader.documents("", expired_at=samples.EPOCH))
+                assert ["a", "c", many[0].key] == [each.key for each in samples.every_document(reader)]
+
+            store.commit(Changes(documents=[_document("b", 0)], require=[(many[1].key, 0)]))
+
+            assert _document("b", 0)[0] == store.document("b") == other.document("b")
+
+    @proves("law 2")
+    def test_law_2_only_what_is_as_expected_is_forgotten(self) -> None:
+        """
+        A document to forget is stale that has another version, is not there, or is in the commit twice, and named.
+        """
+        with self.opened() as store:
+            store.commit(Changes(new=samples.new(1), documents=[_document(key, 0) for key in "abcdef"]))
+            store.commit(Changes(documents=[_document("b", 1)]))
+            before = samples.contents(store)
+            forget = [("a", 1), ("b", 1), ("c", 2), ("d", 0), ("e", 1), ("e", 1), ("gone", 1), ("none", 0), ("f", 1)]
+            again = [_document("f", 1), _document("new", 0)]
+            whole = Changes(forget=forget, documents=again, remove=[(samples.card(1).id, 2)], require=[("a", 1)])
+
+            assert {"b", "c", "d", "e", "f", "gone", "none"} == refused(store, whole, StaleError).documents
+            for stale in ([("b", 1)], [("gone", 1)], [("none", 0)], [("a", 1), ("a", 1)]):
+                assert {key for key, _ in stale} == refused(store, Changes(forget=stale), StaleError).documents
+            for key, expected in (("f", 0), ("f", 1), ("new", 0)):
+                put = (Document(key, b"put", version=1), expected)
+                both = Changes(forget=[(key, 1)], documents=[put])
+                assert {key} == refused(store, both, StaleError).documents
+            assert {"a"} == refused(store, Changes(forget=[("a", 1)], require=[("a", 2)]), StaleError).documents
+            assert before == samples.contents(store)
 
     @proves("law 6")
     def test_law_6_history_stays(self) -> None:

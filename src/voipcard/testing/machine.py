@@ -35,7 +35,10 @@ STORY: Final = settings(
     suppress_health_check=list(HealthCheck),
 )
 
-PARTS: Final = ["add", "recharge", "recharge", "remove", "document", "require", "counter", "counter", "audit"]
+PARTS: Final = [
+    *("add", "recharge", "recharge", "remove", "document", "document", "forget", "require"),
+    *("counter", "counter", "audit"),
+]
 KEYS: Final = ["a", "a%", "a_", "ab", "b"]
 COUNTERS: Final = ["active", "steps"]
 WORDS: Final = ["", "PO-1", "po-1", "PO%", "PO-1 "]
@@ -74,6 +77,7 @@ class Model:
         stale = {id for id, expected in wanted.items() if id not in self.cards or self.cards[id].version != expected}
         keys = {**{document.key: expected for document, expected in changes.documents}, **dict(changes.require)}
         outdated = {key for key, expected in keys.items() if self.version(key) != expected}
+        outdated |= {key for key, expected in changes.forget if self.version(key) != expected or expected == 0}
         if stale or outdated:
             return StaleError(cards=frozenset(stale), documents=frozenset(outdated))
 
@@ -105,6 +109,7 @@ class Model:
         self.cards = {id: card for id, card in self.cards.items() if id not in dict(changes.remove)}
         self.entries += [entry for _, entry in changes.new] + list(changes.entries)
         self.documents.update({document.key: document for document, _ in changes.documents})
+        self.documents = {key: each for key, each in self.documents.items() if key not in dict(changes.forget)}
         self.counters.update({change.key: change.delta for change in changes.counters})
         self.audit += changes.audit
 
@@ -257,6 +262,27 @@ class StoreMachine(RuleBasedStateMachine):
         assert expected == samples.every_document(self.handles[side], prefix, limit), "what `documents` promises"
         self._count("documents found", expected)
 
+    @rule(prefix=st.sampled_from(["", *KEYS]), limit=pages, moment=st.integers(-1, 2), side=sides)
+    def list_expired(self, prefix: str, limit: int, moment: int, side: int) -> None:
+        """
+        List the documents with a prefix that may be purged at some moment, page by page.
+        """
+        now = samples.EPOCH + moment
+        kept = [self.model.documents[key] for key in sorted(self.model.documents) if key.startswith(prefix)]
+        expected = [each for each in kept if each.expires_at is not None and each.expires_at <= now]
+
+        assert expected == samples.every_document(self.handles[side], prefix, limit, now), "what `documents` promises"
+        self._count("expired found", expected)
+
+    @rule(keys=st.lists(st.sampled_from(KEYS)), side=sides)
+    def find_documents(self, keys: list[str], side: int) -> None:
+        """
+        Ask for several documents at once.
+        """
+        expected = {self.model.documents[key] for key in keys if key in self.model.documents}
+
+        assert expected == set(self.handles[side].find_documents(keys)), "what `find_documents` promises"
+
     @rule(query=st.builds(CardQuery, order=st.sampled_from(CARD_ORDERS), descending=st.booleans()), side=sides)
     def walk_slowly(self, query: CardQuery, side: int) -> None:
         """
@@ -384,7 +410,12 @@ class StoreMachine(RuleBasedStateMachine):
 
     def _draw_document(self, data: st.DataObject, draft: Draft) -> None:
         for key, expected in self._draw_key(data, draft):
-            draft.add("documents", (Document(key, data.draw(st.binary(max_size=3)), expected + 1), expected))
+            document = Document(key, data.draw(st.binary(max_size=3)), expected + 1, data.draw(st.sampled_from(LATER)))
+            draft.add("documents", (document, expected))
+
+    def _draw_forget(self, data: st.DataObject, draft: Draft) -> None:
+        for key, expected in self._draw_key(data, draft):
+            draft.add("forget", (key, expected))
 
     def _draw_require(self, data: st.DataObject, draft: Draft) -> None:
         for key, expected in self._draw_key(data, draft):

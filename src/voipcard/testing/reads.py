@@ -507,6 +507,40 @@ class ReadContract(Proofs):
             assert set(few[:2]) == set(store.find_documents(["many/0001", "many/0000", "many/0001"]))
             assert list(store.find_documents(["", "many/%", "MANY/0000", "many/0000 "])) == []
 
+    @proves("`documents` with *expired_at*")
+    def test_expired_documents(self) -> None:
+        """
+        `documents` with *expired_at* gives those that expire at this moment or before, and none that never expires.
+        """
+        moments = [None, -1, 0, NOW - 1, NOW, NOW + 1, MAX]
+        documents = [
+            Document(f"{prefix}/{number:03}", b"", 1, moments[(3 * number) % len(moments)])
+            for prefix in ("a", "a%", "b")
+            for number in range(30)
+        ]
+        with self.opened() as store:
+            store.commit(
+                Changes(documents=[(document, 0) for document in reversed(documents)], require=[("b/absent", 0)])
+            )
+            for now, prefix, limit in itertools.product(
+                [-2, -1, 0, NOW, NOW + 1, MAX], ["", "a", "a%", "c"], [7, 1000]
+            ):
+                expected = sorted(
+                    each
+                    for each in documents
+                    if each.key.startswith(prefix) and each.expires_at is not None and each.expires_at <= now
+                )
+
+                assert expected == samples.every_document(store, prefix, limit, now)
+            assert len(documents) == len(samples.every_document(store))
+
+            for version, expires_at in enumerate([NOW, None, NOW + 1, NOW - 1], 2):
+                changed = documents[0]._replace(version=version, expires_at=expires_at)
+                store.commit(Changes(documents=[(changed, version - 1)]))
+                expected = [changed] if expires_at in {NOW, NOW - 1} else []
+
+                assert expected == list(store.documents(changed.key, limit=1, expired_at=NOW))
+
     @proves("`document`")
     def test_document_expired_or_not(self) -> None:
         """
@@ -586,6 +620,8 @@ class ReadContract(Proofs):
                 lambda: store.document(lone),
                 lambda: store.find_documents(["a", lone]),
                 lambda: store.documents(lone),
+                lambda: store.documents("", expired_at=huge),
+                lambda: store.documents("", expired_at=-huge),
                 lambda: store.counters([lone]),
             ]
             for question in questions:

@@ -317,13 +317,13 @@ def paged(read: Reader[Any, Any], query: CardQuery | EntryQuery, limit: int, at_
     return records
 
 
-def every_document(store: Store, prefix: str = "", limit: int = 1000) -> list[Document]:
+def every_document(store: Store, prefix: str = "", limit: int = 1000, expired_at: int | None = None) -> list[Document]:
     """
-    Read all documents, page by page, as `paged` does.
+    Read all documents, or all that have expired, page by page, as `paged` does.
     """
     documents: list[Document] = []
     after = ""
-    while page := store.documents(prefix, after=after, limit=limit):
+    while page := store.documents(prefix, after=after, limit=limit, expired_at=expired_at):
         assert page[-1].key > after, "a page of documents does not go on after the one before"
         assert len(page) <= limit, "a page is longer than its limit"
         _check_full(len(documents), limit)

@@ -12,6 +12,7 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     Boolean,
+    Column,
     ColumnElement,
     Integer,
     LargeBinary,
@@ -35,7 +36,7 @@ from sqlalchemy.sql.dml import UpdateBase
 from sqlalchemy.sql.selectable import CTE
 from sqlalchemy.types import TypeEngine
 
-from voipcard.stores.contract import AuditRecord, CardRecord, Changes, Document, EntryRecord
+from voipcard.stores.contract import AuditRecord, CardRecord, Changes, Document, EntryRecord, unforgettable
 from voipcard.stores.servers.collisions import required
 from voipcard.stores.servers.failures import Collision
 from voipcard.stores.servers.selects import Selects
@@ -71,6 +72,7 @@ _PARTS: Final[Mapping[str, _Part]] = {
     "removed": _Part(["id", "version"], "cards"),
     "made": _Part(Document._fields, "documents"),
     "written": _Part([*Document._fields, "expected"], "documents", ["expected"]),
+    "forgotten": _Part(["key", "version"], "documents"),
     "cards": _Part(CardRecord._fields, "cards"),
     "entries": _Part(EntryRecord._fields, "entries"),
     "audit": _Part(AuditRecord._fields, "audit"),
@@ -139,13 +141,14 @@ def _rows(changes: Changes, new: Sequence[tuple[CardRecord, EntryRecord]]) -> di
         "removed": changes.remove,
         "made": [document for document, expected in changes.documents if not expected],
         "written": [(*document, expected) for document, expected in changes.documents if expected],
+        "forgotten": changes.forget,
         "cards": [card for card, _ in new],
         "entries": [*(entry for _, entry in new), *changes.entries],
         "audit": changes.audit,
         "counters": [(key, delta, ceiling if delta > 0 else None) for key, delta, ceiling in changes.counters],
     }
     touched = [*(card.id for card, _ in changes.replace), *(id for id, _ in changes.remove)]
-    if len(set(touched)) < len(touched):
+    if len(set(touched)) < len(touched) or unforgettable(changes):
         raise Collision
 
     return {name: found for name, found in rows.items() if found}
@@ -247,12 +250,7 @@ class _Commit:
         cards, given = self._tables.cards, self._given("replaced")
         here = and_(cards.c.id == given.c.id, cards.c.version == given.c.expected)
         if self._shape["replaced"]:
-            # Whoever changes the same cards locks them in the same order: one waits, and they do not block each other.
-            # They are changed where they were found: to look them up again takes as long, or far longer.
-            place: ColumnElement[Any] = literal_column(f"{self._named(cards)}.ctid")
-            found = select(place.label("place"), *given.c).where(here)
-            given = found.order_by(cards.c.id).with_for_update(of=cards).cte("locked")
-            here = and_(place == given.c.place)
+            given, here = self._locked("replaced", cards.c.id, given, here)
         values = {name: given.c[name] for name in CardRecord._fields if name != "id"}
         self._does("replaced", update(cards).where(here).values(values))
 
@@ -282,6 +280,27 @@ class _Commit:
             .where(documents.c.key == given.c.key, documents.c.version == given.c.expected)
             .values({name: given.c[name] for name in Document._fields[1:]}),
         )
+
+    def _forgotten(self) -> None:
+        documents, given = self._tables.documents, self._given("forgotten")
+        here = and_(documents.c.key == given.c.key, documents.c.version == given.c.version)
+        if self._shape["forgotten"]:
+            given, here = self._locked("forgotten", documents.c.key, given, here)
+        self._does("forgotten", delete(documents).where(here))
+
+    def _locked(
+        self, name: str, order: Column[Any], given: CTE, here: ColumnElement[bool]
+    ) -> tuple[CTE, ColumnElement[bool]]:
+        """
+        Lock the rows of a part before they are changed, and give them with the condition that they are found by then.
+        """
+        # Whoever changes the same rows locks them in the same order: one waits, and they do not block each other.
+        # They are changed where they were found: to look them up again takes as long, or far longer.
+        place: ColumnElement[Any] = literal_column(f"{self._named(order.table)}.ctid")
+        found = select(place.label("place"), *given.c).where(here)
+        locked = found.order_by(order).with_for_update(of=order.table).cte(f"locked_{name}")
+
+        return locked, and_(place == locked.c.place)
 
     def _cards(self) -> None:
         self._append("cards")

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any, Final, Literal, TypeAlias
 
 from voipcard.errors import CeilingError, DuplicateError, StaleError, StoreError
-from voipcard.stores.contract import Changes
+from voipcard.stores.contract import Changes, unforgettable
 from voipcard.stores.servers.selects import Selects
 from voipcard.stores.servers.sessions import Session
 
@@ -36,7 +36,7 @@ def required(changes: Changes) -> dict[str, int] | None:
     """
     Give the documents that are required and not written, with their versions; None if the commit contradicts itself.
     """
-    written = {document.key: expected for document, expected in changes.documents}
+    written = {document.key: expected for document, expected in changes.documents} | dict(changes.forget)
     only: dict[str, int] = {}
     for key, expected in changes.require:
         if written.get(key, only.get(key, expected)) != expected:
@@ -53,14 +53,18 @@ def stale(selects: Selects, session: Session, changes: Changes, *, locked: bool 
     """
     cards, documents = selects.tables.cards.c, selects.tables.documents.c
     of_cards = [*((card.id, expected) for card, expected in changes.replace), *changes.remove]
-    of_documents = [*((document.key, expected) for document, expected in changes.documents), *changes.require]
+    of_documents = [
+        *((document.key, expected) for document, expected in changes.documents),
+        *changes.forget,
+        *changes.require,
+    ]
     times = Counter(id for id, _ in of_cards)
     found = dict(selects.among(session, [cards.id, cards.version], cards.id, sorted(times), locked=locked))
     keys = sorted({key for key, _ in of_documents})
     kept = dict(selects.among(session, [documents.key, documents.version], documents.key, keys, locked=locked))
     error = StaleError(
         cards=frozenset(id for id, expected in of_cards if found.get(id) != expected or times[id] > 1),
-        documents=frozenset(key for key, expected in of_documents if kept.get(key, 0) != expected),
+        documents=unforgettable(changes) | {key for key, expected in of_documents if kept.get(key, 0) != expected},
     )
 
     return error if error.cards or error.documents else None

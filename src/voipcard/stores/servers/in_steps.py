@@ -4,6 +4,7 @@ A commit as the steps of one transaction, for MariaDB, MySQL, and SQLite through
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
@@ -23,6 +24,9 @@ __all__ = ["apply"]
 
 _AT_A_TIME: Final = 500
 """How many new cards one statement has."""
+
+_FORGOTTEN: Final = 100
+"""How many documents one statement deletes."""
 
 
 def apply(selects: Selects, session: Session, changes: Changes, new: Iterable[tuple[CardRecord, EntryRecord]]) -> None:
@@ -49,6 +53,7 @@ def apply(selects: Selects, session: Session, changes: Changes, new: Iterable[tu
         raise refusal
     steps.require({key for key, expected in only.items() if expected}, are_there=True)
     steps.put(changes.documents)
+    steps.forget(sorted(key for key, _ in changes.forget))
     steps.replace([card for card, _ in changes.replace])
     for id, _ in changes.remove:
         steps.remove(id)
@@ -153,6 +158,22 @@ class _Steps:
                     **document._asdict(),
                 )
 
+    def forget(self, keys: Sequence[str]) -> None:
+        """
+        Delete documents, which are locked.
+        """
+        for start in range(0, len(keys), _FORGOTTEN):
+            chunk = keys[start : start + _FORGOTTEN]
+            # Two sizes only, so that there are two statements: the last key may come more than once.
+            size = 1 if len(chunk) == 1 else _FORGOTTEN
+            named = {f"wanted_{place}": chunk[min(place, len(chunk) - 1)] for place in range(size)}
+            self._change(("forget", size), functools.partial(self._forgetting, list(named)), **named)
+
+    def _forgetting(self, names: Sequence[str]) -> ClauseElement:
+        documents = self._tables.documents
+
+        return delete(documents).where(documents.c.key.in_([bindparam(name) for name in names]))
+
     def count(self, changes: Changes) -> None:
         """
         Move counters, and refuse those that rise above their ceilings.
@@ -185,7 +206,7 @@ class _Steps:
         if risen:
             raise CeilingError(counters=tuple(risen))
 
-    def _change(self, name: str, make: Callable[[], ClauseElement], **given: Any) -> int:  # noqa: ANN401 - values
+    def _change(self, name: object, make: Callable[[], ClauseElement], **given: Any) -> int:  # noqa: ANN401 - values
         return self._session.change(self._selects.written(name, make), given)
 
     def _upsert(

@@ -234,30 +234,33 @@ class Selects:
         """
         Ask for the document `wanted`.
         """
-        documents = self.tables.documents.c
-        asked = (documents.key, documents.value, documents.version, documents.expires_at)
+        documents = self.tables.documents
+        wanted = (documents.c.key == bindparam("wanted"), documents.c.version > 0)
 
-        return self.written(
-            "document", lambda: select(*asked).where(documents.key == bindparam("wanted"), documents.version > 0)
-        )
+        return self.written("document", lambda: select(*columns(documents, Document)).where(*wanted))
 
     def documents(self) -> Statement:
         """
         Ask for the first `most` documents from the key `first` on, after the key `after` and before the key `last`.
         """
-        documents = self.tables.documents.c
-        asked = (documents.key, documents.value, documents.version, documents.expires_at)
+        return self.written("documents", lambda: self._documents(self.tables.documents.c.key))
 
-        return self.written(
-            "documents",
-            lambda: (
-                select(*asked)
-                .where(documents.key >= bindparam("first"), documents.key < bindparam("last"))
-                .where(documents.key > bindparam("after"), documents.version > 0)
-                .order_by(documents.key)
-                .limit(bindparam("most"))
-            ),
-        )
+    def expired(self) -> Statement:
+        """
+        Ask for those of them that expire at the moment `expired` or before.
+        """
+        documents = self.tables.documents.c
+        # What no index has, so that no server goes along the keys: the few that have expired are found by their expiry.
+        key = documents.key.concat("")
+
+        return self.written("expired", lambda: self._documents(key).where(documents.expires_at <= bindparam("expired")))
+
+    def _documents(self, key: ColumnElement[str]) -> Select[Any]:
+        documents = self.tables.documents
+        within = (key >= bindparam("first"), key < bindparam("last"), key > bindparam("after"))
+        question = select(*columns(documents, Document)).where(*within, documents.c.version > 0)
+
+        return question.order_by(key).limit(bindparam("most"))
 
     def audit(self) -> Statement:
         """
