@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from voipcard import aio as aio
     from voipcard import errors, sheets, stores
+    from voipcard.access import Access, Announcement
+    from voipcard.auditing import AuditPage
     from voipcard.book import CardBook
     from voipcard.core.arguments import Progress
     from voipcard.core.batches import Batch
@@ -28,28 +30,36 @@ if TYPE_CHECKING:
     from voipcard.core.profiles import Profile
     from voipcard.core.query import CardQuery
     from voipcard.core.settings import CallerIDSource, ExtensionSettings
+    from voipcard.core.throttle import DEFAULT_LIMITS, NIST_LIMITS, GuessLimits
     from voipcard.core.uploads import UploadReport
     from voipcard.errors import VoipcardError
     from voipcard.extension import Extension
+    from voipcard.guessing import CardGuesses, GuessWatch
     from voipcard.keyring import KeyFile, KeyProvider, KeyVariable
     from voipcard.opening import open_book
     from voipcard.searching import Page
     from voipcard.signing import SigningKey, VerifyKey
     from voipcard.targets import Cards
-    from voipcard.transact import AuditEntry, Clock
+    from voipcard.trail import AuditEntry, Hook
+    from voipcard.transact import Clock
     from voipcard.verifying import Finding, Verification
 
 __all__ = [
+    "DEFAULT_LIMITS",
     "DIGITS",
+    "NIST_LIMITS",
     "NO_PIN",
     "UNAMBIGUOUS",
     "UNLIMITED",
+    "Access",
     "Amount",
+    "Announcement",
     "AuditEntry",
     "Batch",
     "CallerIDSource",
     "CardBook",
     "CardCode",
+    "CardGuesses",
     "CardQuery",
     "Cards",
     "CheckDigit",
@@ -60,6 +70,8 @@ __all__ = [
     "Extension",
     "ExtensionSettings",
     "Finding",
+    "GuessLimits",
+    "GuessWatch",
     "Handout",
     "KeyFile",
     "KeyProvider",
@@ -88,6 +100,7 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    "access": ("Access", "Announcement"),
     "book": ("CardBook",),
     "core.arguments": ("Progress",),
     "core.batches": ("Batch",),
@@ -104,9 +117,11 @@ _HOMES: Final = {
     "core.profiles": ("Profile",),
     "core.query": ("CardQuery",),
     "core.settings": ("CallerIDSource", "ExtensionSettings"),
+    "core.throttle": ("DEFAULT_LIMITS", "NIST_LIMITS", "GuessLimits"),
     "core.uploads": ("UploadReport",),
     "errors": ("VoipcardError",),
     "extension": ("Extension",),
+    "guessing": ("CardGuesses", "GuessWatch"),
     "keyring": ("KeyFile", "KeyProvider", "KeyVariable"),
     "opening": ("open_book",),
     "searching": ("Page",),

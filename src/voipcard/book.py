@@ -5,21 +5,25 @@ A card book as a whole: its extensions, its license, its audit trail, and whethe
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from types import TracebackType
 from typing import NoReturn, Self
 
 import attrs
 
-from voipcard import registry, verifying
+from voipcard import auditing, guessing, registry, verifying
+from voipcard.auditing import AuditPage
 from voipcard.core.arguments import Progress, checked_text
 from voipcard.core.license import License, Quota
 from voipcard.core.profiles import Profile
 from voipcard.deciding import Decision
 from voipcard.errors import InvalidValueError
 from voipcard.extension import Extension
+from voipcard.guessing import GuessWatch
 from voipcard.names import LICENSE
 from voipcard.stores.contract import Changes, Store
-from voipcard.transact import AuditEntry, Engine
+from voipcard.trail import AuditEntry, Hook
+from voipcard.transact import Engine
 from voipcard.verifying import Verification
 
 __all__ = ["CardBook"]
@@ -252,21 +256,118 @@ class CardBook:
 
         return self.quota
 
-    def audit_trail(self, *, after: AuditEntry | None = None) -> Iterator[AuditEntry]:
+    def audit_trail(
+        self, *, created_from: datetime | None = None, created_before: datetime | None = None
+    ) -> Iterator[AuditEntry]:
         """
-        Give what was done to the book, oldest first, without secrets.
+        Give what was done to the book up to now, oldest first, without secrets.
+
+        It reads the audit trail from its beginning, whatever part of it is asked for. To follow what is done, use
+        `audit_page`.
 
         Args:
-            after: The last entry that is known already.
+            created_from: Only what was done at this moment or later; an aware datetime.
+
+            created_before: Only what was done before this moment; an aware datetime.
 
         Raises:
-            TamperedError: If an entry was changed from outside.
+            InvalidValueError: If a moment is not aware.
+
+            TamperedError: If an entry was changed from outside, taken away, put in or moved.
+
+        Example:
+            >>> book = voipcard.open_book().acting_as("alice")
+            >>> _ = book.label_extension("0003*215", "Main")
+            >>> [f"{entry.actor} {entry.verb}" for entry in book.audit_trail()]
+            ['alice label_extension']
         """
-        position = after.id if after else b""
-        while page := self._engine.store.audit(after=position):
-            for record in page:
-                yield self._engine.audit_entry(record)
-            position = page[-1].id
+        return auditing.audit_trail(self._engine, created_from, created_before)
+
+    def audit_page(self, *, limit: int = 1000, cursor: str | None = None) -> AuditPage:
+        """
+        Give what was done to the book since somebody last asked: a feed that misses nothing and repeats nothing.
+
+        Each entry comes exactly once, also one that a slow process commits after later ones were read. A page is about
+        in the order of time, and one entry that was committed late may be older than what an earlier page had.
+
+        Args:
+            limit: How many entries at most, 1 to 10,000.
+
+            cursor:
+                The `next_cursor` of the page before; None to begin with the first entry of the book. It is a text of up
+                to 7,000 characters, to be kept together with what was done about the entries.
+
+        Returns:
+            The page. With no entries if there is nothing new; its cursor can be used again later.
+
+        Raises:
+            CursorError: If the cursor is damaged, or of another book.
+
+            TamperedError:
+                If an entry was changed from outside, taken away, put in or moved, or if the book is one that was
+                restored to what it was before the cursor was given.
+
+        Example:
+            >>> book = voipcard.open_book()
+            >>> page = book.audit_page()
+            >>> _ = book.label_extension("0003*215", "Main")
+            >>> page = book.audit_page(cursor=page.next_cursor)
+            >>> [entry.verb for entry in page.entries]
+            ['label_extension']
+            >>> book.audit_page(cursor=page.next_cursor).entries
+            ()
+        """
+        return auditing.audit_page(self._engine, limit, cursor)
+
+    def on_commit(self, hook: Hook) -> None:
+        """
+        Call *hook* with each audit entry after it was committed by this book, whoever acts.
+
+        It is called in the thread that commits, once for each entry, and what it raises is only logged: what was
+        committed stays. Best effort: a process that dies after a commit calls nothing any more, and what other
+        processes commit is not told here. For what must not be missed use `audit_page`.
+
+        A book that has joined a transaction of yours waits with it until `release_hooks`.
+
+        Args:
+            hook: Takes an `AuditEntry`, which has no secrets.
+
+        Raises:
+            InvalidValueError: If *hook* cannot be called.
+
+        Example:
+            >>> book = voipcard.open_book()
+            >>> book.on_commit(lambda entry: print(entry.verb, entry.detail["label"]))
+            >>> _ = book.label_extension("0003*215", "Main")
+            label_extension Main
+        """
+        if not callable(hook):
+            raise InvalidValueError("hook", "has to be something that can be called with an AuditEntry")
+        self._engine.trail.hooks.add(hook)
+
+    def release_hooks(self) -> None:
+        """
+        Call the hooks with what was committed in a transaction of yours, once that has been committed.
+
+        Do not call it where the transaction was rolled back: what waits is forgotten with this book. Without a joined
+        transaction nothing waits, and this does nothing.
+        """
+        self._engine.trail.release()
+
+    def watch_guessing(self) -> GuessWatch:
+        """
+        Tell how many attempts to get in failed since this was asked last, and whether that is alarming.
+
+        Call it every minute or so, from one place. An alarm is in the audit trail, and locks nobody out.
+
+        Returns:
+            The figures. It is alarming if there are more than 50 failures a minute and ten times as many as usual.
+
+        Example:
+            >>> voipcard.open_book().watch_guessing().alarm
+            False
+        """
+        return guessing.watch(self._engine)
 
     def verify(self, *, progress: Progress | None = None) -> Verification:
         """

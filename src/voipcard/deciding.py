@@ -10,7 +10,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, Literal, TypeVar, cast
 
 import attrs
 
@@ -30,6 +30,7 @@ from voipcard.errors import (
 )
 from voipcard.records import Records
 from voipcard.stores.contract import CardRecord, Changes, Store, joined
+from voipcard.trail import Trail
 from voipcard.turns import Turns
 
 __all__ = ["CHUNK", "Decider", "Decision", "Reading", "found_by_serial"]
@@ -57,11 +58,15 @@ class Decision(Generic[T]):
         memo:
             What the answer can be built from once more, as JSON without secrets. Where nothing is changed either, None
             lets an operation be decided anew the next time.
+        at_ceiling:
+            What follows where a counter would rise too far: `refuse` for what the license allows, `again` to decide
+            once more.
     """
 
     changes: Changes | None
     answer: T
     memo: Any = None
+    at_ceiling: Literal["refuse", "again"] = "refuse"
 
 
 @attrs.frozen
@@ -99,11 +104,14 @@ class Decider:
         store: The store.
 
         records: The keys of the book at work.
+
+        trail: Writes to the store, and to the audit trail.
     """
 
-    def __init__(self, store: Store, records: Records) -> None:
+    def __init__(self, store: Store, records: Records, trail: Trail) -> None:
         self._store: Final = store
         self._records: Final = records
+        self._trail: Final = trail
         self.turns: Final[Turns[_Task, Decision[Any] | None]] = Turns(self._together, interrupted)
 
     def run(
@@ -140,15 +148,15 @@ class Decider:
             if decision.changes is None:
                 return decision.answer
             try:
-                self._store.commit(decision.changes)
-            except (StaleError, DuplicateError) as error:
+                self._trail.commit(decision.changes)
+            except (StaleError, DuplicateError, CeilingError) as error:
+                if isinstance(error, CeilingError) and decision.at_ceiling == "refuse":
+                    raise _quota_exceeded(error, decision.changes) from error
                 attempt += 1
                 if attempt == _ATTEMPTS or (isinstance(error, StaleError) and error.lasting):
                     raise
                 refusal = error
                 time.sleep(min(_LONGEST_PAUSE, 0.0005 * 2 ** min(attempt, 10)) * os.urandom(1)[0] / 255)
-            except CeilingError as error:
-                raise _quota_exceeded(error, decision.changes) from error
             else:
                 return decision.answer
 
@@ -168,7 +176,7 @@ class Decider:
             if changes is None:
                 break
             try:
-                self._store.commit(changes)
+                self._trail.commit(changes)
             except StaleError as error:
                 if not error.lasting:
                     continue

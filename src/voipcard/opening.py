@@ -15,6 +15,7 @@ from voipcard.book import CardBook
 from voipcard.core.drawing import RandomSource
 from voipcard.core.license import License
 from voipcard.core.policy import Policy
+from voipcard.core.throttle import DEFAULT_LIMITS, GuessLimits
 from voipcard.core.profiles import OPERATOR, Profile, checked_profile
 from voipcard.errors import (
     CurrencyError,
@@ -32,6 +33,7 @@ from voipcard.stores.contract import Changes, Document, Store
 from voipcard.stores.copying import UNFINISHED
 from voipcard.stores.memory import MemoryStore
 from voipcard.stores.sqlite import SQLiteStore
+from voipcard.trail import beginning
 from voipcard.transact import BookFacts, Clock, Engine
 
 __all__ = ["open_book"]
@@ -50,6 +52,7 @@ def open_book(
     profile: Profile | None = None,
     license: License | None = None,
     policy: Policy | None = None,
+    limits: GuessLimits = DEFAULT_LIMITS,
     clock: Clock | None = None,
     source: RandomSource = os.urandom,
 ) -> CardBook:
@@ -80,6 +83,8 @@ def open_book(
             for every process. None leaves the book's own; a new book has no limit.
 
         policy: What is refused as too easily guessed; None for the defaults of `Policy`.
+
+        limits: How much guessing is let through; every process that lets callers in has to be given the same.
 
         clock: Where time comes from: gives an aware datetime. None for the system's clock.
 
@@ -117,7 +122,7 @@ def open_book(
         store: Store = MemoryStore()
         records = Records(Keyring.generate())
         facts, document = _new_book(records, wanted, now)
-        store.commit(Changes(documents=[(document, 0)]))
+        store.commit(beginning(Changes(documents=[(document, 0)]), records))
     else:
         store, key = _place(place, key, currency)
         try:
@@ -125,7 +130,7 @@ def open_book(
         except BaseException:
             store.close()
             raise
-    book = CardBook(Engine(facts, store, records, now, source, policy or Policy()))
+    book = CardBook(Engine(facts, store, records, now, source, policy or Policy(), limits))
     if license is not None and license != book.license:
         book.install_license(license)
 
@@ -210,7 +215,8 @@ def _unlocked(store: Store, key: KeyProvider, wanted: _Wanted, clock: Clock) -> 
         records = Records(Keyring.generate())
         facts, book = _new_book(records, wanted, clock)
         try:
-            store.commit(Changes(documents=[(Document(KEYRING, records.keyring.wrap(key), 1), 0), (book, 0)]))
+            keyring_ = Document(KEYRING, records.keyring.wrap(key), 1)
+            store.commit(beginning(Changes(documents=[(keyring_, 0), (book, 0)]), records))
         except StaleError:
             # Another process made the book at the same moment: use what it made.
             if store.document(KEYRING) is None:

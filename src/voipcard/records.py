@@ -43,6 +43,12 @@ class Records:
         """
         return self.keyring.index(extension, kind, code)
 
+    def indexes(self, extension: bytes, kind: Kind, code: str) -> list[bytes]:
+        """
+        Give all that the code may be found by: one for each key that cards are found by, the newest first.
+        """
+        return [self.index(extension, kind, code)]
+
     def sealed_code(self, card: bytes, code: str) -> bytes:
         """
         Seal a code or CallerID for this card.

@@ -7,7 +7,6 @@ operation happen only once.
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,11 +18,13 @@ import attrs
 from voipcard.core.arguments import checked_text
 from voipcard.core.cards import batch_or_nothing, serial_or_nothing
 from voipcard.core.drawing import RandomSource
+from voipcard.core.expiry import Expiry
 from voipcard.core.license import License, Quota
-from voipcard.core.moments import from_micros, to_micros
+from voipcard.core.moments import to_micros
 from voipcard.core.policy import Policy
 from voipcard.core.profiles import OPERATOR, Profile
 from voipcard.core.query import CardQuery
+from voipcard.core.throttle import DEFAULT_LIMITS, GuessLimits
 from voipcard.deciding import CHUNK, Decider, Decision, Reading, found_by_serial
 from voipcard.errors import (
     InvalidValueError,
@@ -36,6 +37,7 @@ from voipcard.errors import (
 from voipcard.names import ACTIVE, LICENSE, OPERATION
 from voipcard.records import Records
 from voipcard.stores.contract import AuditRecord, CardRecord, Changes, CounterChange, Document, Store
+from voipcard.trail import AuditEntry, Trail
 
 __all__ = ["AuditEntry", "BookFacts", "Decision", "Engine", "Reading", "asked", "new_id"]
 
@@ -75,28 +77,6 @@ def new_id(now: int, number: int = 0) -> bytes:
 
 
 @attrs.frozen
-class AuditEntry:
-    """
-    Something that was done to the book.
-
-    Attributes:
-        created_at: When, in UTC.
-        actor: Who did it; empty if nobody said.
-        verb: What was done.
-        extension: The extension it was done to; empty for the book as a whole.
-        detail: The rest: serials, counts, amounts; never a secret.
-        id: Its 16 bytes in the store: where to go on reading.
-    """
-
-    created_at: datetime
-    actor: str
-    verb: str
-    extension: str
-    detail: Mapping[str, Any]
-    id: bytes = attrs.field(repr=False)
-
-
-@attrs.frozen
 class BookFacts:
     """
     What a book is from the beginning to its end.
@@ -131,10 +111,12 @@ class Engine:
         clock: Where time comes from.
         draw: Where random codes and PINs come from.
         policy: What is refused as too risky.
+        limits: How much guessing is let through.
         actor: Who acts; empty if nobody said.
-        numbers: Counts the audit entries of this process.
+        trail: Writes to the store, and to the audit trail.
         decider: Reads, lets a rule decide and commits.
         extension_ids: The random ids of the extensions that were met. They never change.
+        batch_expiries: When the cards of the batches that were met expire. That never changes either.
     """
 
     facts: BookFacts
@@ -143,12 +125,17 @@ class Engine:
     clock: Clock
     draw: RandomSource
     policy: Policy
+    limits: GuessLimits = DEFAULT_LIMITS
     actor: str = ""
-    numbers: Iterator[int] = attrs.field(factory=itertools.count, repr=False)
+    trail: Trail = attrs.field(
+        default=attrs.Factory(lambda engine: Trail(engine.store, engine.records), takes_self=True), repr=False
+    )
     decider: Decider = attrs.field(
-        default=attrs.Factory(lambda engine: Decider(engine.store, engine.records), takes_self=True), repr=False
+        default=attrs.Factory(lambda engine: Decider(engine.store, engine.records, engine.trail), takes_self=True),
+        repr=False,
     )
     extension_ids: dict[str, bytes] = attrs.field(factory=dict, repr=False)
+    batch_expiries: dict[str, Expiry | None] = attrs.field(factory=dict, repr=False)
 
     def now(self) -> int:
         """
@@ -172,14 +159,17 @@ class Engine:
         """
         Give the same book through another handle on the same data.
         """
+        trail = self.trail.over(store)
+        decider = Decider(store, self.records, trail)
+
         # What a transaction says of an extension is forgotten if it is rolled back.
-        return attrs.evolve(self, store=store, decider=Decider(store, self.records), extension_ids={})
+        return attrs.evolve(self, store=store, trail=trail, decider=decider, extension_ids={})
 
     def commit(self, changes: Changes) -> None:
         """
         Write something that nothing has to be read for.
         """
-        self.store.commit(changes)
+        self.trail.commit(changes)
 
     def once(
         self,
@@ -253,12 +243,18 @@ class Engine:
     ) -> Sequence[AuditRecord]:
         """
         Give the entry that a write leaves in the audit trail, *now* or at a moment that is known already.
-        """
-        # What one process does at one moment keeps its order.
-        now, number = self.now() if now is None else now, next(self.numbers) % 2**32
-        record = AuditRecord(new_id(now, number), now, self.actor, verb, extension, _AS_JSON.encode(detail), b"")
 
-        return [self.records.audited(record)]
+        Its id and its MAC are those of its place in the trail, which it gets when it is committed.
+        """
+        now = self.now() if now is None else now
+
+        return [AuditRecord(b"", now, self.actor, verb, extension, _AS_JSON.encode(detail), b"")]
+
+    def keys_changed(self, document: Document | None) -> bool:  # noqa: ARG002  (the keys of a book never change yet)
+        """
+        Tell whether other keys are in use by now, and get them: what was looked up before has to be looked up again.
+        """
+        return False
 
     # Reading
 
@@ -380,22 +376,3 @@ class Engine:
         quota = self.quota()
         if quota.limit is not None and quota.active + requested > quota.limit and requested > 0:
             raise QuotaExceededError(quota.limit, quota.active, requested)
-
-    def audit_entry(self, record: AuditRecord) -> AuditEntry:
-        """
-        Give an audit entry as people see it.
-
-        Raises:
-            TamperedError: If it was changed from outside.
-        """
-        if not self.records.is_audited(record):
-            raise TamperedError(record.id.hex(), "audit entry")
-
-        return AuditEntry(
-            from_micros(record.created_at),
-            record.actor,
-            record.verb,
-            record.extension,
-            json.loads(record.detail),
-            record.id,
-        )

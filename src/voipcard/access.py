@@ -1,0 +1,371 @@
+"""
+Letting callers in, by a dialed code or by the number they call from, and telling nobody why they are not let in.
+
+Whatever is wrong with a code, the same is read, the same is computed, as much is written, and the answer takes as long.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Final, Literal, TypeAlias
+
+import attrs
+
+from voipcard.core.cards import CardCode, Kind, canonical_code, canonical_pin
+from voipcard.core.credit import Credit
+from voipcard.core.expiry import Expiry, after_first_use
+from voipcard.core.settings import ExtensionSettings
+from voipcard.deciding import Decision, Reading
+from voipcard.errors import AccessDeniedError, InvalidCodeError, InvalidPinError, TamperedError
+from voipcard.guessing import Tally, Traces, lock_of, phantom_of
+from voipcard.names import BATCH, EXTENSION, KEYRING
+from voipcard.registry import ExtensionFacts, caller_id_of, facts_of_document
+from voipcard.stores.contract import CardRecord, Document
+from voipcard.transact import Engine
+
+__all__ = ["Access", "Announcement", "Question", "asks_for", "authenticate", "authenticate_caller"]
+
+Question: TypeAlias = Literal["nothing", "pin", "code"]
+"""What a caller has to be asked for: nothing, only the PIN, or a code."""
+
+_NEVER: Final = ""
+"""What no code and no PIN is: it stands for what was dialed and cannot be one."""
+
+_NOBODY: Final = CardRecord(
+    id=bytes(16),
+    serial="",
+    extension="",
+    batch="",
+    kind="code",
+    index=b"",
+    sealed_code=b"",
+    pin_mac=b"",
+    sealed_pin=b"",
+    key=0,
+    enabled=False,
+    credit=0,
+    total_credit=0,
+    held=0,
+    holds=b"",
+    next_hold_expiry=None,
+    recharge_count=0,
+    created_at=0,
+    first_used_at=None,
+    expires_at=None,
+    order_number="",
+    labels="",
+    sequence=0,
+    chain=b"",
+    version=0,
+    mac=b"",
+)
+"""What a book without cards compares with."""
+
+
+@attrs.frozen
+class Announcement:
+    """
+    Something that the switch tells the caller.
+
+    Attributes:
+        kind: `balance` where the caller may ask what is left, `no_credit` where it is too little to call.
+        sound: The name of the sound that the extension has for it; empty for the switch's own.
+        amount: What is left.
+    """
+
+    kind: Literal["balance", "no_credit"]
+    sound: str
+    amount: Credit
+
+
+@attrs.frozen
+class Access:
+    """
+    A caller who was let in, and what the caller may do.
+
+    Attributes:
+        card: The card.
+        may_call: Whether there is enough credit: not less than the extension's minimum.
+        may_hear_balance: Whether the caller may ask what is left.
+        available: What can be spent now.
+        announcements: What to tell the caller, in this order.
+        settings: What is set for the extension: sounds, time to dial, what the called party sees.
+    """
+
+    card: CardCode
+    may_call: bool
+    may_hear_balance: bool
+    available: Credit
+    announcements: tuple[Announcement, ...]
+    settings: ExtensionSettings
+
+
+def authenticate(
+    engine: Engine,
+    extension: str,
+    code: str,
+    *,
+    pin: str,
+    source: str | None,
+    ingress: str | None,
+    call_id: str | None,
+) -> Access:
+    """
+    Let a caller in who dials a code. See `Extension.authenticate`.
+    """
+    traces = Traces.of(engine, call_id=call_id, source=source, ingress=ingress)
+
+    return _Attempt(engine, extension, "code", _dialed_code(code), _dialed_pin(pin), traces).let_in()
+
+
+def authenticate_caller(
+    engine: Engine,
+    extension: str,
+    number: str,
+    *,
+    pin: str,
+    source: str | None,
+    ingress: str | None,
+    call_id: str | None,
+) -> Access:
+    """
+    Let a caller in whose number is known. See `Extension.authenticate_caller`.
+    """
+    source = number if source is None else source
+    traces = Traces.of(engine, call_id=call_id, source=source, ingress=ingress)
+
+    return _Attempt(engine, extension, "caller_id", number, _dialed_pin(pin), traces).let_in()
+
+
+def asks_for(engine: Engine, extension: str, number: str) -> Question:
+    """
+    Tell what a caller has to be asked for. See `Extension.asks_for`.
+    """
+    with _taking_at_least(engine.limits.response_floor):
+        seen = _Attempt(engine, extension, "caller_id", number, _NEVER, Traces("", "", "")).look()
+        if not seen.is_hit:
+            return "code"
+
+        return "pin" if seen.record.pin_mac else "nothing"
+
+
+@attrs.frozen
+class _Sight:
+    """
+    What was found for an attempt.
+
+    Attributes:
+        facts: The extension.
+        record: The card; another one if none was found, so that there is something to compare with.
+        is_hit: Whether it is the one.
+        is_intact: Whether it is as it was written.
+        batch: What is known of its batch; None if nothing.
+        found: All documents that were read.
+        lock_key: The name of what is kept of the wrong PINs on it.
+    """
+
+    facts: ExtensionFacts
+    record: CardRecord
+    is_hit: bool
+    is_intact: bool
+    batch: Any
+    found: dict[str, Document]
+    lock_key: str
+
+
+@attrs.frozen
+class _Attempt:
+    """
+    One attempt to get in.
+    """
+
+    engine: Engine
+    extension: str
+    kind: Kind
+    text: str = attrs.field(repr=False)
+    pin: str = attrs.field(repr=False)
+    traces: Traces
+
+    def let_in(self) -> Access:
+        """
+        Reserve the attempt, compare, settle.
+        """
+        engine = self.engine
+        engine.refuse_joined("authenticate")
+        with _taking_at_least(engine.limits.response_floor):
+            refusal, seen, tally = engine.decider.run(self._reserved)
+            is_right = seen.is_hit & engine.records.has_pin(seen.record, self.pin) & (not refusal)
+            reason = self._reason(seen, refusal, is_right=is_right)
+            access = engine.decider.run(lambda reading: self._settled(reading, seen, tally, reason, is_right=is_right))
+        if access is None:
+            raise AccessDeniedError
+
+        return access
+
+    def look(self) -> _Sight:
+        """
+        Read what there is, the same whether there is something or not.
+        """
+        engine = self.engine
+        while True:
+            found = self._documents([EXTENSION + self.extension, *self.traces.documents])
+            facts = facts_of_document(engine, self.extension, found.get(EXTENSION + self.extension))
+            indexes = engine.records.indexes(facts.id, self.kind, self._canonical(facts))
+            record, index = self._nearest(indexes)
+            is_hit = engine.records.is_found_by(record, index)
+            lock_key = (phantom_of(index), lock_of(record.id))[is_hit]
+            found |= self._documents([BATCH + record.batch, lock_key, KEYRING])
+            # A key that was made meanwhile may have moved the card to where it was not looked for.
+            if not engine.keys_changed(found.get(KEYRING)):
+                break
+        batch = engine.records.value_or_absent(found.get(BATCH + record.batch), BATCH + record.batch)
+
+        return _Sight(facts, record, is_hit, self._is_intact(record), batch, found, lock_key)
+
+    def _canonical(self, facts: ExtensionFacts) -> str:
+        if self.kind == "code":
+            return self.text
+        try:
+            return caller_id_of(facts, self.text)
+        except InvalidCodeError:
+            return _NEVER
+
+    def _documents(self, keys: list[str]) -> dict[str, Document]:
+        return {document.key: document for document in self.engine.store.find_documents(keys)}
+
+    def _nearest(self, indexes: Sequence[bytes]) -> tuple[CardRecord, bytes]:
+        """
+        Give the card that is found by one of the indexes, and that index; else the one that is next to the first.
+        """
+        is_found = self.engine.records.is_found_by
+        looked_up = [(self.engine.store.nearest(index) or _NOBODY, index) for index in indexes]
+
+        return max(reversed(looked_up), key=lambda found: is_found(*found))
+
+    def _is_intact(self, record: CardRecord) -> bool:
+        try:
+            self.engine.records.checked(record)
+        except TamperedError:
+            return False
+
+        return True
+
+    def _reserved(self, _: Reading) -> Decision[tuple[str, _Sight, Tally]]:
+        """
+        Count the attempt as failed before anything is compared, so that it is used up whatever happens next.
+        """
+        engine, traces = self.engine, self.traces
+        seen = self.look()
+        tally = self._tally(seen.lock_key, seen.found)
+        refusal, tally, changes = tally.reserved(
+            engine.records, engine.now(), engine.limits, is_caller_id=self.kind == "caller_id"
+        )
+
+        return Decision(changes, (refusal, seen, tally), at_ceiling="again" if traces.ingress else "refuse")
+
+    def _tally(self, lock_key: str, found: Mapping[str, Document]) -> Tally:
+        counters = self.engine.store.counters(self.traces.counters) if self.traces.ingress else {}
+
+        return Tally.of(self.engine.records, self.traces, lock_key, found, counters)
+
+    def _reason(self, seen: _Sight, refusal: str, *, is_right: bool) -> str:
+        """
+        Give why the caller is not let in, or nothing. Every condition is looked at, whatever the others are.
+        """
+        record, now = seen.record, self.engine.now()
+        is_expired = record.expires_at is not None and record.expires_at <= now
+        reasons = (
+            (refusal, bool(refusal)),
+            ("unknown", not seen.is_hit),
+            ("tampered", not seen.is_intact),
+            ("wrong_pin", not is_right),
+            ("no_pin", seen.facts.settings.pin_required and not record.pin_mac),
+            ("disabled", not record.enabled),
+            ("batch_disabled", seen.batch is not None and not seen.batch.get("enabled", True)),
+            ("extension_disabled", not seen.facts.enabled),
+            ("expired", is_expired),
+        )
+
+        return next((reason for reason, applies in reasons if applies), "")
+
+    def _settled(
+        self, reading: Reading, seen: _Sight, tally: Tally, reason: str, *, is_right: bool
+    ) -> Decision[Access | None]:
+        """
+        Take back what did not fail, write down what happened, and let the caller in or not.
+        """
+        engine, record = self.engine, seen.record
+        now = engine.now()
+        if reading.refusal:  # Others tried at the same time, or the card was changed.
+            found = self._documents([*self.traces.documents, tally.lock_key])
+            tally = attrs.evolve(self._tally(tally.lock_key, found), reserved_at=tally.reserved_at)
+        changes = tally.settled(engine.records, now, engine.limits, is_right=is_right, is_in=not reason)
+        detail: dict[str, Any] = {**self.traces.detail(), "by": self.kind, "reason": reason}
+        if seen.is_hit:
+            detail["serial"] = record.serial
+        audit = engine.audited("authenticate", extension=self.extension, **detail)
+        changes = attrs.evolve(changes, audit=audit)
+        if reason:
+            return Decision(changes, None)
+        if reading.refusal:
+            record = engine.card(self.extension, record.serial)
+        if record.first_used_at is None:
+            kept = (seen.batch or {}).get("expiry")
+            expiry = Expiry.of_kept(kept) if kept else None
+            used = engine.records.signed(
+                record._replace(
+                    first_used_at=now,
+                    expires_at=after_first_use(expiry, record.expires_at, now),
+                    version=record.version + 1,
+                )
+            )
+            changes, record = attrs.evolve(changes, replace=[(used, record.version)]), used
+
+        return Decision(changes, _access(engine.records.card(record), seen.facts.settings))
+
+
+def _access(card: CardCode, settings: ExtensionSettings) -> Access:
+    may_call = card.available >= settings.minimum_credit
+    announcements = []
+    if settings.balance_inquiry:
+        announcements.append(Announcement("balance", "", card.available))
+    if not may_call:
+        announcements.append(Announcement("no_credit", settings.no_credit_sound, card.available))
+
+    return Access(card, may_call, settings.balance_inquiry, card.available, tuple(announcements), settings)
+
+
+def _dialed_code(code: str) -> str:
+    try:
+        return canonical_code(code)
+    except InvalidCodeError as error:
+        if error.reason == "not_text":
+            raise
+        return _NEVER
+
+
+def _dialed_pin(pin: str) -> str:
+    try:
+        return canonical_pin(pin)
+    except InvalidPinError as error:
+        if error.reason == "not_text":
+            raise
+        return _NEVER
+
+
+@contextmanager
+def _taking_at_least(floor: timedelta) -> Generator[None]:
+    """
+    Let a block take this long, or a multiple of it, also where it raises: so that the time tells little.
+    """
+    started = time.monotonic_ns()
+    try:
+        yield
+    finally:
+        step = floor // timedelta(microseconds=1) * 1000
+        if step:
+            taken = time.monotonic_ns() - started
+            time.sleep((-taken % step) / 1e9)
