@@ -37,7 +37,8 @@ LAYERS: Final[dict[str, set[str]]] = {
     "core.expiry": {"errors", "core.arguments", "core.moments"},
     "core.settings": {"errors", "core.arguments", "core.credit", "core.expiry"},
     "core.uploads": {"errors", "core.cards", "core.license"},
-    "core.batches": {"core.cards", "core.uploads"},
+    "core.batches": {"core.cards", "core.expiry", "core.uploads"},
+    "core.labels": {"errors", "core.arguments"},
     "core.cards": {"errors", "core.arguments", "core.credit", "core.moments"},
     "core.ledger": {"errors", "core.credit", "core.moments", "core.cards"},
     "core.query": {"errors", "core.arguments", "core.credit", "core.moments", "core.cards", "core.ledger"},
@@ -48,17 +49,23 @@ LAYERS: Final[dict[str, set[str]]] = {
     "sheets": {"errors", "core"},
     "records": {*_BORDER, "keyring"},
     "turns": set(),
-    "deciding": {*_BORDER, "records", "turns"},
-    "transact": {*_BORDER, "records", "deciding"},
+    "trail": {*_BORDER, "records"},
+    "deciding": {*_BORDER, "records", "trail", "turns"},
+    "transact": {*_BORDER, "records", "deciding", "trail"},
+    "auditing": {*_BORDER, "records", "trail", "transact"},
     "phone": {"errors", "core.cards"},
     "registry": {*_BORDER, "deciding", "phone", "records", "transact"},
+    "batches": {*_BORDER, "deciding", "records", "transact"},
     "searching": {*_BORDER, "records", "transact", "registry"},
-    "recharging": {*_BORDER, "deciding", "records", "transact"},
-    "issuing": {*_BORDER, "deciding", "records", "transact", "registry", "searching"},
+    "recharging": {*_BORDER, "batches", "deciding", "records", "transact"},
+    "handing": {*_BORDER, "deciding"},
+    "issuing": {*_BORDER, "batches", "deciding", "handing", "records", "transact", "registry", "searching"},
     "targets": {*_BORDER, "deciding", "records", "transact"},
     "editing": {*_BORDER, "deciding", "records", "transact", "registry", "targets"},
+    "lifecycle": {*_BORDER, "deciding", "records", "transact", "targets"},
     "exporting": {*_BORDER, "transact", "searching"},
-    "verifying": {*_BORDER, "records", "transact", "registry", "searching"},
+    "reconciling": {*_BORDER, "records", "trail", "transact"},
+    "verifying": {*_BORDER, "reconciling", "records", "transact", "registry", "searching"},
     "extension": {
         *_BORDER,
         *{"transact", "registry", "batches", "searching", "targets"},
@@ -75,7 +82,13 @@ LAYERS: Final[dict[str, set[str]]] = {
 What each part may import. A part also knows its own modules; a module with an entry of its own knows what that says.
 """
 
-LAZY: Final[dict[str, set[str]]] = {"extension": {"sheets"}, "exporting": {"sheets"}, "aio": {"sheets", "stores"}}
+LAZY: Final[dict[str, set[str]]] = {
+    "extension": {"sheets"},
+    "exporting": {"sheets"},
+    "handing": {"sheets"},
+    "issuing": {"sheets"},
+    "aio": {"sheets", "stores"},
+}
 """What a part may import besides where loading it does not load that too: in a function, or for type checkers."""
 
 LIBRARIES: Final[dict[str, set[str]]] = {

@@ -55,6 +55,7 @@ __all__ = [
     "Amount",
     "Announcement",
     "AuditEntry",
+    "AuditPage",
     "Batch",
     "CallerIDSource",
     "CardBook",
@@ -73,6 +74,7 @@ __all__ = [
     "GuessLimits",
     "GuessWatch",
     "Handout",
+    "Hook",
     "KeyFile",
     "KeyProvider",
     "KeyVariable",
@@ -101,6 +103,7 @@ __all__ = [
 
 _HOMES: Final = {
     "access": ("Access", "Announcement"),
+    "auditing": ("AuditPage",),
     "book": ("CardBook",),
     "core.arguments": ("Progress",),
     "core.batches": ("Batch",),
@@ -127,7 +130,8 @@ _HOMES: Final = {
     "searching": ("Page",),
     "signing": ("SigningKey", "VerifyKey"),
     "targets": ("Cards",),
-    "transact": ("AuditEntry", "Clock"),
+    "trail": ("AuditEntry", "Hook"),
+    "transact": ("Clock",),
     "verifying": ("Finding", "Verification"),
 }
 

@@ -222,6 +222,7 @@ def _tombstone(record: CardRecord) -> tuple[str, dict[str, Any]]:
         "sequence": record.sequence,
         "chain": record.chain.hex(),
         "credit": record.credit,
+        "version": record.version,
     }
 
     return f"{TOMBSTONE}{record.id.hex()}", kept

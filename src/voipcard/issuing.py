@@ -5,19 +5,24 @@ Making cards: drawing codes and PINs, adding codes of one's own, sealing both an
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime
-from typing import Any, Final, overload
+from typing import TYPE_CHECKING, Any, Final, overload
 
 import attrs
 
+from voipcard.batches import creation
 from voipcard.core.arguments import Progress, checked_integer, checked_text
 from voipcard.core.batches import Batch
 from voipcard.core.cards import Handout, Kind, NewCard, Secret, initial_credit
 from voipcard.core.codes import DIGITS, UNAMBIGUOUS, CodeFormat, draw_codes, refuse_crowded, refuse_guessable
 from voipcard.core.credit import Amount, Credit
 from voipcard.core.drawing import draw_text
+from voipcard.core.expiry import Expiry, at_creation
+from voipcard.core.labels import checked_labels
 from voipcard.core.ledger import opened
 from voipcard.core.license import Quota
 from voipcard.core.moments import to_micros
@@ -33,6 +38,7 @@ from voipcard.errors import (
     StoreError,
     WeakPinError,
 )
+from voipcard.handing import HandoutFile
 from voipcard.names import ACTIVE, BATCH, CARDS
 from voipcard.records import NO_CHAIN
 from voipcard.registry import ExtensionFacts, facts_of
@@ -40,9 +46,10 @@ from voipcard.searching import handouts_of_batch
 from voipcard.stores.contract import CardRecord, Changes, CounterChange, EntryRecord
 from voipcard.transact import Engine, new_id
 
-__all__ = ["Terms", "add", "generate", "terms", "upload"]
+if TYPE_CHECKING:
+    from voipcard.sheets import Format
 
-MAX_LABELS: Final = 100
+__all__ = ["Terms", "add", "generate", "terms", "upload"]
 
 _BATCH_LENGTH: Final = 4
 _SERIAL_DIGITS: Final = 6
@@ -52,11 +59,18 @@ _SERIAL_DIGITS: Final = 6
 class Terms:
     """
     What a card may be used for from the beginning; most often all cards of a batch have the same.
+
+    Attributes:
+        labels: Its labels.
+        expiry: When the cards of its batch expire; None for what is set for the extension.
+        enabled: Whether it can be used.
+        expires_at: When it expires itself, if that was said.
     """
 
     labels: tuple[str, ...]
-    expires_at: int | None
+    expiry: Expiry | None
     enabled: bool
+    expires_at: int | None = None
 
     def of(self, card: NewCard) -> Terms:
         """
@@ -64,9 +78,9 @@ class Terms:
         """
         if card.enabled and card.expires_at is None:
             return self
-        expires_at = self.expires_at if card.expires_at is None else to_micros(card.expires_at)
+        expires_at = None if card.expires_at is None else to_micros(card.expires_at)
 
-        return Terms(self.labels, expires_at, self.enabled and card.enabled)
+        return Terms(self.labels, self.expiry, self.enabled and card.enabled, expires_at)
 
 
 @attrs.frozen
@@ -103,8 +117,15 @@ class _Rows(Secret):
         """
         return sum(terms.enabled for terms in self.terms)
 
+    @property
+    def expiry(self) -> Expiry | None:
+        """
+        When they expire, unless they say it themselves; None for what is set for the extension.
+        """
+        return self.terms[0].expiry
 
-def terms(labels: Iterable[str], expires_at: datetime | None, *, enabled: bool) -> Terms:
+
+def terms(labels: Iterable[str], expires_at: datetime | Expiry | None, *, enabled: bool) -> Terms:
     """
     Accept what all cards of a batch have in common.
 
@@ -113,15 +134,9 @@ def terms(labels: Iterable[str], expires_at: datetime | None, *, enabled: bool) 
     """
     if not isinstance(enabled, bool):
         raise InvalidValueError("enabled", "has to be True or False")
-    if isinstance(labels, str) or not isinstance(labels, Iterable):
-        raise InvalidValueError("labels", "has to be a list of words, not one word")
-    accepted = tuple(checked_text("label", label) for label in labels)
-    if "" in accepted:
-        raise InvalidValueError("label", "has no characters")
-    if len(accepted) > MAX_LABELS:
-        raise InvalidValueError("labels", f"are more than {MAX_LABELS}")
+    expiry = expires_at if isinstance(expires_at, Expiry) or expires_at is None else Expiry(at=expires_at)
 
-    return Terms(accepted, None if expires_at is None else to_micros(expires_at), enabled)
+    return Terms(checked_labels("labels", labels), expiry, enabled)
 
 
 def generate(
@@ -135,6 +150,8 @@ def generate(
     credit: Amount,
     order_number: str,
     operation: str | None,
+    to: str | os.PathLike[str] | None,
+    format_: Format | None,
     dry_run: bool,
     progress: Progress | None,
 ) -> Batch:
@@ -144,6 +161,10 @@ def generate(
     checked_integer("count", count, at_least=1)
     initial = initial_credit(credit)
     order_number = checked_text("order_number", order_number)
+    keeps_pins = engine.facts.keeps_pins or not pin_format.length
+    file = None if to is None else HandoutFile(to, format_, keeps_pins=keeps_pins)
+    if file:
+        engine.refuse_joined("generate")
     before: _Rows | None = None
 
     def rows(facts: ExtensionFacts, refusal: StoreError | None) -> _Rows:
@@ -173,16 +194,21 @@ def generate(
 
         return _issued(engine, facts, drawn, "generate", refusal=reading.refusal, progress=progress)
 
+    def replay(memo: Mapping[str, Any]) -> Batch:
+        return _replayed(engine, extension, memo, dry_run=dry_run)
+
     asked = [extension, count, attrs.astuple(code_format), pin_format.length, str(initial), order_number]
 
-    return engine.once(
-        "generate",
-        operation,
-        lambda: [*asked, attrs.astuple(common)],
-        decide=decide,
-        replay=lambda memo: _replayed(engine, extension, memo, dry_run=dry_run),
-        dry_run=dry_run,
-    )
+    with file.kept_unless_refused() if file else nullcontext():
+        return engine.once(
+            "generate",
+            operation,
+            # Where the file is to be is not what is asked for: done again, it may be another place.
+            lambda: [*asked, attrs.astuple(common)],
+            decide=file.written(decide) if file else decide,
+            replay=file.written_again(replay) if file else replay,
+            dry_run=dry_run,
+        )
 
 
 def add(
@@ -347,16 +373,15 @@ def _issued(
 ) -> Decision[Batch]:
     batch = _drawn_batch(engine, refusal)
     handouts = _Handouts(facts.number, batch, rows)
-    sealing = _Sealing(engine, facts, handouts, progress)
-    document = engine.records.document(
-        f"{BATCH}{batch}", {"extension": facts.number, "size": len(rows), "created_at": sealing.now}, version=1
-    )
+    expiry = facts.settings.expiry if rows.expiry is None else rows.expiry
+    sealing = _Sealing(engine, facts, handouts, expiry, progress)
+    document = creation(engine, batch, extension=facts.number, size=len(rows), now=sealing.now, expiry=expiry)
     active = engine.activating(facts.number, rows.active)
     orders = sorted(set(rows.order_numbers))
     changes = attrs.evolve(
         active,
         new=sealing,
-        documents=[(document, 0), *facts.creation(engine)],
+        documents=[document, *facts.creation(engine)],
         counters=[*active.counters, CounterChange(f"{CARDS}/{facts.number}", len(rows))],
         audit=engine.audited(
             verb,
@@ -456,13 +481,18 @@ class _Sealing:
         engine: Engine,
         facts: ExtensionFacts,
         handouts: _Handouts,
+        expiry: Expiry | None,
         progress: Progress | None,
     ) -> None:
         self.now: Final = engine.now()
+        self._expires_at: Final = at_creation(expiry, self.now)
         self._engine: Final = engine
         self._facts: Final = facts
         self._handouts: Final = handouts
         self._progress: Final = progress or (lambda _done, _total: None)
+
+    def __len__(self) -> int:
+        return len(self._handouts)
 
     def __iter__(self) -> Iterator[tuple[CardRecord, EntryRecord]]:
         count = len(self._handouts)
@@ -503,7 +533,7 @@ class _Sealing:
             recharge_count=0,
             created_at=self.now,
             first_used_at=None,
-            expires_at=terms.expires_at,
+            expires_at=self._expires_at if terms.expires_at is None else terms.expires_at,
             order_number=order_number,
             labels="\n".join(terms.labels),
             sequence=0,

@@ -31,7 +31,6 @@ from voipcard.errors import (
     JoinedStoreError,
     OperationConflictError,
     QuotaExceededError,
-    TamperedError,
     UnknownCardError,
 )
 from voipcard.names import ACTIVE, LICENSE, OPERATION
@@ -163,7 +162,7 @@ class Engine:
         decider = Decider(store, self.records, trail)
 
         # What a transaction says of an extension is forgotten if it is rolled back.
-        return attrs.evolve(self, store=store, trail=trail, decider=decider, extension_ids={})
+        return attrs.evolve(self, store=store, trail=trail, decider=decider, extension_ids={}, batch_expiries={})
 
     def commit(self, changes: Changes) -> None:
         """

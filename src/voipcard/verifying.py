@@ -7,7 +7,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import Counter
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final, cast
 
@@ -19,10 +19,11 @@ from voipcard.core.ledger import fold
 from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.errors import TamperedError
 from voipcard.names import ACTIVE, BATCH, CARDS, EXTENSION, KEYRING, LICENSE, TOMBSTONE
+from voipcard.reconciling import Reconciliation
 from voipcard.records import NO_CHAIN
 from voipcard.registry import ExtensionFacts, facts_of
 from voipcard.searching import entry_records
-from voipcard.stores.contract import CardRecord, EntryRecord
+from voipcard.stores.contract import AuditRecord, CardRecord, EntryRecord
 from voipcard.transact import Engine
 
 __all__ = ["Finding", "Verification", "verify"]
@@ -87,6 +88,7 @@ def verify(engine: Engine, progress: Progress | None = None) -> Verification:
     visit.batches()
     visit.audit()
     visit.counters()
+    visit.reconcile()
 
     return Verification(
         visit.seen["cards"],
@@ -106,6 +108,7 @@ class _Visit:
         self.engine = engine
         self.findings: list[Finding] = []
         self.seen: Counter[str] = Counter()
+        self._reconciliation = Reconciliation(engine)
         self._progress = progress
         self._numbers: set[str] = set()
         self._facts: dict[str, ExtensionFacts] = {}
@@ -116,10 +119,13 @@ class _Visit:
         Check every document but the wrapped key ring, which was checked when the book was opened.
         """
         for document in self.engine.documents(""):
+            self._reconciliation.see_document(document)
             if document.key != KEYRING:
                 self.seen["documents"] += 1
                 with _noting(self.findings):
-                    self.engine.records.value(document)
+                    value = self.engine.records.value(document)
+                    if document.key.startswith(TOMBSTONE):
+                        self._reconciliation.buried.add(value["version"])
 
     def cards(self) -> None:
         """
@@ -142,6 +148,7 @@ class _Visit:
         for document in self.engine.documents(TOMBSTONE):
             with _noting(self.findings):
                 tombstone = self.engine.records.value(document)
+                self._reconciliation.buried_since.add(tombstone["version"])
                 tombstones[bytes.fromhex(document.key.removeprefix(TOMBSTONE))] = tombstone
         for card, group in itertools.groupby(entry_records(self.engine, EntryQuery()), key=lambda entry: entry.card):
             entries = list(group)
@@ -175,18 +182,8 @@ class _Visit:
         """
         Check every entry of the audit trail, and that nothing it tells of was taken back or deleted.
         """
-        after = b""
         told: Counter[str] = Counter()
-        while page := self.engine.store.audit(after=after):
-            for record in page:
-                self.seen["audit"] += 1
-                with _noting(self.findings):
-                    self.engine.audit_entry(record)
-                if record.verb == "install_license":
-                    told[LICENSE] += 1
-                elif record.verb.endswith("_extension"):
-                    told[f"{EXTENSION}{record.extension}"] += 1
-            after = page[-1].id
+        self._find(self._reconciliation.audit(self._audit_records(told)))
         for key, changes in told.items():
             document = self.engine.store.document(key)
             if document is None or document.version < changes:
@@ -201,6 +198,30 @@ class _Visit:
             self._counter(f"{CARDS}/{number}", CardQuery(extension=number))
             self._counter(f"{ACTIVE}/{number}", CardQuery(extension=number, enabled=True))
         self._counter(ACTIVE, CardQuery(enabled=True))
+
+    def reconcile(self) -> None:
+        """
+        Compare everything that was seen with what the heads of the audit trail say was written.
+        """
+        self._find(self._reconciliation.findings())
+
+    def _find(self, findings: Iterable[tuple[str, str]]) -> None:
+        self.findings += [Finding(subject, part) for subject, part in findings]
+
+    def _audit_records(self, told: Counter[str]) -> Iterator[AuditRecord]:
+        """
+        Give all audit entries, and count the documents that they tell of.
+        """
+        after = b""
+        while page := self.engine.store.audit(after=after):
+            for record in page:
+                self.seen["audit"] += 1
+                if record.verb == "install_license":
+                    told[LICENSE] += 1
+                elif record.verb.endswith("_extension"):
+                    told[f"{EXTENSION}{record.extension}"] += 1
+                yield record
+            after = page[-1].id
 
     def _buried(self) -> Counter[str]:
         """
@@ -241,6 +262,7 @@ class _Visit:
 
     def _card(self, record: CardRecord) -> None:
         self.seen["cards"] += 1
+        self._reconciliation.see_card(record)
         with _noting(self.findings):
             records = self.engine.records
             records.checked(record)

@@ -1,0 +1,435 @@
+"""
+The audit trail as it is written: chains of entries, and heads that say how long each is and what went through it.
+
+One chain would let every write of a book wait for every other. So there are 256 lanes, each with a chain of its own and
+a head that is written in the same commit. A thread takes a lane that no other one has, and most often the same again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import os
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from datetime import datetime
+from typing import Any, Final, TypeAlias
+
+import attrs
+
+from voipcard.core.moments import from_micros
+from voipcard.errors import CeilingError, DuplicateError, StaleError, TamperedError
+from voipcard.names import GUESSES, TRAIL
+from voipcard.records import NO_CHAIN, Records
+from voipcard.stores.contract import AuditRecord, Changes, Document, Store
+
+__all__ = [
+    "LANES",
+    "AuditEntry",
+    "Head",
+    "Hook",
+    "Hooks",
+    "Tally",
+    "Trail",
+    "all_heads",
+    "before_link",
+    "beginning",
+    "is_tallied",
+    "lane_of",
+]
+
+LANES: Final = 256
+"""How many chains there are."""
+
+_OWN: Final = 128
+"""
+How many of them are for commits of their own. The others are for transactions of callers, which may stay open for long:
+nobody else has to wait for the head of a lane that such a transaction has written.
+"""
+
+_RANDOM: Final = 6
+"""How many bytes of an entry's id are random, behind its lane and its number there."""
+
+_ATTEMPTS: Final = 50
+"""How many lanes are tried where other processes are faster on each."""
+
+_LONGEST_PAUSE: Final = 0.01
+
+_OF_NO_ACCOUNT: Final = (TRAIL, GUESSES)
+"""What begins the keys of documents that the tallies leave out: the heads themselves, and what expires."""
+
+
+@attrs.frozen
+class AuditEntry:
+    """
+    Something that was done to the book.
+
+    Attributes:
+        created_at: When, in UTC.
+        actor: Who did it; empty if nobody said.
+        verb: What was done.
+        extension: The extension it was done to; empty for the book as a whole.
+        detail: The rest: serials, counts, what was before and after; never a secret.
+        id: 16 bytes that no other entry of the book has.
+    """
+
+    created_at: datetime
+    actor: str
+    verb: str
+    extension: str
+    detail: Mapping[str, Any]
+    id: bytes = attrs.field(repr=False)
+
+    @classmethod
+    def of(cls, record: AuditRecord) -> AuditEntry:
+        """
+        Give the entry that a record keeps.
+        """
+        detail = json.loads(record.detail)
+
+        return cls(from_micros(record.created_at), record.actor, record.verb, record.extension, detail, record.id)
+
+
+Hook: TypeAlias = Callable[[AuditEntry], object]
+"""What is called with an audit entry after it was committed."""
+
+
+class Hooks:
+    """
+    What is called after a commit, by everybody who has the book open in this process.
+    """
+
+    def __init__(self) -> None:
+        self._hooks: tuple[Hook, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self._hooks)
+
+    def add(self, hook: Hook) -> None:
+        """
+        Call *hook* from now on.
+        """
+        self._hooks = (*self._hooks, hook)
+
+    def tell(self, records: Iterable[AuditRecord]) -> None:
+        """
+        Call all of them with each entry. What they raise is logged: the commit cannot be taken back.
+        """
+        for record, hook in itertools.product(records, self._hooks):
+            try:
+                hook(AuditEntry.of(record))
+            except Exception as error:  # noqa: BLE001 - whatever somebody's code raises
+                # Neither its text nor its trace, which may have what the hook looked up.
+                logging.getLogger("voipcard").warning(
+                    "a hook failed after %s was committed: %s", record.verb, type(error).__name__
+                )
+
+
+@attrs.frozen
+class Tally:
+    """
+    What was committed through a lane, or through several: only ever more.
+
+    Attributes:
+        cards: How many cards were made.
+        versions: How many versions of cards were written, the first ones among them.
+        entries: How many ledger entries were written.
+        documents: How many versions of documents were written, without heads and what expires.
+        forgotten: How many of these versions were of documents that were taken away.
+    """
+
+    cards: int = 0
+    versions: int = 0
+    entries: int = 0
+    documents: int = 0
+    forgotten: int = 0
+
+    @classmethod
+    def of(cls, changes: Changes) -> Tally:
+        """
+        Count what a commit changes.
+        """
+        new = changes.new
+        made = len(new) if isinstance(new, Sized) else sum(1 for _ in new)
+        forgotten: Iterable[tuple[str, int]] = getattr(changes, "forget", ())
+
+        return cls(
+            made,
+            made + sum(card.version - version for card, version in changes.replace),
+            made + len(changes.entries),
+            sum(document.version - version for document, version in changes.documents if is_tallied(document.key)),
+            sum(version for key, version in forgotten if is_tallied(key)),
+        )
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(*map(sum, zip(attrs.astuple(self), attrs.astuple(other), strict=True)))
+
+
+_NOTHING: Final = Tally()
+
+
+@attrs.frozen
+class Head:
+    """
+    What a lane is known by.
+
+    Attributes:
+        lane: Its number, from 0.
+        version: The version of the document that keeps this.
+        count: How many audit entries the lane has.
+        mac: The MAC of the newest one; empty if there is none.
+        seen_at: The newest moment that any of them has; 0 if there is none.
+        tally: What was committed through it.
+    """
+
+    lane: int
+    version: int = 0
+    count: int = 0
+    mac: bytes = NO_CHAIN
+    seen_at: int = 0
+    tally: Tally = _NOTHING
+
+    @property
+    def key(self) -> str:
+        """
+        The key of the document.
+        """
+        return f"{TRAIL}{self.lane:02x}"
+
+    @classmethod
+    def read(cls, lane: int, document: Document | None, records: Records) -> Head:
+        """
+        Read the document of a lane.
+
+        Raises:
+            TamperedError: If it was changed from outside, or is not there: each lane has one from the beginning.
+        """
+        if document is None:
+            raise TamperedError(cls(lane).key, "document")
+        value = records.value(document)
+
+        return cls(
+            lane,
+            document.version,
+            value["count"],
+            bytes.fromhex(value["mac"]),
+            value["seen_at"],
+            Tally(*value["tally"]),
+        )
+
+    def document(self, records: Records) -> Document:
+        """
+        Give the document that keeps this.
+        """
+        value = {
+            "count": self.count,
+            "mac": self.mac.hex(),
+            "seen_at": self.seen_at,
+            "tally": attrs.astuple(self.tally),
+        }
+
+        return records.document(self.key, value, version=self.version)
+
+    def followed(self, changes: Changes, tally: Tally, records: Records) -> tuple[Head, list[AuditRecord]]:
+        """
+        Give the head behind a commit, and the commit's audit entries as links of the chain.
+        """
+        count, mac, seen_at = self.count, self.mac, self.seen_at
+        links = []
+        for record in changes.audit:
+            count += 1
+            links.append(records.audited(record._replace(id=link_id(self.lane, count)), mac))
+            mac, seen_at = links[-1].mac, max(seen_at, record.created_at)
+
+        return Head(self.lane, self.version + 1, count, mac, seen_at, self.tally + tally), links
+
+
+class Trail:
+    """
+    Writes to a store, and with every commit to a lane.
+
+    Args:
+        store: The store.
+
+        records: The keys of the book at work.
+
+        hooks: What is called after commits.
+
+        beside: The trail of another handle on the same data, whose lanes are left alone where possible.
+    """
+
+    def __init__(
+        self, store: Store, records: Records, *, hooks: Hooks | None = None, beside: Trail | None = None
+    ) -> None:
+        self._store: Final = store
+        self._records: Final = records
+        self._joined: Final = bool(getattr(store, "joined", False))
+        self._drawn: Final[dict[bool, Iterator[int]]] = (
+            beside._drawn if beside else {False: _in_turn(0), True: _in_turn(_OWN)}  # noqa: SLF001 - a trail's own
+        )
+        self._guard: Final = threading.Lock()
+        self._free: list[Head] = []
+        self._held: set[int] = set()
+        self._lane: int | None = None
+        self._waiting: list[AuditRecord] = []
+        self.hooks: Final = hooks or (beside.hooks if beside else Hooks())
+
+    def over(self, store: Store) -> Trail:
+        """
+        Give the trail of the same book through another handle.
+        """
+        return Trail(store, self._records, beside=self)
+
+    def commit(self, changes: Changes) -> None:
+        """
+        Commit *changes*, with their audit entries in one lane, each with its id and its place in the chain.
+
+        What changes neither cards nor ledger nor anything that is kept, and leaves no audit entry, is in no lane.
+
+        Raises:
+            StaleError: As the store does, but never because of the lane alone: then another one is tried.
+
+            TamperedError: If the head of the lane was changed from outside.
+        """
+        tally = Tally.of(changes)
+        if not changes.audit and tally == _NOTHING:
+            self._store.commit(changes)
+            return
+        for attempt in itertools.count(1):
+            links = self._attempt(changes, tally, is_last=attempt == _ATTEMPTS)
+            if links is not None:
+                break
+            time.sleep(min(_LONGEST_PAUSE, 0.0001 * 2 ** min(attempt, 10)) * os.urandom(1)[0] / 255)
+        if self._joined and self.hooks:
+            self._waiting += links
+        else:
+            self.hooks.tell(links)
+
+    def release(self) -> None:
+        """
+        Tell the hooks what was committed in a transaction of the caller's, which is over now.
+        """
+        waiting, self._waiting = self._waiting, []
+        self.hooks.tell(waiting)
+
+    def _attempt(self, changes: Changes, tally: Tally, *, is_last: bool) -> list[AuditRecord] | None:
+        """
+        Commit through a lane and give the audit entries; None where another process has written to that lane.
+        """
+        lane, head = self._taken()
+        kept: Head | None = None
+        try:
+            # Another transaction of the caller may have been rolled back: what it wrote is no head.
+            head = head or Head.read(lane, self._store.document(Head(lane).key), self._records)
+            following, links = head.followed(changes, tally, self._records)
+            document = following.document(self._records)
+            try:
+                self._store.commit(
+                    attrs.evolve(changes, audit=links, documents=[*changes.documents, (document, head.version)])
+                )
+            except (StaleError, DuplicateError, CeilingError) as error:
+                if not isinstance(error, StaleError) or head.key not in error.documents:
+                    kept = head  # Nothing was changed.
+                    raise
+                rest = attrs.evolve(error, documents=error.documents - {head.key})
+                if rest.cards or rest.documents:
+                    raise rest from error
+                if is_last:
+                    raise
+                return None
+            kept = following
+        finally:
+            self._left(lane, kept)
+
+        return links
+
+    def _taken(self) -> tuple[int, Head | None]:
+        """
+        Take a lane, with its head if this trail knows it.
+        """
+        with self._guard:
+            if self._joined:
+                self._lane = next(self._drawn[True]) if self._lane is None else self._lane
+                return self._lane, None
+            if self._free:
+                head = self._free.pop()
+                self._held.add(head.lane)
+                return head.lane, head
+            # Where there are more threads than lanes some have to share.
+            drawn = [next(self._drawn[False]) for _ in range(_OWN if len(self._held) >= _OWN else 1)]
+            lane = next((lane for lane in drawn if lane not in self._held), drawn[-1])
+            self._held.add(lane)
+
+            return lane, None
+
+    def _left(self, lane: int, head: Head | None) -> None:
+        """
+        Leave a lane to others; with its head if that is known for certain.
+        """
+        with self._guard:
+            if self._joined:
+                # A transaction stays in its lane, whose row it has locked, unless others are there.
+                self._lane = lane if head else None
+                return
+            self._held.discard(lane)
+            if head:
+                self._free.append(head)
+
+
+def beginning(changes: Changes, records: Records) -> Changes:
+    """
+    Give the first commit of a book: with the heads of all lanes, so that one that is missing later was deleted.
+    """
+    first = Head(0, version=1, tally=Tally.of(changes))
+    heads = [first, *(Head(lane, version=1) for lane in range(1, LANES))]
+
+    return attrs.evolve(changes, documents=[*changes.documents, *((head.document(records), 0) for head in heads)])
+
+
+def all_heads(store: Store) -> dict[int, Document]:
+    """
+    Give the documents of all lanes by their numbers, as far as they are there.
+    """
+    found = {document.key: document for document in store.documents(TRAIL, limit=2 * LANES)}
+
+    return {lane: found[key] for lane in range(LANES) if (key := Head(lane).key) in found}
+
+
+def link_id(lane: int, number: int) -> bytes:
+    """
+    Give the id of an audit entry: by it they are ordered by lane, and in each lane as they were written.
+    """
+    return lane.to_bytes(2, "big") + number.to_bytes(8, "big") + secrets.token_bytes(_RANDOM)
+
+
+def before_link(lane: int, number: int) -> bytes:
+    """
+    Give what is just before the id of that entry of a lane, whatever random bytes it ends with.
+    """
+    return lane.to_bytes(2, "big") + (number - 1).to_bytes(8, "big") + b"\xff" * _RANDOM
+
+
+def lane_of(id: bytes) -> tuple[int, int]:
+    """
+    Give the lane of an audit entry, and its number there, from 1.
+    """
+    return int.from_bytes(id[:2], "big"), int.from_bytes(id[2:10], "big")
+
+
+def is_tallied(key: str) -> bool:
+    """
+    Tell whether the tallies count the versions of this document.
+    """
+    return not key.startswith(_OF_NO_ACCOUNT)
+
+
+def _in_turn(first: int) -> Iterator[int]:
+    """
+    Give lanes from *first* on, each once before any comes again, in an order that other processes do not have.
+    """
+    start, step = secrets.randbelow(_OWN), 2 * secrets.randbelow(_OWN // 2) + 1
+
+    return (first + (start + turn * step) % _OWN for turn in itertools.count())
