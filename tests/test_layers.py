@@ -33,7 +33,7 @@ LAYERS: Final[dict[str, set[str]]] = {
     "core.arguments": {"errors"},
     "core.credit": {"errors"},
     "core.moments": {"errors"},
-    "core.license": {"errors", "core.arguments"},
+    "core.license": {"errors", "core.arguments", "core.moments"},
     "core.expiry": {"errors", "core.arguments", "core.moments"},
     "core.settings": {"errors", "core.arguments", "core.credit", "core.expiry"},
     "core.uploads": {"errors", "core.cards", "core.license"},

@@ -155,6 +155,8 @@ class Extension:
         expires_at: datetime | None = None,
         enabled: bool = True,
         odds_limit: float | None = None,
+        to: str | os.PathLike[str] | None = None,
+        format: Format | None = None,  # noqa: A002 - what everybody calls it
         operation: str | None = None,
         dry_run: bool = False,
         progress: Progress | None = None,
@@ -183,14 +185,25 @@ class Extension:
                 The probability, up to 1, with which a code may be guessed within a year; None for what the book's
                 policy accepts.
 
-            operation: A name of your own for this call. Done again, it gives out the same codes, and that is audited.
+            to:
+                The path of a new file for the hand-outs, `.csv` or `.xlsx`, written as `voipcard.sheets.write` does. It
+                is whole and on the disk before the cards are in the book, so that no crash loses a code or a PIN. If
+                the cards are refused there is no file; if nobody knows, because the answer of the store was lost, it
+                stays. None for no file.
+
+            format: The format of that file; None to go by the end of its path.
+
+            operation:
+                A name of your own for this call. Done again, it gives out the same codes, and that is audited. The file
+                is left alone then, and written once more where there is none.
 
             dry_run: Whether to tell only what would happen. Nothing is written, and no codes are drawn.
 
             progress: Is told how many cards are sealed, and of how many.
 
         Returns:
-            The hand-outs, in clear text. They are given out this once; later only `reveal` can.
+            The hand-outs, in clear text. They are given out this once; later only `reveal` can, and of a `strict` book
+            nobody can tell the PINs again.
 
         Raises:
             QuotaExceededError: If the license does not allow so many more active codes.
@@ -202,6 +215,13 @@ class Extension:
             AmountError: If *credit* cannot be an initial credit.
 
             InvalidValueError: If another argument is out of its range.
+
+            SheetError:
+                If the file cannot be written. Its reason is `exists` if there is something named *to* already: it may
+                be the only copy of somebody's PINs, and is never written over. It is `not_kept` if *operation* was done
+                before, the file is gone, and its PINs were in nothing else. No cards were made.
+
+            JoinedStoreError: If a file is wanted, and the store has joined a transaction that may be rolled back.
 
             OperationConflictError: If *operation* was used for something else.
 
@@ -226,6 +246,8 @@ class Extension:
             pin_format=pin_format or PinFormat(),
             credit=credit,
             order_number=order_number,
+            to=to,
+            format_=format,
             operation=operation,
             dry_run=dry_run,
             progress=progress,

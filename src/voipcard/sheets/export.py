@@ -18,9 +18,9 @@ from voipcard.core.uploads import UploadReport
 from voipcard.errors import InvalidValueError, Problem, SheetError
 from voipcard.sheets import csv, files
 from voipcard.sheets.reading import Format
-from voipcard.sheets.rows import Cell, Table, table_of
+from voipcard.sheets.rows import HANDOUTS, Cell, Table, table_of
 
-__all__ = ["write", "write_table"]
+__all__ = ["refuse_unfit", "write", "write_new", "write_table"]
 
 _CHUNK: Final = 250
 """How many values are in memory at a time, in all their forms: more of them are no faster."""
@@ -141,6 +141,29 @@ def write_table(
     return _written(target, chosen, chain([first], chunks), new_writer=new_writer, total=total, progress=progress)
 
 
+def refuse_unfit(file: files.NewFile, format_: Format | None) -> None:
+    """
+    Refuse a file of which nothing says in which format it should be.
+
+    Raises:
+        SheetError: If its name ends in no format.
+
+        InvalidValueError: If there is no such format.
+    """
+    _new_writer(file.path, format_, ",", "guarded")
+
+
+def write_new(file: files.NewFile, handouts: Iterable[Handout], *, format_: Format | None) -> None:
+    """
+    Write hand-outs where there is no file yet, as `write` does otherwise.
+
+    Raises:
+        SheetError: If there is one, or it cannot be made.
+    """
+    new_writer = _new_writer(file.path, format_, ",", "guarded")
+    _written(file, HANDOUTS, _chunks(handouts), new_writer=new_writer, total=None, progress=None)
+
+
 def _new_writer(target: _Place, format_: Format | None, separator: str, dialect: csv.Dialect) -> _NewWriter:
     """
     Find out how to write.
@@ -174,7 +197,7 @@ def _new_writer(target: _Place, format_: Format | None, separator: str, dialect:
 
 
 def _written(
-    target: _Place,
+    target: _Place | files.NewFile,
     table: Table,
     chunks: Iterable[list[object]],
     *,
@@ -206,8 +229,11 @@ def _written(
 
 
 @contextlib.contextmanager
-def _opened(target: _Place) -> Iterator[tuple[BinaryIO, str]]:
-    if isinstance(target, str | os.PathLike):
+def _opened(target: _Place | files.NewFile) -> Iterator[tuple[BinaryIO, str]]:
+    if isinstance(target, files.NewFile):
+        with target.writing() as stream:
+            yield stream, str(target.path)
+    elif isinstance(target, str | os.PathLike):
         path = files.path_of(target)
         with files.replacing(path) as stream:
             yield stream, str(path)

@@ -9,13 +9,14 @@ import errno
 import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 from voipcard.errors import InvalidValueError, SheetError
 
 __all__ = [
+    "NewFile",
     "Source",
     "SupportsRead",
     "SupportsWrite",
@@ -92,13 +93,26 @@ def write_refusals(name: str) -> Iterator[None]:
     """
     try:
         yield
+    except FileExistsError as error:
+        raise existing(name) from error
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise SheetError("missing", f"there is no folder for {name}") from error
+        raise _folderless(name) from error
     except PermissionError as error:
         raise SheetError("forbidden", f"the file {name} cannot be written: permission denied") from error
     except OSError as error:
         reason = "full" if error.errno in _FULL else "unwritable"
         raise SheetError(reason, f"the file {name} cannot be written: {error.strerror or error}") from error
+
+
+def existing(name: str) -> SheetError:
+    """
+    Give the error that refuses to write over a file.
+    """
+    return SheetError("exists", f"there is something named {name} already, and it is not written over")
+
+
+def _folderless(name: str) -> SheetError:
+    return SheetError("missing", f"there is no folder for {name}")
 
 
 def path_of(place: str | os.PathLike[str]) -> Path:
@@ -276,6 +290,80 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     Raises:
         SheetError: If the file cannot be made, or cannot be put in its place.
     """
+    with _beside(path, Path.replace) as stream:
+        yield stream
+    with write_refusals(str(path)):
+        _sync_folder(path.parent)
+
+
+class NewFile:
+    """
+    A file that is written where there is none, and can be taken back. It never takes the place of another one.
+
+    Args:
+        path: Its place.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path: Final = path
+        self._identity: tuple[int, int] | None = None
+
+    @property
+    def exists(self) -> bool:
+        """
+        Whether there is anything in its place, if only a link that leads nowhere.
+        """
+        return os.path.lexists(self.path)
+
+    def refuse_occupied(self) -> None:
+        """
+        Refuse a place where no new file can be.
+
+        Raises:
+            SheetError: If something is there already, or there is no such folder.
+        """
+        if self.exists:
+            raise existing(str(self.path))
+        if not self.path.parent.is_dir():
+            raise _folderless(str(self.path))
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[BinaryIO]:
+        """
+        Write the file, which appears as `replacing` lets it appear.
+
+        Raises:
+            SheetError: If something is there already, even if it came meanwhile, or the file cannot be made.
+        """
+        self.refuse_occupied()
+        try:
+            with _beside(self.path, _put_first) as stream:
+                status = os.fstat(stream.fileno())
+                self._identity = status.st_dev, status.st_ino
+                yield stream
+            with write_refusals(str(self.path)):
+                _sync_folder(self.path.parent)
+        except BaseException:
+            self.take_back()
+            raise
+
+    def take_back(self) -> None:
+        """
+        Remove the file that was written here, unless another one has taken its place.
+        """
+        # That it cannot be removed is not to hide why it should be.
+        with contextlib.suppress(OSError):
+            status = self.path.lstat()
+            if (status.st_dev, status.st_ino) == self._identity:
+                self.path.unlink()
+        self._identity = None
+
+
+@contextlib.contextmanager
+def _beside(path: Path, put: Callable[[Path, Path], object]) -> Iterator[BinaryIO]:
+    """
+    Write a file beside its place, and *put* it there when it is complete and on the disk.
+    """
     if not path.name:
         raise SheetError("not_a_file", f"{str(path)!r} cannot be the name of a file")
     beside = path.with_name(f".voipcard-{os.urandom(8).hex()}.tmp")
@@ -288,15 +376,29 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             stream.flush()
             os.fsync(descriptor)
             stream.close()
-            beside.replace(path)
+            put(beside, path)
     except BaseException:
         # What could not be written is still waiting, and is refused again: that is not to hide what was raised first.
         with contextlib.suppress(OSError):
             stream.close()
         beside.unlink(missing_ok=True)
         raise
-    with write_refusals(str(path)):
-        _sync_folder(path.parent)
+
+
+def _put_first(beside: Path, path: Path) -> None:
+    """
+    Give a file its name if nothing else has it, which the operating system decides.
+    """
+    try:
+        path.hardlink_to(beside)
+    except FileExistsError:
+        raise
+    except OSError:
+        # Memory sticks have no links. There an empty file takes the name first: a crash now leaves that.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        beside.replace(path)
+    else:
+        beside.unlink()
 
 
 def _sync_folder(folder: Path) -> None:
