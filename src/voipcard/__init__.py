@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from voipcard.auditing import AuditPage
     from voipcard.book import CardBook
     from voipcard.core.arguments import Progress
-    from voipcard.core.batches import Batch
+    from voipcard.core.batches import Batch, BatchFacts
     from voipcard.core.cards import CardCode, Handout, Kind, NewCard
     from voipcard.core.check_digits import CheckDigit
     from voipcard.core.codes import DIGITS, UNAMBIGUOUS, CodeFormat, plan_code_length
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from voipcard.errors import VoipcardError
     from voipcard.extension import Extension
     from voipcard.guessing import CardGuesses, GuessWatch
-    from voipcard.keyring import KeyFile, KeyProvider, KeyVariable
     from voipcard.opening import open_book
+    from voipcard.providers import KeyCallback, KeyFile, KeyPassphrase, KeyProvider, KeyVariable
     from voipcard.searching import Page
     from voipcard.signing import SigningKey, VerifyKey
     from voipcard.targets import Cards
@@ -57,6 +57,7 @@ __all__ = [
     "AuditEntry",
     "AuditPage",
     "Batch",
+    "BatchFacts",
     "CallerIDSource",
     "CardBook",
     "CardCode",
@@ -75,7 +76,9 @@ __all__ = [
     "GuessWatch",
     "Handout",
     "Hook",
+    "KeyCallback",
     "KeyFile",
+    "KeyPassphrase",
     "KeyProvider",
     "KeyVariable",
     "Kind",
@@ -106,7 +109,7 @@ _HOMES: Final = {
     "auditing": ("AuditPage",),
     "book": ("CardBook",),
     "core.arguments": ("Progress",),
-    "core.batches": ("Batch",),
+    "core.batches": ("Batch", "BatchFacts"),
     "core.cards": ("CardCode", "Handout", "Kind", "NewCard"),
     "core.check_digits": ("CheckDigit",),
     "core.codes": ("DIGITS", "UNAMBIGUOUS", "CodeFormat", "plan_code_length"),
@@ -125,8 +128,8 @@ _HOMES: Final = {
     "errors": ("VoipcardError",),
     "extension": ("Extension",),
     "guessing": ("CardGuesses", "GuessWatch"),
-    "keyring": ("KeyFile", "KeyProvider", "KeyVariable"),
     "opening": ("open_book",),
+    "providers": ("KeyCallback", "KeyFile", "KeyPassphrase", "KeyProvider", "KeyVariable"),
     "searching": ("Page",),
     "signing": ("SigningKey", "VerifyKey"),
     "targets": ("Cards",),

@@ -11,10 +11,10 @@ from typing import NoReturn, Self
 
 import attrs
 
-from voipcard import auditing, guessing, registry, verifying
+from voipcard import auditing, guessing, lifecycle, registry, verifying
 from voipcard.auditing import AuditPage
 from voipcard.core.arguments import Progress, checked_text
-from voipcard.core.license import License, Quota
+from voipcard.core.license import License, LicenseState, Quota
 from voipcard.core.profiles import Profile
 from voipcard.deciding import Decision
 from voipcard.errors import InvalidValueError
@@ -200,31 +200,72 @@ class CardBook:
 
         return extension
 
+    def disable_expired(self, *, limit: int = 1000, operation: str | None = None) -> int:
+        """
+        Disable cards of all extensions that have expired, so that they no longer count against the license.
+
+        Their credit stays. Changes at most *limit* cards in one commit: call it again until it returns 0. Where nothing
+        has expired, nothing is written.
+
+        Args:
+            limit: How many cards at most, 1 to 1,000.
+
+            operation: A name of your own for this call.
+
+        Returns:
+            How many cards were disabled.
+
+        Raises:
+            InvalidValueError: If *limit* is out of its range.
+
+            OperationConflictError: If *operation* was used for something else.
+
+        Example:
+            >>> from datetime import UTC, datetime
+            >>> book = voipcard.open_book()
+            >>> _ = book.extension("0003*215").generate(3, expires_at=datetime(2020, 1, 1, tzinfo=UTC))
+            >>> book.disable_expired(), book.disable_expired()
+            (3, 0)
+        """
+        return lifecycle.disable_expired(self._engine, None, limit=limit, operation=operation)
+
     # License, audit, verification
 
     @property
     def license(self) -> License:
         """
-        How many codes of the book may be active.
+        How many codes of the book may be active: the license in force. None at all where the installed one fails.
+        """
+        return self._engine.license()[0].in_force
+
+    @property
+    def license_state(self) -> LicenseState:
+        """
+        What is installed as a license, whether it holds now, and why not: what to show on a page about the license.
         """
         return self._engine.license()[0]
 
     @property
     def quota(self) -> Quota:
         """
-        How many codes of the book may be active, are, and can still be added.
+        How many codes of the book may be active, are, and can still be added. Where no license holds the limit is 0.
         """
         return self._engine.quota()
 
-    def install_license(self, license: License, *, operation: str | None = None) -> Quota:
+    def install_license(
+        self, license: License | str | os.PathLike[str], *, operation: str | None = None
+    ) -> Quota:
         """
         Set how many codes may be active. It holds at once, for every process that has the book open.
 
         A license below what is active disables nothing: until enough codes are disabled, no more can be added or
-        enabled.
+        enabled. Once a book has had a signed license it takes only signed ones that are not older.
 
         Args:
-            license: The license.
+            license:
+                The license: a number that you set yourself, as a `License`; or a signed text; or the path of a file
+                with one. A signed one has to be signed by one of the `license_keys` that the book was opened with, to
+                be for this book or any book, and to hold now.
 
             operation: A name of your own for this call, so that it is done only once.
 
@@ -234,25 +275,15 @@ class CardBook:
         Raises:
             InvalidValueError: If *license* is something else.
 
+            LicenseError: If the license does not hold. The one before stays.
+
             OperationConflictError: If *operation* was used for something else.
 
         Example:
             >>> voipcard.open_book().install_license(voipcard.License(max_active_codes=1000))
             Quota(limit=1000, active=0, remaining=1000)
         """
-        if not isinstance(license, License):
-            raise InvalidValueError("license", "has to be a License, such as License(max_active_codes=1000)")
-        engine = self._engine
-        value = attrs.asdict(license)
-
-        def decide(_: object) -> Decision[None]:
-            version = engine.license()[1]
-            document = engine.records.document(LICENSE, value, version=version + 1)
-            audit = engine.audited("install_license", **value)
-
-            return Decision(Changes(documents=[(document, version)], audit=audit), None)
-
-        engine.once("install_license", operation, lambda: value, decide=decide, replay=lambda _: None)
+        installing.install(self._engine, license, operation)
 
         return self.quota
 

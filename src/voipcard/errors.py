@@ -18,6 +18,7 @@ VoipcardError
 ├── UnlimitedCreditError               the request makes no sense for unlimited credit
 ├── QuotaExceededError                 the license allows fewer active codes
 ├── UnknownCardError (LookupError)     no such card
+├── UnknownBatchError (LookupError)    no such batch
 ├── CardExistsError                    codes that are in the extension already, or twice in the request
 ├── OperationConflictError             the operation was used before, for something else
 ├── AccessDeniedError                  the caller is not let in, and is not told why
@@ -93,6 +94,7 @@ __all__ = [
     "StoreReadOnlyError",
     "TamperedError",
     "UnequalError",
+    "UnknownBatchError",
     "UnknownCardError",
     "UnlimitedCreditError",
     "UploadError",
@@ -360,6 +362,21 @@ class UnknownCardError(VoipcardError, LookupError):
 
     def __str__(self) -> str:
         return f"there is no card {self.serial}" if self.serial else "there is no such card"
+
+
+@attrs.frozen
+class UnknownBatchError(VoipcardError, LookupError):
+    """
+    The extension has no such batch.
+
+    Attributes:
+        batch: The batch that was asked for; empty if that is no id of a batch and may be a code.
+    """
+
+    batch: str
+
+    def __str__(self) -> str:
+        return f"there is no batch {self.batch}" if self.batch else "there is no such batch"
 
 
 @attrs.frozen

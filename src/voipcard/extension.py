@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Unpack
 import attrs
 
 from voipcard import access as accessing
-from voipcard import editing, exporting, guessing, issuing, recharging, registry, searching
+from voipcard import batches, editing, exporting, guessing, issuing, lifecycle, recharging, registry, searching
 from voipcard.access import Access, Question
 from voipcard.core.arguments import Progress
-from voipcard.core.batches import Batch
+from voipcard.core.batches import Batch, BatchFacts
 from voipcard.core.cards import (
     CardCode,
     Handout,
@@ -27,6 +27,7 @@ from voipcard.core.cards import (
 )
 from voipcard.core.codes import CodeFormat
 from voipcard.core.credit import Amount
+from voipcard.core.expiry import Expiry
 from voipcard.core.ledger import LedgerEntry
 from voipcard.core.license import Quota
 from voipcard.core.pins import PinFormat
@@ -152,7 +153,7 @@ class Extension:
         code_format: CodeFormat | None = None,
         pin_format: PinFormat | None = None,
         labels: Iterable[str] = (),
-        expires_at: datetime | None = None,
+        expires_at: datetime | Expiry | None = None,
         enabled: bool = True,
         odds_limit: float | None = None,
         to: str | os.PathLike[str] | None = None,
@@ -177,7 +178,10 @@ class Extension:
 
             labels: Words to attach to every card, at most 100 of at most 255 characters.
 
-            expires_at: From when on the cards cannot be used; an aware datetime, or None for never.
+            expires_at:
+                From when on the cards cannot be used: an aware datetime, or an `Expiry` such as
+                `Expiry(days_after_first_use=90)`, of which `Expiry()` means never; None for what is set for the
+                extension.
 
             enabled: Whether the cards can be used at once. Cards that are not enabled do not count against the license.
 
@@ -263,7 +267,7 @@ class Extension:
         caller_id: bool = False,
         code_format: CodeFormat | None = None,
         labels: Iterable[str] = (),
-        expires_at: datetime | None = None,
+        expires_at: datetime | Expiry | None = None,
         enabled: bool = True,
         operation: str | None = None,
         dry_run: bool = False,
@@ -287,7 +291,10 @@ class Extension:
 
             labels: Words to attach to every card, at most 100 of at most 255 characters.
 
-            expires_at: From when on the cards cannot be used; an aware datetime, or None for never.
+            expires_at:
+                From when on the cards cannot be used: an aware datetime, or an `Expiry` such as
+                `Expiry(days_after_first_use=90)`, of which `Expiry()` means never; None for what is set for the
+                extension.
 
             enabled: Whether the cards can be used at once. Cards that are not enabled do not count against the license.
 
@@ -356,7 +363,7 @@ class Extension:
         encoding: str | None = None,
         code_format: CodeFormat | None = None,
         labels: Iterable[str] = (),
-        expires_at: datetime | None = None,
+        expires_at: datetime | Expiry | None = None,
         enabled: bool = True,
         on_error: OnError = "refuse",
         problem_limit: int = 1000,
@@ -393,7 +400,8 @@ class Extension:
             labels: Words to attach to every card, at most 100 of at most 255 characters.
 
             expires_at:
-                From when on cards cannot be used whose row does not say it; an aware datetime, or None for never.
+                From when on cards cannot be used whose row does not say it: an aware datetime or an `Expiry`; None for
+                what is set for the extension.
 
             enabled: Whether cards can be used at once, unless their row says that they are disabled.
 
@@ -639,6 +647,121 @@ class Extension:
             self._engine, self.number, older_than, operation=operation, dry_run=dry_run, progress=progress
         )
 
+    def set_expiry(
+        self,
+        cards: Cards,
+        expires_at: datetime | None,
+        *,
+        operation: str | None = None,
+        progress: Progress | None = None,
+    ) -> int:
+        """
+        Set when cards expire, or that they never do.
+
+        It holds until the `Expiry` that they were made with moves it: a first use may bring the end nearer, and a
+        recharge put it off. At most 1,000 cards are changed in a commit. With an operation, a call that was interrupted
+        goes on where it stopped.
+
+        Args:
+            cards: A card, its serial, many of them, or a `CardQuery`, which is read as the call goes on.
+
+            expires_at: From when on they cannot be used; an aware datetime, or None for never.
+
+            operation: A name of your own for this call.
+
+            progress: Is told how many cards were changed.
+
+        Returns:
+            How many cards expired at another moment before.
+
+        Raises:
+            UnknownCardError: If the extension has no such card.
+
+            InvalidValueError: If *expires_at* is not aware.
+
+            OperationConflictError: If *operation* was used for something else.
+
+        Example:
+            >>> from datetime import UTC, datetime
+            >>> extension = voipcard.open_book().extension("0003*215")
+            >>> [handout] = extension.generate(1)
+            >>> extension.set_expiry(handout.serial, datetime(2030, 1, 1, tzinfo=UTC))
+            1
+        """
+        return lifecycle.set_expiry(
+            self._engine, self.number, cards, expires_at, operation=operation, progress=progress
+        )
+
+    def disable_expired(self, *, limit: int = 1000, operation: str | None = None) -> int:
+        """
+        Disable cards that have expired, so that they no longer count against the license. Their credit stays.
+
+        Changes at most *limit* cards in one commit: call it again until it returns 0. Where nothing has expired,
+        nothing is written.
+
+        Args:
+            limit: How many cards at most, 1 to 1,000.
+
+            operation: A name of your own for this call.
+
+        Returns:
+            How many cards were disabled.
+
+        Raises:
+            InvalidValueError: If *limit* is out of its range.
+
+            OperationConflictError: If *operation* was used for something else.
+        """
+        return lifecycle.disable_expired(self._engine, self.number, limit=limit, operation=operation)
+
+    def label_cards(
+        self,
+        cards: Cards,
+        *,
+        add: Iterable[str] = (),
+        remove: Iterable[str] = (),
+        operation: str | None = None,
+        progress: Progress | None = None,
+    ) -> int:
+        """
+        Add labels to cards and remove others, such as `to print` and `shipped`.
+
+        At most 1,000 cards are changed in a commit. With an operation, a call that was interrupted goes on where it
+        stopped.
+
+        Args:
+            cards: A card, its serial, many of them, or a `CardQuery`, which is read as the call goes on.
+
+            add: Labels, at most 100 of 1 to 255 characters. One that a card has already stays where it is.
+
+            remove: Labels to remove from the cards that have them.
+
+            operation: A name of your own for this call.
+
+            progress: Is told how many cards were changed.
+
+        Returns:
+            How many cards had other labels before.
+
+        Raises:
+            UnknownCardError: If the extension has no such card.
+
+            InvalidValueError: If a label cannot be one, if there is none, or if a card would have more than 100.
+
+            OperationConflictError: If *operation* was used for something else.
+
+        Example:
+            >>> extension = voipcard.open_book().extension("0003*215")
+            >>> batch = extension.generate(3, labels=["to print"])
+            >>> extension.label_cards(voipcard.CardQuery(batch=batch.id), add=["printed"], remove=["to print"])
+            3
+            >>> extension.get(batch[0].serial).labels
+            ('printed',)
+        """
+        return lifecycle.label_cards(
+            self._engine, self.number, cards, add=add, remove=remove, operation=operation, progress=progress
+        )
+
     def reveal(self, card: CardCode | str) -> Handout:
         """
         Give the code and PIN of a card in clear text. That somebody asked is in the audit trail before.
@@ -812,6 +935,120 @@ class Extension:
             OperationConflictError: If *operation* was used for something else.
         """
         guessing.unblock(self._engine, self.number, serial_of(card), operation=operation)
+
+    # Batches
+
+    def batches(self) -> list[BatchFacts]:
+        """
+        Give what the book knows of the batches of the extension, in the order in which they were made.
+
+        Reads one document for each batch of the book. A batch stays known when its cards are removed.
+
+        Raises:
+            TamperedError: If a document was changed from outside.
+        """
+        return batches.known_batches(self._engine, self.number)
+
+    def batch(self, id: str) -> BatchFacts:
+        """
+        Give what the book knows of a batch.
+
+        Args:
+            id: Its id: the first part of its cards' serials.
+
+        Raises:
+            UnknownBatchError: If the extension has no such batch.
+
+            TamperedError: If its document was changed from outside.
+
+        Example:
+            >>> extension = voipcard.open_book().extension("0003*215")
+            >>> facts = extension.batch(extension.generate(500).id)
+            >>> facts.size, facts.enabled, facts.labels
+            (500, True, ())
+        """
+        return batches.facts_of(self._engine, self.number, id)
+
+    def disable_batch(self, id: str, *, operation: str | None = None) -> BatchFacts:
+        """
+        Freeze a batch: none of its cards can be used until it is enabled again. One write, however many cards it has.
+
+        The cards stay as they are: a card can be used where it and its batch are enabled. So those that are enabled
+        still count against the license; `disable` them for that.
+
+        Args:
+            id: Its id: the first part of its cards' serials.
+
+            operation: A name of your own for this call.
+
+        Returns:
+            What the book knows of it now.
+
+        Raises:
+            UnknownBatchError: If the extension has no such batch.
+
+            OperationConflictError: If *operation* was used for something else.
+
+        Example:
+            >>> extension = voipcard.open_book().extension("0003*215")
+            >>> batch = extension.generate(500)
+            >>> extension.disable_batch(batch.id).enabled
+            False
+            >>> extension.quota.active
+            500
+        """
+        return batches.switch(self._engine, self.number, id, enabled=False, operation=operation)
+
+    def enable_batch(self, id: str, *, operation: str | None = None) -> BatchFacts:
+        """
+        Let the cards of a batch be used again, as far as they are enabled themselves. A new batch is enabled.
+
+        Args:
+            id: Its id: the first part of its cards' serials.
+
+            operation: A name of your own for this call.
+
+        Returns:
+            What the book knows of it now.
+
+        Raises:
+            UnknownBatchError: If the extension has no such batch.
+
+            OperationConflictError: If *operation* was used for something else.
+        """
+        return batches.switch(self._engine, self.number, id, enabled=True, operation=operation)
+
+    def label_batch(
+        self, id: str, *, add: Iterable[str] = (), remove: Iterable[str] = (), operation: str | None = None
+    ) -> BatchFacts:
+        """
+        Add labels to a batch and remove others. One write, however many cards it has; their own labels stay.
+
+        Args:
+            id: Its id: the first part of its cards' serials.
+
+            add: Labels, at most 100 of 1 to 255 characters. One that it has already stays where it is.
+
+            remove: Labels to remove if it has them.
+
+            operation: A name of your own for this call.
+
+        Returns:
+            What the book knows of it now.
+
+        Raises:
+            UnknownBatchError: If the extension has no such batch.
+
+            InvalidValueError: If a label cannot be one, if there is none, or if it would have more than 100.
+
+            OperationConflictError: If *operation* was used for something else.
+
+        Example:
+            >>> extension = voipcard.open_book().extension("0003*215")
+            >>> extension.label_batch(extension.generate(500).id, add=["shipped"]).labels
+            ('shipped',)
+        """
+        return batches.label(self._engine, self.number, id, add=add, remove=remove, operation=operation)
 
     # Credit
 

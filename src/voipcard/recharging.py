@@ -7,9 +7,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from voipcard.batches import batch_expiries
 from voipcard.core.arguments import Progress, checked_text
 from voipcard.core.cards import CardCode, serial_of
 from voipcard.core.credit import Amount, Credit
+from voipcard.core.expiry import after_recharge
 from voipcard.core.ledger import Balance, EntryKind, LedgerEntry, recharged, transferred
 from voipcard.core.moments import from_micros
 from voipcard.core.query import EntryQuery
@@ -149,6 +151,8 @@ def _recharging(
             else:
                 balance = recharged(desk.balance(serial), amount, serial=serial)
                 desk.post(serial, balance, kind="recharge", amount=amount, order_number=order_number, key=key)
+                if amount.micros > 0:
+                    desk.prolong(serial)
         if not desk.posted:
             return Decision(None, desk.answers)
         if audited == 1:
@@ -244,6 +248,25 @@ class _Desk:
         )
         if key is not None:
             self.keys[key] = entry
+
+    def prolong(self, serial: str) -> None:
+        """
+        Let a card that credit was added to expire when its batch says.
+        """
+        record = self._after[serial]
+        if record.expires_at is None:  # As most cards are: then there is nothing to read.
+            return
+        if record.batch not in self._engine.batch_expiries:
+            expiring = (card for card in self._cards.values() if card.expires_at is not None)
+            batch_expiries(self._engine, [record.batch, *(card.batch for card in expiring)])
+        expires_at = after_recharge(
+            self._engine.batch_expiries[record.batch],
+            record.expires_at,
+            created_at=record.created_at,
+            first_used_at=record.first_used_at,
+            now=self._now,
+        )
+        self._after[serial] = record._replace(expires_at=expires_at)
 
     def replay(self, key: bytes, serial: str, amount: Credit) -> None:
         """

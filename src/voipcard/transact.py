@@ -15,11 +15,12 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
 
+from voipcard.ciphers import AES_256_SIV, Suite
 from voipcard.core.arguments import checked_text
 from voipcard.core.cards import batch_or_nothing, serial_or_nothing
 from voipcard.core.drawing import RandomSource
 from voipcard.core.expiry import Expiry
-from voipcard.core.license import License, Quota
+from voipcard.core.license import LicenseState, Quota
 from voipcard.core.moments import to_micros
 from voipcard.core.policy import Policy
 from voipcard.core.profiles import OPERATOR, Profile
@@ -29,14 +30,17 @@ from voipcard.deciding import CHUNK, Decider, Decision, Reading, found_by_serial
 from voipcard.errors import (
     InvalidValueError,
     JoinedStoreError,
+    LicenseError,
     OperationConflictError,
     QuotaExceededError,
+    TamperedError,
     UnknownCardError,
 )
-from voipcard.names import ACTIVE, LICENSE, OPERATION
+from voipcard.licensing import NEWEST_LICENSE, Licenses
+from voipcard.names import ACTIVE, BOOK, LICENSE, OPERATION
 from voipcard.records import Records
 from voipcard.stores.contract import AuditRecord, CardRecord, Changes, CounterChange, Document, Store
-from voipcard.trail import AuditEntry, Trail
+from voipcard.trail import LANES, AuditEntry, Head, Trail, all_heads
 
 __all__ = ["AuditEntry", "BookFacts", "Decision", "Engine", "Reading", "asked", "new_id"]
 
@@ -84,11 +88,13 @@ class BookFacts:
         id: 32 hexadecimal digits, drawn when the book was made.
         currency: The ISO 4217 code of the currency of all amounts; `XXX` if it was never said.
         profile: What it keeps of its PINs: `operator` or `strict`.
+        suite: How it seals: `aes-256-siv` or `aes-256-gcm`.
     """
 
     id: str
     currency: str
     profile: Profile = OPERATOR
+    suite: Suite = AES_256_SIV
 
     @property
     def keeps_pins(self) -> bool:
@@ -111,6 +117,7 @@ class Engine:
         draw: Where random codes and PINs come from.
         policy: What is refused as too risky.
         limits: How much guessing is let through.
+        licenses: Whose licenses are believed.
         actor: Who acts; empty if nobody said.
         trail: Writes to the store, and to the audit trail.
         decider: Reads, lets a rule decide and commits.
@@ -125,6 +132,7 @@ class Engine:
     draw: RandomSource
     policy: Policy
     limits: GuessLimits = DEFAULT_LIMITS
+    licenses: Licenses = attrs.field(factory=Licenses, repr=False)
     actor: str = ""
     trail: Trail = attrs.field(
         default=attrs.Factory(lambda engine: Trail(engine.store, engine.records), takes_self=True), repr=False
@@ -159,10 +167,46 @@ class Engine:
         Give the same book through another handle on the same data.
         """
         trail = self.trail.over(store)
-        decider = Decider(store, self.records, trail)
+        records = self.records.over(store)
+        decider = Decider(store, records, trail)
+        own = {"store": store, "records": records, "trail": trail, "decider": decider}
 
         # What a transaction says of an extension is forgotten if it is rolled back.
-        return attrs.evolve(self, store=store, trail=trail, decider=decider, extension_ids={}, batch_expiries={})
+        return attrs.evolve(self, **own, extension_ids={}, batch_expiries={})
+
+    # Keys
+
+    def keys_changed(self, document: Document | None, since: Keyring) -> bool:
+        """
+        Tell whether the keys of the book are others than those that were looked with, and take the ones that it has.
+
+        If so the look-up has to be repeated. Who found a card need not ask; who found none has to.
+
+        Args:
+            document:
+                The document `KEYRING`, read *after* the look-up. Its version only rises, so if it is that of *since*
+                then no rotation has begun or ended meanwhile, and every card was where it was looked for. Read before,
+                it would not tell what happened in between.
+
+            since: The key ring that gave the indexes, taken once from `records.keyring`: another thread may renew it.
+        """
+        return self.records.renew(document, since)
+
+    def writing(self, reading: Reading) -> Records:
+        """
+        Give the records to seal, index and give PINs with in one decision.
+
+        The commit has to require their `requirement`: so nothing is written under an older root any more once a
+        rotation has begun, and the decision is taken again with the keys that the book has then.
+
+        Args:
+            reading: What was read for the decision, which tells whether the commit before was refused for its keys.
+        """
+        refusal = reading.refusal
+        if isinstance(refusal, StaleError) and KEYRING in refusal.documents:
+            self.keys_changed(self.store.document(KEYRING), self.records.keyring)
+
+        return self.records.pinned()
 
     def commit(self, changes: Changes) -> None:
         """
@@ -336,42 +380,86 @@ class Engine:
 
     # License
 
-    def license(self) -> tuple[License, int]:
+    def license(self) -> tuple[LicenseState, int]:
         """
-        Give the license of the book, and the version of its document.
+        Give what the book has for a license, judged now, and the version of its document.
         """
-        value, version = self.value(LICENSE)
+        found = {document.key: document for document in self.store.find_documents([LICENSE, BOOK])}
+        kept = found.get(LICENSE)
+        try:
+            state = self.licenses.state(
+                None if kept is None else self.records.value(kept),
+                book_id=self.facts.id,
+                newest=self.records.value(found[BOOK]).get(NEWEST_LICENSE),
+                now=self.now(),
+                look=self.last_seen,
+            )
+        except (TamperedError, KeyError):  # A book without its own document was changed from outside, too.
+            state = LicenseState(None, "tampered")
 
-        return License(**value) if value else License.unlimited(), version
+        return state, 0 if kept is None else kept.version
+
+    def last_seen(self) -> int:
+        """
+        Give the newest moment that the audit trail knows, in microseconds.
+
+        Raises:
+            TamperedError: If a part of what it is known by was changed from outside, or is not there.
+        """
+        heads = all_heads(self.store)
+
+        return max(Head.read(lane, heads.get(lane), self.records).seen_at for lane in range(LANES))
 
     def quota(self) -> Quota:
         """
         Give how many codes of the book may be active, and how many are.
         """
-        return Quota(self.license()[0].max_active_codes, self.store.counters([ACTIVE])[ACTIVE])
+        return Quota(self.license()[0].in_force.max_active_codes, self.store.counters([ACTIVE])[ACTIVE])
 
     def activating(self, extension: str, count: int) -> Changes:
         """
         Give what a commit needs so that *count* more codes are active; fewer if it is negative.
 
         The license is read here and required to be the same at the commit, so that the quota holds however many
-        processes activate codes at once.
-        """
-        license_, version = self.license()
-        counters = [
-            CounterChange(ACTIVE, count, license_.max_active_codes),
-            CounterChange(f"{ACTIVE}/{extension}", count),
-        ]
+        processes activate codes at once. Fewer can be active under any license.
 
-        return Changes(counters=counters if count else (), require=[(LICENSE, version)] if count > 0 else ())
+        Raises:
+            LicenseError: If there are to be more, and the license does not hold.
+        """
+        if count == 0:
+            return Changes()
+        limit, require = self._allowed() if count > 0 else (None, ())
+
+        return Changes(
+            counters=[CounterChange(ACTIVE, count, limit), CounterChange(f"{ACTIVE}/{extension}", count)],
+            require=require,
+        )
 
     def refuse_over_quota(self, requested: int) -> None:
         """
         Refuse what could not be activated now, for a dry run or before long work.
 
         Raises:
+            LicenseError: If more codes are requested at all, and the license does not hold.
+
             QuotaExceededError: If *requested* more active codes do not fit.
         """
-        quota = self.quota()
-        if quota.limit is not None and quota.active + requested > quota.limit and requested > 0:
-            raise QuotaExceededError(quota.limit, quota.active, requested)
+        if requested <= 0:
+            return
+        limit, _ = self._allowed()
+        active = self.store.counters([ACTIVE])[ACTIVE]
+        if limit is not None and active + requested > limit:
+            raise QuotaExceededError(limit, active, requested)
+
+    def _allowed(self) -> tuple[int | None, Sequence[tuple[str, int]]]:
+        """
+        Give how many codes may be active, and what has to be the same for that when more of them are.
+
+        Raises:
+            LicenseError: If the license does not hold.
+        """
+        state, version = self.license()
+        if not state.holds:
+            raise LicenseError(state.problem)
+
+        return state.in_force.max_active_codes, [(LICENSE, version)]

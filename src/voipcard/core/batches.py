@@ -1,18 +1,20 @@
 """
-Cards that were made together, as the caller gets them.
+Cards that were made together: as the caller gets them, and what the book knows of them later.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import overload
 
 import attrs
 
 from voipcard.core.cards import Handout
+from voipcard.core.expiry import Expiry
 from voipcard.core.uploads import UploadReport
 
-__all__ = ["Batch"]
+__all__ = ["Batch", "BatchFacts"]
 
 
 @attrs.frozen
@@ -51,3 +53,31 @@ class Batch(Sequence[Handout]):
 
     def __len__(self) -> int:
         return len(self.handouts)
+
+
+@attrs.frozen
+class BatchFacts:
+    """
+    What the book knows of a batch besides its cards.
+
+    Attributes:
+        id: The first part of the cards' serials.
+        extension: The number of the Calling Card extension.
+        size: How many cards were made, those that were removed since included.
+        created_at: When they were made, in UTC.
+        enabled:
+            Whether its cards can be used as far as they are enabled themselves. Those count against the license in any
+            case.
+        labels: Words that people attached to the batch; those of its cards are theirs.
+        expiry: When its cards expire, as it was given when they were made; None for never.
+        version: How often this was written.
+    """
+
+    id: str
+    extension: str
+    size: int
+    created_at: datetime
+    enabled: bool
+    labels: tuple[str, ...]
+    expiry: Expiry | None
+    version: int = attrs.field(repr=False)

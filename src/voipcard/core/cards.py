@@ -254,7 +254,7 @@ class CardCode:
         held: What running calls have reserved.
         recharge_count: How often the card was recharged.
         created_at: When the card was made, in UTC.
-        first_used_at: When it was first charged, in UTC; None if it never was.
+        first_used_at: When a caller first got in with it, in UTC; None if nobody ever did.
         expires_at: From when on it cannot be used, in UTC; None if it does not expire.
         order_number: The order of the initial credit.
         labels: Words that people attached to the card.

@@ -136,7 +136,7 @@ class CardQuery:
         order_number: The order of its initial credit, exactly.
         created_from: The first moment that matches; an aware datetime, or microseconds since 1970.
         created_before: The first moment that no longer matches.
-        used: Whether it was ever charged.
+        used: Whether a caller ever got in with it.
         expired: Whether it has expired at *now*.
         now: The moment that *expired* is about; the book's clock if it is not given to `search`.
         order: `created`, `serial` or `credit`; equal ones by their id.

@@ -57,7 +57,7 @@ class CardRecord(NamedTuple):
         next_hold_expiry: When the first of them runs out; None if there are none.
         recharge_count: How often it was recharged.
         created_at: When it was made.
-        first_used_at: When it was first charged; None if it never was.
+        first_used_at: When a caller first got in with it; None if nobody ever did.
         expires_at: From when on it cannot be used; None if it does not expire.
         order_number: The order of its initial credit.
         labels: Words attached to it, one a line; at most 1 MiB of UTF-8.
@@ -244,9 +244,9 @@ class Changes:
     *require*, is that of before the commit. Versions are written as they are given: a new card or document may have
     any from 1 on, and a changed one need not have the next. The index and the serial that a replaced or removed card
     leaves can be taken from the next commit on, and its id never, because its entries stay; within the same commit it
-    depends on the store. The same goes for documents in *forget*: one that is not there is stale, whatever version is
-    expected, and so is one that comes twice there, or in *documents* as well. What is forgotten is as if it had never
-    been there, and its key can be taken from the next commit on.
+    depends on the store. A document in *forget* that is not there is stale, whatever version is expected, and so is one
+    that comes twice there, or in *documents* as well. Afterwards it is as if it had never been there: the next commit
+    can make it anew.
 
     Attributes:
         new:
