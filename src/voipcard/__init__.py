@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from voipcard.core.drawing import RandomSource
     from voipcard.core.expiry import Expiry
     from voipcard.core.ledger import LedgerEntry
-    from voipcard.core.license import License, Quota
+    from voipcard.core.license import License, LicenseState, Quota, SignedLicense
     from voipcard.core.pins import NO_PIN, PinFormat
     from voipcard.core.policy import Policy
     from voipcard.core.profiles import Profile
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from voipcard.errors import VoipcardError
     from voipcard.extension import Extension
     from voipcard.guessing import CardGuesses, GuessWatch
+    from voipcard.licensing import issue_license, read_license
     from voipcard.opening import open_book
     from voipcard.providers import KeyCallback, KeyFile, KeyPassphrase, KeyProvider, KeyVariable
     from voipcard.searching import Page
@@ -84,6 +85,7 @@ __all__ = [
     "Kind",
     "LedgerEntry",
     "License",
+    "LicenseState",
     "NewCard",
     "Page",
     "PinFormat",
@@ -92,14 +94,17 @@ __all__ = [
     "Progress",
     "Quota",
     "RandomSource",
+    "SignedLicense",
     "SigningKey",
     "UploadReport",
     "Verification",
     "VerifyKey",
     "VoipcardError",
     "errors",
+    "issue_license",
     "open_book",
     "plan_code_length",
+    "read_license",
     "sheets",
     "stores",
 ]
@@ -117,7 +122,7 @@ _HOMES: Final = {
     "core.drawing": ("RandomSource",),
     "core.expiry": ("Expiry",),
     "core.ledger": ("LedgerEntry",),
-    "core.license": ("License", "Quota"),
+    "core.license": ("License", "LicenseState", "Quota", "SignedLicense"),
     "core.pins": ("NO_PIN", "PinFormat"),
     "core.policy": ("Policy",),
     "core.profiles": ("Profile",),
@@ -128,6 +133,7 @@ _HOMES: Final = {
     "errors": ("VoipcardError",),
     "extension": ("Extension",),
     "guessing": ("CardGuesses", "GuessWatch"),
+    "licensing": ("issue_license", "read_license"),
     "opening": ("open_book",),
     "providers": ("KeyCallback", "KeyFile", "KeyPassphrase", "KeyProvider", "KeyVariable"),
     "searching": ("Page",),

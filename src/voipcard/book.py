@@ -4,6 +4,7 @@ A card book as a whole: its extensions, its license, its audit trail, and whethe
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import datetime
 from types import TracebackType
@@ -11,17 +12,15 @@ from typing import NoReturn, Self
 
 import attrs
 
-from voipcard import auditing, guessing, lifecycle, registry, verifying
+from voipcard import auditing, guessing, installing, lifecycle, registry, verifying
 from voipcard.auditing import AuditPage
 from voipcard.core.arguments import Progress, checked_text
 from voipcard.core.license import License, LicenseState, Quota
 from voipcard.core.profiles import Profile
-from voipcard.deciding import Decision
 from voipcard.errors import InvalidValueError
 from voipcard.extension import Extension
 from voipcard.guessing import GuessWatch
-from voipcard.names import LICENSE
-from voipcard.stores.contract import Changes, Store
+from voipcard.stores.contract import Store
 from voipcard.trail import AuditEntry, Hook
 from voipcard.transact import Engine
 from voipcard.verifying import Verification
@@ -252,9 +251,7 @@ class CardBook:
         """
         return self._engine.quota()
 
-    def install_license(
-        self, license: License | str | os.PathLike[str], *, operation: str | None = None
-    ) -> Quota:
+    def install_license(self, license: License | str | os.PathLike[str], *, operation: str | None = None) -> Quota:
         """
         Set how many codes may be active. It holds at once, for every process that has the book open.
 

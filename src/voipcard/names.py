@@ -23,13 +23,13 @@ __all__ = [
 # Documents
 
 BOOK: Final = "book"
-"""What the book is: its random id, its currency, and what was chosen when it was made."""
+"""What the book is: its random id, its currency, what was chosen when it was made, the newest license it has seen."""
 
 KEYRING: Final = "keyring"
 """The keys of the book, wrapped by a key that is kept elsewhere."""
 
 LICENSE: Final = "license"
-"""How many codes may be active."""
+"""How many codes may be active, or a signed text that says so."""
 
 EXTENSION: Final = "extension/"
 """Begins the keys of what is known of each extension; its number follows."""

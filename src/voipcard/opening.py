@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import attrs
 
+from voipcard import installing
 from voipcard.book import CardBook
+from voipcard.ciphers import AES_256_SIV, Suite, checked_suite
 from voipcard.core.drawing import RandomSource
 from voipcard.core.license import License
 from voipcard.core.policy import Policy
@@ -26,15 +29,18 @@ from voipcard.errors import (
     TamperedError,
     storage_error,
 )
-from voipcard.keyring import KeyFile, KeyProvider, Keyring
+from voipcard.licensing import Licenses
 from voipcard.names import BOOK, KEYRING
+from voipcard.providers import KeyFile, KeyProvider, fresh_key
 from voipcard.records import Records
+from voipcard.signing import VerifyKey
 from voipcard.stores.contract import Changes, Document, Store
 from voipcard.stores.copying import UNFINISHED
 from voipcard.stores.memory import MemoryStore
 from voipcard.stores.sqlite import SQLiteStore
 from voipcard.trail import beginning
 from voipcard.transact import BookFacts, Clock, Engine
+from voipcard.unlocking import Keys
 
 __all__ = ["open_book"]
 
@@ -50,7 +56,9 @@ def open_book(
     currency: str | None = None,
     key: KeyProvider | None = None,
     profile: Profile | None = None,
-    license: License | None = None,
+    suite: Suite | None = None,
+    license: License | str | os.PathLike[str] | None = None,
+    license_keys: Iterable[VerifyKey] = (),
     policy: Policy | None = None,
     limits: GuessLimits = DEFAULT_LIMITS,
     clock: Clock | None = None,
@@ -79,8 +87,12 @@ def open_book(
             is given.
 
         license:
-            How many codes may be active. It is stored in the book if it differs from the one there, so that it holds
-            for every process. None leaves the book's own; a new book has no limit.
+            How many codes may be active: a `License`, a signed text, or the path of a file with one. It is installed
+            in the book if it differs from the one there, so that it holds for every process. None leaves the book's
+            own; a new book has no limit. One that cannot be installed is no reason not to open the book: a warning is
+            logged, and unless the book has a signed license of its own that holds, no more codes can be active.
+
+        license_keys: Whose signatures under licenses are believed. Without them a signed license does not hold.
 
         policy: What is refused as too easily guessed; None for the defaults of `Policy`.
 
@@ -118,6 +130,7 @@ def open_book(
     if currency is not None and not _CURRENCY.fullmatch(currency):
         raise InvalidValueError("currency", "has to be an ISO 4217 code such as EUR")
     wanted = _Wanted(currency, checked_profile(profile))
+    licenses = Licenses(license_keys)
     if place is None:
         store: Store = MemoryStore()
         records = Records(Keyring.generate())
@@ -130,11 +143,11 @@ def open_book(
         except BaseException:
             store.close()
             raise
-    book = CardBook(Engine(facts, store, records, now, source, policy or Policy(), limits))
-    if license is not None and license != book.license:
-        book.install_license(license)
+    engine = Engine(facts, store, records, now, source, policy or Policy(), limits, licenses=licenses)
+    if license is not None:
+        installing.install_given(engine, license)
 
-    return book
+    return CardBook(engine)
 
 
 @attrs.frozen
@@ -145,6 +158,7 @@ class _Wanted:
 
     currency: str | None
     profile: Profile | None
+    suite: Suite | None
 
     def refuse_other(self, facts: BookFacts) -> None:
         """
@@ -153,12 +167,14 @@ class _Wanted:
         Raises:
             CurrencyError: If its currency is another one.
 
-            InvalidValueError: If its profile is another one.
+            InvalidValueError: If its profile or its suite is another one.
         """
         if self.currency not in (None, facts.currency):
             raise CurrencyError(facts.currency, self.currency or "")
         if self.profile not in (None, facts.profile):
             raise InvalidValueError("profile", f"of this book is {facts.profile}, and stays so")
+        if self.suite not in (None, facts.suite):
+            raise InvalidValueError("suite", f"of this book is {facts.suite}, and stays so")
 
 
 def _place(
@@ -212,11 +228,11 @@ def _unlocked(store: Store, key: KeyProvider, wanted: _Wanted, clock: Clock) -> 
     if document is None:
         if wanted.currency is None:
             raise CurrencyError("", "")
-        records = Records(Keyring.generate())
+        keys, document = Keys.generate(key, wanted.suite or AES_256_SIV)
+        records = Records(keys.ring, keys, store)
         facts, book = _new_book(records, wanted, clock)
         try:
-            keyring_ = Document(KEYRING, records.keyring.wrap(key), 1)
-            store.commit(beginning(Changes(documents=[(keyring_, 0), (book, 0)]), records))
+            store.commit(beginning(Changes(documents=[(document, 0), (book, 0)]), records))
         except StaleError:
             # Another process made the book at the same moment: use what it made.
             if store.document(KEYRING) is None:
@@ -225,18 +241,24 @@ def _unlocked(store: Store, key: KeyProvider, wanted: _Wanted, clock: Clock) -> 
         return records, facts
     if document.version == UNFINISHED:
         raise NotABookError("a copy was begun here and is not finished: call voipcard.stores.copy again")
-    records = Records(Keyring.unwrap(document.value, key))
+    keys = Keys.unlocked(document, key)
+    records = Records(keys.ring, keys, store)
     kept = store.document(BOOK)
     if kept is None:
         raise TamperedError(BOOK, "document")
     value = records.value(kept)
-    facts = BookFacts(value["id"], value["currency"], value["profile"])
+    facts = BookFacts(value["id"], value["currency"], value["profile"], value["suite"])
     wanted.refuse_other(facts)
 
     return records, facts
 
 
 def _new_book(records: Records, wanted: _Wanted, clock: Clock) -> tuple[BookFacts, Document]:
-    facts = BookFacts(os.urandom(16).hex(), wanted.currency or _NO_CURRENCY, wanted.profile or OPERATOR)
+    facts = BookFacts(
+        os.urandom(16).hex(),
+        wanted.currency or _NO_CURRENCY,
+        wanted.profile or OPERATOR,
+        records.keyring.suite,
+    )
 
     return facts, records.document(BOOK, {**attrs.asdict(facts), "created_at": clock().isoformat()}, version=1)
