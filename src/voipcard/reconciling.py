@@ -6,6 +6,7 @@ Others may go on writing meanwhile: what is there has to lie between what the he
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final, TypeAlias
@@ -146,4 +147,4 @@ def _heads(engine: Engine) -> dict[int, Head]:
 
 
 def _sum(heads: dict[int, Head]) -> Tally:
-    return sum((head.tally for head in heads.values()), Tally())
+    return functools.reduce(Tally.plus, (head.tally for head in heads.values()), Tally())

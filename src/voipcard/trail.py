@@ -10,13 +10,14 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import operator
 import os
 import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import attrs
 
@@ -128,8 +129,7 @@ class Hooks:
                 )
 
 
-@attrs.frozen
-class Tally:
+class Tally(NamedTuple):
     """
     What was committed through a lane, or through several: only ever more.
 
@@ -154,18 +154,20 @@ class Tally:
         """
         new = changes.new
         made = len(new) if isinstance(new, Sized) else sum(1 for _ in new)
-        forgotten: Iterable[tuple[str, int]] = getattr(changes, "forget", ())
 
         return cls(
             made,
-            made + sum(card.version - version for card, version in changes.replace),
+            made + sum([card.version - version for card, version in changes.replace]),
             made + len(changes.entries),
-            sum(document.version - version for document, version in changes.documents if is_tallied(document.key)),
-            sum(version for key, version in forgotten if is_tallied(key)),
+            sum([document.version - version for document, version in changes.documents if is_tallied(document.key)]),
+            sum([version for key, version in changes.forget if is_tallied(key)]),
         )
 
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(*map(sum, zip(attrs.astuple(self), attrs.astuple(other), strict=True)))
+    def plus(self, other: Tally) -> Tally:
+        """
+        Add up what was committed at two times, or through two lanes.
+        """
+        return Tally._make(map(operator.add, self, other))
 
 
 _NOTHING: Final = Tally()
@@ -228,7 +230,7 @@ class Head:
             "count": self.count,
             "mac": self.mac.hex(),
             "seen_at": self.seen_at,
-            "tally": attrs.astuple(self.tally),
+            "tally": self.tally,
         }
 
         return records.document(self.key, value, version=self.version)
@@ -244,7 +246,7 @@ class Head:
             links.append(records.audited(record._replace(id=link_id(self.lane, count)), mac))
             mac, seen_at = links[-1].mac, max(seen_at, record.created_at)
 
-        return Head(self.lane, self.version + 1, count, mac, seen_at, self.tally + tally), links
+        return Head(self.lane, self.version + 1, count, mac, seen_at, self.tally.plus(tally)), links
 
 
 class Trail:
