@@ -213,13 +213,14 @@ class _Attempt:
         while True:
             found = self._documents([EXTENSION + self.extension, *self.traces.documents])
             facts = facts_of_document(engine, self.extension, found.get(EXTENSION + self.extension))
-            indexes = engine.records.indexes(facts.id, self.kind, self._canonical(facts))
+            keys = engine.records.keyring
+            indexes = keys.indexes(facts.id, self.kind, self._canonical(facts))
             record, index = self._nearest(indexes)
             is_hit = engine.records.is_found_by(record, index)
             lock_key = (phantom_of(index), lock_of(record.id))[is_hit]
             found |= self._documents([BATCH + record.batch, lock_key, KEYRING])
             # A key that was made meanwhile may have moved the card to where it was not looked for.
-            if not engine.keys_changed(found.get(KEYRING)):
+            if not engine.keys_changed(found.get(KEYRING), keys):
                 break
         batch = engine.records.value_or_absent(found.get(BATCH + record.batch), BATCH + record.batch)
 

@@ -18,8 +18,8 @@ from voipcard.ciphers import AES_256_SIV, Suite, checked_suite
 from voipcard.core.drawing import RandomSource
 from voipcard.core.license import License
 from voipcard.core.policy import Policy
-from voipcard.core.throttle import DEFAULT_LIMITS, GuessLimits
 from voipcard.core.profiles import OPERATOR, Profile, checked_profile
+from voipcard.core.throttle import DEFAULT_LIMITS, GuessLimits
 from voipcard.errors import (
     CurrencyError,
     InvalidValueError,
@@ -86,6 +86,10 @@ def open_book(
             can be compared with what a caller dials and never be read. None for `operator`; later it is checked if it
             is given.
 
+        suite:
+            What a new book seals with, for good: `aes-256-siv`, or `aes-256-gcm` where rules ask for an algorithm that
+            is listed. None for `aes-256-siv`; later it is checked if it is given.
+
         license:
             How many codes may be active: a `License`, a signed text, or the path of a file with one. It is installed
             in the book if it differs from the one there, so that it holds for every process. None leaves the book's
@@ -129,20 +133,19 @@ def open_book(
     now = clock or (lambda: datetime.now(UTC))
     if currency is not None and not _CURRENCY.fullmatch(currency):
         raise InvalidValueError("currency", "has to be an ISO 4217 code such as EUR")
-    wanted = _Wanted(currency, checked_profile(profile))
+    wanted = _Wanted(currency, checked_profile(profile), checked_suite(suite))
     licenses = Licenses(license_keys)
+    store: Store
     if place is None:
-        store: Store = MemoryStore()
-        records = Records(Keyring.generate())
-        facts, document = _new_book(records, wanted, now)
-        store.commit(beginning(Changes(documents=[(document, 0)]), records))
+        wanted = attrs.evolve(wanted, currency=currency or _NO_CURRENCY)
+        store, key = MemoryStore(), key or fresh_key()
     else:
         store, key = _place(place, key, currency)
-        try:
-            records, facts = _unlocked(store, key, wanted, now)
-        except BaseException:
-            store.close()
-            raise
+    try:
+        records, facts = _unlocked(store, key, wanted, now)
+    except BaseException:
+        store.close()
+        raise
     engine = Engine(facts, store, records, now, source, policy or Policy(), limits, licenses=licenses)
     if license is not None:
         installing.install_given(engine, license)

@@ -14,7 +14,9 @@ from voipcard.core.ledger import Balance, EntryKind, LedgerEntry
 from voipcard.core.moments import from_micros
 from voipcard.errors import AmountError, AmountTypeError, TamperedError
 from voipcard.keyring import Keyring
-from voipcard.stores.contract import AuditRecord, CardRecord, Document, EntryRecord, SealedCode
+from voipcard.names import KEYRING
+from voipcard.stores.contract import AuditRecord, CardRecord, Document, EntryRecord, SealedCode, Store
+from voipcard.unlocking import Keys
 
 __all__ = ["Records"]
 
@@ -23,17 +25,68 @@ NO_CHAIN: Final = b""
 
 _MAC_SIZE: Final = 32
 
+_AS_JSON: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
+
 
 class Records:
     """
     Makes and reads the records of one book.
 
+    The keys may be changed by another process. What was sealed under a root that is not known yet is unsealed all the
+    same. Who looks for an index takes the key ring once, `keyring`, asks for its `indexes`, and then asks
+    `Engine.keys_changed`. Who writes takes the records that `Engine.writing` gives, and lets the commit require their
+    `requirement`.
+
     Args:
         keyring: The keys of the book.
+
+        keys: What reads them again when another process has changed them; None where they never change.
+
+        store: Where they are read again.
     """
 
-    def __init__(self, keyring: Keyring) -> None:
-        self.keyring: Final = keyring
+    def __init__(self, keyring: Keyring, keys: Keys | None = None, store: Store | None = None) -> None:
+        self.keyring = keyring
+        self.keys: Final = keys
+        self._store: Final = store
+        # That of a root that never changes.
+        self._mac_of: Final = keyring.mac
+
+    def over(self, store: Store) -> Records:
+        """
+        Give the records of the same book through another handle on the same data.
+        """
+        return Records(self.keys.ring, self.keys, store) if self.keys else self
+
+    def pinned(self) -> Records:
+        """
+        Give the same with the keys of this moment, whatever becomes of them.
+        """
+        return Records(self.keyring, self.keys, self._store)
+
+    @property
+    def requirement(self) -> tuple[str, int]:
+        """
+        What a commit has to require that writes what was sealed, indexed or given a PIN here.
+        """
+        return (KEYRING, self.keyring.version)
+
+    def renew(self, document: Document | None, since: Keyring) -> bool:
+        """
+        Take the keys that a document tells of, if they are others than *since*; tell whether they are.
+
+        Raises:
+            TamperedError: If the document was changed from outside.
+
+            KeyMissingError: If it has keys that are not known yet, and the provider has none.
+
+            KeyMismatchError: If it has keys that are not known yet, and they were wrapped by another provider.
+        """
+        if self.keys is None or document is None or document.version == since.version:
+            return False
+        self.keyring = self.keys.renewed(document)
+
+        return True
 
     # Cards
 
@@ -45,9 +98,9 @@ class Records:
 
     def indexes(self, extension: bytes, kind: Kind, code: str) -> list[bytes]:
         """
-        Give all that the code may be found by: one for each key that cards are found by, the newest first.
+        Give all that the code may be found by, in the order in which it has to be looked for. See `Keyring.indexes`.
         """
-        return [self.index(extension, kind, code)]
+        return self.keyring.indexes(extension, kind, code)
 
     def sealed_code(self, card: bytes, code: str) -> bytes:
         """
@@ -120,7 +173,7 @@ class Records:
         Raises:
             TamperedError: If the sealed value was changed from outside.
         """
-        return self.keyring.unseal(record.sealed_code, part="code", owner=record.id, subject=record.serial)
+        return self._unsealed(record.sealed_code, "code", record.id, record.serial)
 
     def unsealed(self, code: SealedCode) -> str:
         """
@@ -129,7 +182,7 @@ class Records:
         Raises:
             TamperedError: If the sealed value was changed from outside; it does not name the card.
         """
-        return self.keyring.unseal(code.sealed_code, part="code", owner=code.id, subject="")
+        return self._unsealed(code.sealed_code, "code", code.id, "")
 
     def pin(self, record: CardRecord) -> str:
         """
@@ -141,7 +194,7 @@ class Records:
         if not record.sealed_pin:
             return ""
 
-        return self.keyring.unseal(record.sealed_pin, part="PIN", owner=record.id, subject=record.serial)
+        return self._unsealed(record.sealed_pin, "PIN", record.id, record.serial)
 
     def handout(self, record: CardRecord) -> Handout:
         """
@@ -289,7 +342,7 @@ class Records:
         """
         Give a document that cannot be changed from outside unnoticed.
         """
-        data = json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
+        data = _AS_JSON.encode(value).encode()
 
         return Document(key, self._mac("document", (key, version, expires_at, data)) + data, version, expires_at)
 
@@ -342,8 +395,23 @@ class Records:
         """
         return self._mac("content", (json.dumps(value, sort_keys=True, default=str),)).hex()[:32]
 
+    def _unsealed(self, sealed: bytes, part: str, owner: bytes, subject: str) -> str:
+        keyring = self.keyring
+        try:
+            return keyring.unseal(sealed, part=part, owner=owner, subject=subject)
+        except TamperedError:
+            # Another process may have sealed it under a root that is not known here yet.
+            if keyring.root_of(sealed) in keyring.roots or self.keys is None or self._store is None:
+                raise
+            document = self._store.document(KEYRING)
+            if document is None or document.version == keyring.version:
+                raise
+            self.keys.renewed(document)
+
+            return keyring.unseal(sealed, part=part, owner=owner, subject=subject)
+
     def _mac(self, part: str, fields: tuple[bytes | int | str | None, ...]) -> bytes:
-        return self.keyring.mac(part, packed(fields))
+        return self._mac_of(part, packed(fields))
 
 
 def _same(mac: bytes, stored: object) -> bool:

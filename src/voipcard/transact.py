@@ -33,11 +33,13 @@ from voipcard.errors import (
     LicenseError,
     OperationConflictError,
     QuotaExceededError,
+    StaleError,
     TamperedError,
     UnknownCardError,
 )
+from voipcard.keyring import Keyring
 from voipcard.licensing import NEWEST_LICENSE, Licenses
-from voipcard.names import ACTIVE, BOOK, LICENSE, OPERATION
+from voipcard.names import ACTIVE, BOOK, KEYRING, LICENSE, OPERATION
 from voipcard.records import Records
 from voipcard.stores.contract import AuditRecord, CardRecord, Changes, CounterChange, Document, Store
 from voipcard.trail import LANES, AuditEntry, Head, Trail, all_heads
@@ -169,10 +171,11 @@ class Engine:
         trail = self.trail.over(store)
         records = self.records.over(store)
         decider = Decider(store, records, trail)
-        own = {"store": store, "records": records, "trail": trail, "decider": decider}
 
         # What a transaction says of an extension is forgotten if it is rolled back.
-        return attrs.evolve(self, **own, extension_ids={}, batch_expiries={})
+        return attrs.evolve(
+            self, store=store, records=records, trail=trail, decider=decider, extension_ids={}, batch_expiries={}
+        )
 
     # Keys
 
@@ -292,12 +295,6 @@ class Engine:
         now = self.now() if now is None else now
 
         return [AuditRecord(b"", now, self.actor, verb, extension, _AS_JSON.encode(detail), b"")]
-
-    def keys_changed(self, document: Document | None) -> bool:  # noqa: ARG002  (the keys of a book never change yet)
-        """
-        Tell whether other keys are in use by now, and get them: what was looked up before has to be looked up again.
-        """
-        return False
 
     # Reading
 
