@@ -1013,6 +1013,147 @@ class ForgetsInBulk(MemoryStore):
         return super().find_many(ids=itertools.islice(ids, 999), serials=itertools.islice(serials, 999))
 
 
+class PurgesTooEarly(MemoryStore):
+    """
+    Gives what expires a microsecond later for what has expired.
+    """
+
+    def documents(
+        self, prefix: str, *, after: str = "", limit: int = 1000, expired_at: int | None = None
+    ) -> Sequence[Document]:
+        moment = None if expired_at is None else expired_at + 1
+
+        return super().documents(prefix, after=after, limit=limit, expired_at=moment)
+
+
+class PurgesTooLate(MemoryStore):
+    """
+    Keeps what expires at the very moment.
+    """
+
+    def documents(
+        self, prefix: str, *, after: str = "", limit: int = 1000, expired_at: int | None = None
+    ) -> Sequence[Document]:
+        moment = None if expired_at is None else expired_at - 1
+
+        return super().documents(prefix, after=after, limit=limit, expired_at=moment)
+
+
+class PurgesWhatStays(SQLiteStore):
+    """
+    Takes a document without an expiry for one that expired long ago.
+    """
+
+    def _read(self, sql: str, parameters: Sequence[Any]) -> Any:  # noqa: ANN401 - passed on
+        return super()._read(sql.replace("expires_at <= ?", "coalesce(expires_at, 0) <= ?"), parameters)
+
+
+class PurgesByOldExpiry(MemoryStore):
+    """
+    Looks for what has expired in an index that it makes with the document.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._expiries: dict[str, int | None] = {}
+
+    def _apply(self, cards: Iterable[CardRecord], entries: Iterable[EntryRecord], changes: Changes) -> None:
+        super()._apply(cards, entries, changes)
+        for document, _ in changes.documents:
+            self._expiries.setdefault(document.key, document.expires_at)
+
+    def documents(
+        self, prefix: str, *, after: str = "", limit: int = 1000, expired_at: int | None = None
+    ) -> Sequence[Document]:
+        if expired_at is None:
+            return super().documents(prefix, after=after, limit=limit)
+        kept = super().documents(prefix, after=after, limit=10_000)
+        moments = {document.key: self._expiries[document.key] for document in kept}
+        expired = {key for key, moment in moments.items() if moment is not None and moment <= expired_at}
+
+        return [document for document in kept if document.key in expired][:limit]
+
+
+class FiltersExpiredAfterLimit(MemoryStore):
+    """
+    Reads as many documents as a page has and gives those of them that have expired.
+    """
+
+    def documents(
+        self, prefix: str, *, after: str = "", limit: int = 1000, expired_at: int | None = None
+    ) -> Sequence[Document]:
+        page = super().documents(prefix, after=after, limit=limit)
+
+        return page if expired_at is None else [d for d in page if d.expires_at and d.expires_at <= expired_at]
+
+
+class ForgetsWhateverIsThere(MemoryStore):
+    """
+    Removes a document without a look at its version.
+    """
+
+    def commit(self, changes: Changes) -> None:
+        forget = [(key, version and (self._document_version(key) or version)) for key, version in changes.forget]
+        super().commit(attrs.evolve(changes, forget=forget))
+
+
+class ForgetsWhatIsNotThere(MemoryStore):
+    """
+    Takes a document that is to be forgotten and is not there for done.
+    """
+
+    def commit(self, changes: Changes) -> None:
+        there = [(key, version) for key, version in changes.forget if key in self._documents]
+        super().commit(attrs.evolve(changes, forget=there))
+
+
+class ForgetsAndPuts(MemoryStore):
+    """
+    Removes a document and makes it anew in one commit.
+    """
+
+    def commit(self, changes: Changes) -> None:
+        put = {document.key for document, _ in changes.documents}
+        super().commit(attrs.evolve(changes, forget=[each for each in changes.forget if each[0] not in put]))
+
+
+class ForgetsNothing(MemoryStore):
+    """
+    Leaves the document where it is.
+    """
+
+    def _apply(self, cards: Iterable[CardRecord], entries: Iterable[EntryRecord], changes: Changes) -> None:
+        super()._apply(cards, entries, attrs.evolve(changes, forget=()))
+
+
+class LeavesEmptyDocuments(MemoryStore):
+    """
+    Makes a document empty instead of removing it.
+    """
+
+    def _apply(self, cards: Iterable[CardRecord], entries: Iterable[EntryRecord], changes: Changes) -> None:
+        emptied = [(Document(key, b"", version + 1), version) for key, version in changes.forget]
+        documents = [*changes.documents, *emptied]
+        super()._apply(cards, entries, attrs.evolve(changes, forget=(), documents=documents))
+
+
+class KeepsForgottenKeysTaken(MemoryStore):
+    """
+    Gives a key that was forgotten a version all the same, as a tombstone has.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._versions: dict[str, int] = {}
+
+    def _document_version(self, key: str) -> int:
+        return super()._document_version(key) or self._versions.get(key, 0)
+
+    def _apply(self, cards: Iterable[CardRecord], entries: Iterable[EntryRecord], changes: Changes) -> None:
+        super()._apply(cards, entries, changes)
+        self._versions.update({key: version + 1 for key, version in changes.forget})
+
+
 class ForgetsDocumentsInBulk(MemoryStore):
     """
     Does the same with documents.
@@ -1118,6 +1259,12 @@ REJECTED_BY: Final[Mapping[type[MemoryStore | SQLiteStore], str]] = {
     KeepsOldIndexTaken: "test_law_2_what_a_card_left_is_free",
     KnowsTheRemoved: "test_law_2_what_a_card_left_is_free",
     RequiresAfterwards: "test_law_2_what_is_required_was_there_before",
+    ForgetsWhateverIsThere: "test_law_2_only_what_is_as_expected_is_forgotten",
+    ForgetsWhatIsNotThere: "test_law_2_only_what_is_as_expected_is_forgotten",
+    ForgetsAndPuts: "test_law_2_only_what_is_as_expected_is_forgotten",
+    ForgetsNothing: "test_law_2_what_is_forgotten_is_absent",
+    LeavesEmptyDocuments: "test_law_2_what_is_forgotten_is_absent",
+    KeepsForgottenKeysTaken: "test_law_2_what_is_forgotten_is_absent",
     ChecksThenWrites: "test_law_3_no_recharge_is_lost",
     ReadsThenCounts: "test_law_3_a_ceiling_is_reached_exactly",
     InsertsAfterLooking: "test_law_3_only_one_is_first",
@@ -1179,6 +1326,11 @@ REJECTED_BY: Final[Mapping[type[MemoryStore | SQLiteStore], str]] = {
     CountsUnlimitedAsAmount: "test_totals",
     LikeForPrefix: "test_documents",
     ForgetsDocumentsInBulk: "test_find_documents",
+    PurgesTooEarly: "test_expired_documents",
+    PurgesTooLate: "test_expired_documents",
+    PurgesWhatStays: "test_expired_documents",
+    PurgesByOldExpiry: "test_expired_documents",
+    FiltersExpiredAfterLimit: "test_expired_documents",
     LosesOneDocument: "test_find_documents",
     HidesExpiredInBulk: "test_find_documents",
     HidesExpired: "test_document_expired_or_not",

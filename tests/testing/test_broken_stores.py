@@ -17,16 +17,24 @@ from tests.testing.broken import (
     FiltersAfterLimit,
     FindsByOldIndex,
     FindsByOldSerial,
+    ForgetsNothing,
     ForgetsOperations,
+    ForgetsWhateverIsThere,
+    ForgetsWhatIsNotThere,
     IgnoresCeilings,
     IgnoresVersions,
+    KeepsForgottenKeysTaken,
     KeepsOldFields,
     KeepsOldIndexTaken,
     KnowsTheRemoved,
     LacksMethods,
+    LeavesEmptyDocuments,
+    LosesOneDocument,
     LosesTheLastPage,
     OnSQLite,
     OverlooksRepeats,
+    PurgesTooEarly,
+    PurgesTooLate,
     RemovesHistory,
     RepeatsTheCursor,
     SkipsTies,
@@ -36,20 +44,28 @@ from tests.testing.broken import (
 from voipcard.stores import CardRecord, MemoryStore, SQLiteStore
 from voipcard.testing import STORY, Opener, StoreContract, check_story, samples, store_machine
 
-REPEATABLE: Final = settings(STORY, max_examples=200, derandomize=True, phases=[Phase.generate])
+REPEATABLE: Final = settings(STORY, max_examples=400, derandomize=True, phases=[Phase.generate])
 """The same stories every time, and no time is spent on making a failing one shorter."""
 
 FOUND_BY_STORIES: Final = [
     FiltersAfterLimit,
     FindsByOldIndex,
     FindsByOldSerial,
+    KeepsForgottenKeysTaken,
     KeepsOldIndexTaken,
     KnowsTheRemoved,
+    LeavesEmptyDocuments,
+    ForgetsNothing,
     ForgetsOperations,
+    ForgetsWhateverIsThere,
+    ForgetsWhatIsNotThere,
     IgnoresCeilings,
     IgnoresVersions,
+    LosesOneDocument,
     LosesTheLastPage,
     OverlooksRepeats,
+    PurgesTooEarly,
+    PurgesTooLate,
     RemovesHistory,
     RepeatsTheCursor,
     SkipsTies,
@@ -164,5 +180,6 @@ def test_stories_are_worth_telling() -> None:
     assert min(tally["StaleError"], tally["DuplicateError"]) >= 50
     assert tally["CeilingError"] >= 15
     assert min(tally["cards found"], tally["entries found"], tally["documents found"]) >= 20
+    assert min(tally["expired found"], tally["forgotten"]) >= 10
     assert tally["left taken"] >= 10
     assert tally["walks finished"] >= 3

@@ -220,17 +220,25 @@ def tally_after(steps: int) -> CardRecord:
 def step(number: int) -> Changes:
     """
     Make a commit that writes something of every kind, the step *number* of a row that begins with 1.
+
+    What it leaves for the next step to forget is a document of its own.
     """
     tally = tally_after(number)
+    kept = Document(f"step/{number:06}", bytes(number), version=1)
 
     return Changes(
         new=new(*range(number * PER_STEP, (number + 1) * PER_STEP)),
         replace=[(tally, tally.version - 1)],
         entries=[entry(tally, 1)._replace(operation=operation(number))],
-        documents=[(Document(f"step/{number:06}", bytes(number), version=1), 0)],
+        documents=[(kept, 0), (_passing(number), 0)],
+        forget=[(_passing(number - 1).key, 1)] if number > 1 else [],
         counters=[CounterChange("steps", 1, ceiling=number)],
         audit=[audit(number)],
     )
+
+
+def _passing(number: int) -> Document:
+    return Document(f"passing/{number:06}", b"", version=1, expires_at=EPOCH + number)
 
 
 def begin_steps(store: Store) -> None:
@@ -252,7 +260,7 @@ def contents_after(steps: int) -> Contents:
     return (
         [*(card for card, _ in made), tally_after(steps)],
         [*(each for _, each in made), *tallied],
-        [document for number in numbers for document, _ in step(number).documents],
+        [*map(_passing, numbers[-1:]), *(step(number).documents[0][0] for number in numbers)],
         [audit(number) for number in numbers],
         [steps, 0],
     )
