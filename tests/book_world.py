@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Final, TypeVar
 
 import attrs
 
-from voipcard import CardBook, Extension, License, Policy, VoipcardError, open_book
+from voipcard import DEFAULT_LIMITS, CardBook, Extension, GuessLimits, License, Policy, Profile, VoipcardError, open_book
 from voipcard.core.drawing import RandomSource
 from voipcard.core.query import CardQuery
 from voipcard.stores import CardRecord, Changes, MemoryStore, SQLiteStore, Store
@@ -39,6 +39,9 @@ PATIENCE: Final = 120.0
 
 LAX: Final = Policy(odds_limit=1.0, fill_limit=1.0, allow_weak_pins=True)
 """A policy that refuses nothing."""
+
+PROMPT: Final = attrs.evolve(DEFAULT_LIMITS, response_floor=timedelta(0))
+"""The default limits, without waiting for an answer."""
 
 
 class Clock:
@@ -101,6 +104,8 @@ def book_on(
     source: RandomSource = os.urandom,
     policy: Policy | None = None,
     license: License | None = None,
+    limits: GuessLimits = PROMPT,
+    profile: Profile | None = None,
 ) -> CardBook:
     """
     Open the book in a store.
@@ -113,6 +118,8 @@ def book_on(
         source=source,
         policy=policy,
         license=license,
+        limits=limits,
+        profile=profile,
     )
 
 
