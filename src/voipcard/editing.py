@@ -23,7 +23,7 @@ from voipcard.errors import (
     WeakPinError,
 )
 from voipcard.names import CARDS, TOMBSTONE
-from voipcard.registry import id_of
+from voipcard.registry import as_stored, facts_of, id_of
 from voipcard.stores.contract import CardRecord, Changes, CounterChange
 from voipcard.targets import Cards, Targets, in_chunks
 from voipcard.transact import Engine
@@ -58,6 +58,8 @@ def edit(
             records.pin(record) if pin is None else pin,
             caller_id=is_caller_id,
         )
+        if code is not None:
+            wanted = as_stored(facts_of(engine, extension), wanted)
         pin_mac, sealed_pin = _sealed_pin(engine, record, wanted, is_new=pin is not None)
         changed = records.signed(
             record._replace(

@@ -41,7 +41,7 @@ from voipcard.errors import (
 from voipcard.handing import HandoutFile
 from voipcard.names import ACTIVE, BATCH, CARDS
 from voipcard.records import NO_CHAIN
-from voipcard.registry import ExtensionFacts, facts_of
+from voipcard.registry import ExtensionFacts, as_stored, facts_of
 from voipcard.searching import handouts_of_batch
 from voipcard.stores.contract import CardRecord, Changes, CounterChange, EntryRecord
 from voipcard.transact import Engine, new_id
@@ -226,8 +226,9 @@ def add(
     """
     Make cards of codes of one's own. See `Extension.add`.
     """
-    _refuse_unfit(cards, code_format, allow_weak_pins=allow_weak_pins)
-    rows = _Rows.of(cards, common)
+    wanted = _as_stored(engine, extension, cards)
+    _refuse_unfit(wanted, code_format, allow_weak_pins=allow_weak_pins)
+    rows = _Rows.of(wanted, common)
 
     def decide(reading: Reading) -> Decision[Batch]:
         facts = facts_of(engine, extension)
@@ -272,11 +273,14 @@ def upload(
 
     def decide(reading: Reading) -> Decision[Batch]:
         facts = facts_of(engine, extension)
-        rows = _Rows.of(found.cards, common)
+        cards = _as_stored(engine, extension, found.cards)
+        rows = _Rows.of(cards, common)
         existing = _known(engine, facts, rows)
+        if cards is not found.cards:  # Numbers that were written differently in the file may be the same.
+            existing = sorted({*existing, *_coming_again(cards)})
         if existing:
             known = set(existing)
-            rows = _Rows.of([card for at, card in enumerate(found.cards) if at not in known], common)
+            rows = _Rows.of([card for at, card in enumerate(cards) if at not in known], common)
         quota = engine.quota()
         memo = {
             "existing": existing[:MAX_PROBLEM_LIMIT],
@@ -336,6 +340,28 @@ def _repeated(cards: Sequence[NewCard]) -> tuple[int, ...]:
     counts = Counter((card.kind, card.code) for card in cards)
 
     return tuple(row for row, card in enumerate(cards, 1) if counts[card.kind, card.code] > 1)
+
+
+def _coming_again(cards: Sequence[NewCard]) -> list[int]:
+    """
+    Give where cards are among the request that it had before, counted from 0.
+    """
+    met: set[tuple[Kind, str]] = set()
+    again = []
+    for position, card in enumerate(cards):
+        if (card.kind, card.code) in met:
+            again.append(position)
+        met.add((card.kind, card.code))
+
+    return again
+
+
+def _as_stored(engine: Engine, extension: str, cards: Sequence[NewCard]) -> Sequence[NewCard]:
+    if not any(card.caller_id for card in cards):
+        return cards
+    facts = facts_of(engine, extension)
+
+    return [as_stored(facts, card) for card in cards] if facts.settings.region else cards
 
 
 def _known(engine: Engine, facts: ExtensionFacts, rows: _Rows) -> list[int]:

@@ -12,6 +12,7 @@ from typing import Any, Final, Unpack
 import attrs
 
 from voipcard.core.arguments import checked_text
+from voipcard.core.cards import NewCard
 from voipcard.core.settings import ExtensionSettings, SettingsChanges
 from voipcard.deciding import Decision
 from voipcard.errors import InvalidValueError
@@ -22,6 +23,7 @@ from voipcard.transact import Engine
 
 __all__ = [
     "ExtensionFacts",
+    "as_stored",
     "caller_id_of",
     "change",
     "checked_number",
@@ -221,3 +223,16 @@ def caller_id_of(facts: ExtensionFacts, number: str, *, international: bool = Fa
         ImportError: If the extension has a region, and the extra `phone` is not installed.
     """
     return normalized(number, facts.settings.region, international=international)
+
+
+def as_stored(facts: ExtensionFacts, card: NewCard) -> NewCard:
+    """
+    Give a new card with its CallerID, if it has one, written as the extension stores it.
+
+    Raises:
+        ImportError: If the extension has a region, and the extra `phone` is not installed.
+    """
+    if not (card.caller_id and facts.settings.region):
+        return card
+
+    return attrs.evolve(card, code=caller_id_of(facts, card.code, international=card.international))

@@ -13,11 +13,11 @@ from typing import Final, TypedDict, overload
 
 import attrs
 
-from voipcard.core.cards import CardCode, Handout, Kind, canonical_caller_id, canonical_code, is_caller_id
+from voipcard.core.cards import CardCode, Handout, Kind, canonical_code, is_caller_id
 from voipcard.core.credit import Amount, Credit
 from voipcard.core.query import CardOrder, CardQuery, EntryQuery, Position
 from voipcard.errors import CursorError, InvalidValueError, TamperedError
-from voipcard.registry import id_of
+from voipcard.registry import caller_id_of, facts_of, id_of
 from voipcard.stores.contract import CardRecord, EntryRecord, SealedCode
 from voipcard.transact import Engine
 
@@ -225,7 +225,7 @@ def exact_index(engine: Engine, extension: str, *, code: str | None, caller_id: 
     if code is not None and is_caller_id(code):
         caller_id = code
     if caller_id is not None:
-        kind, text = "caller_id", canonical_caller_id(caller_id)
+        kind, text = "caller_id", caller_id_of(facts_of(engine, extension), caller_id)
     else:
         text = canonical_code(code or "")
 

@@ -200,6 +200,7 @@ class NewCard(Secret):
         caller_id: Whether *code* is a CallerID although it has no leading `+`.
         enabled: Whether it can be used at once, if the cards that it is added with can.
         expires_at: From when on it cannot be used; an aware datetime, or None for what all of them have.
+        international: Whether a CallerID has its country code although it has no leading `+`.
 
     Raises:
         InvalidCodeError: If *code* cannot be a card code or CallerID.
@@ -223,8 +224,11 @@ class NewCard(Secret):
     caller_id: bool = False
     enabled: bool = True
     expires_at: datetime | None = attrs.field(default=None, validator=_aware)
+    # Two cards that are stored alike are equal.
+    international: bool = attrs.field(default=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "international", self.international or is_caller_id(self.code))
         caller_id = self.caller_id or is_caller_id(self.code)
         object.__setattr__(self, "caller_id", caller_id)
         object.__setattr__(self, "code", canonical_caller_id(self.code) if caller_id else canonical_code(self.code))
