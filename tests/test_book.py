@@ -327,21 +327,21 @@ def test_an_actor_is_a_line_of_text(actor: str) -> None:
 @given(st.lists(st.tuples(st.sampled_from(["", "alice", "bob"]), st.booleans()), max_size=12), st.integers(0, 12))
 def test_the_trail_is_in_order_and_goes_on_where_it_was_left(steps: list[tuple[str, bool]], seen: int) -> None:
     """
-    Entries come oldest first, also within a moment and whoever acts, and after any entry those that follow, each once.
+    Entries come oldest first, also within a moment and whoever acts, and after any page those that follow, each once.
     """
     clock = Clock()
     book = new_book(clock=clock)
     known: list[str] = []
-    after = None
+    cursor = None
     for number, (actor, moves) in enumerate(steps):
         if moves:
             clock.move(microseconds=1)
         book.acting_as(actor).label_extension(EXTENSION, str(number))
         if number == seen:
-            trail = list(book.audit_trail())
-            known = [entry.detail["label"] for entry in trail]
-            after = trail[-1]
-    rest = [entry.detail["label"] for entry in book.audit_trail(after=after)]
+            page = book.audit_page()
+            known = [entry.detail["label"] for entry in page.entries]
+            cursor = page.next_cursor
+    rest = [entry.detail["label"] for entry in book.audit_page(cursor=cursor).entries]
 
     assert [str(number) for number in range(len(steps))] == known + rest
     assert [actor for actor, _ in steps] == [entry.actor for entry in book.audit_trail()]

@@ -96,7 +96,8 @@ ENTRY: Final = RECORDS.chained(
     ),
     NO_CHAIN,
 )
-AUDIT: Final = RECORDS.audited(samples.audit(7))
+BEFORE: Final = b"the MAC of the entry before"
+AUDIT: Final = RECORDS.audited(samples.audit(7), BEFORE)
 
 
 @given(rows, rows)
@@ -185,12 +186,13 @@ def test_an_entry_that_cannot_be_shown_is_refused(damage: dict[str, Any]) -> Non
 @pytest.mark.parametrize("field", AuditRecord._fields)
 def test_no_field_of_an_audit_entry_can_be_changed(field: str) -> None:
     """
-    Each field of an entry of the audit trail is signed.
+    Each field of an entry of the audit trail is signed, and what is before it.
     """
-    assert RECORDS.is_audited(AUDIT)
-    assert not OTHERS.is_audited(AUDIT)
+    assert RECORDS.is_audited(AUDIT, BEFORE)
+    assert not RECORDS.is_audited(AUDIT, b"another")
+    assert not OTHERS.is_audited(AUDIT, BEFORE)
     for value in changed(getattr(AUDIT, field)):
-        assert not RECORDS.is_audited(AUDIT._replace(**{field: value}))
+        assert not RECORDS.is_audited(AUDIT._replace(**{field: value}), BEFORE)
 
 
 @pytest.mark.parametrize("field", Document._fields)

@@ -471,7 +471,7 @@ def test_an_owner_of_the_keys_cannot_mix_cards_up_either() -> None:
         records[3]._replace(pin_mac=other_pin),
     ]
     changes = [(engine.records.signed(record._replace(version=2)), 1) for record in forged]
-    engine.store.commit(attrs.evolve(engine.activating(EXTENSION, 0), replace=changes))
+    engine.commit(attrs.evolve(engine.activating(EXTENSION, 0), replace=changes))
 
     assert {(first, "index"), (second, "PIN"), (third, "balance"), (fourth, "PIN")} == findings_of(book)
 

@@ -18,7 +18,7 @@ from voipcard.core.cards import Kind
 from voipcard.core.ledger import fold
 from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.errors import TamperedError
-from voipcard.names import ACTIVE, BATCH, CARDS, EXTENSION, KEYRING, LICENSE, TOMBSTONE
+from voipcard.names import ACTIVE, BATCH, CARDS, EXTENSION, KEYRING, LICENSE, TOMBSTONE, TRAIL
 from voipcard.reconciling import Reconciliation
 from voipcard.records import NO_CHAIN
 from voipcard.registry import ExtensionFacts, facts_of
@@ -41,9 +41,13 @@ class Finding:
     Something that is not what this library wrote.
 
     Attributes:
-        subject: A serial, the name of a counter or document, or the id of an audit entry.
-        part: What is wrong with it: `record`, `code`, `PIN`, `index`, `history`, `balance`, `counter`, `document` or
-            `audit entry`.
+        subject:
+            A serial, the name of a counter or document, or the id of an audit entry; `trail/` with the number of a lane
+            of the audit trail; or `cards`, `versions`, `entries` or `documents` for all of them together.
+        part:
+            What is wrong with it: `record`, `code`, `PIN`, `index`, `history`, `balance`, `counter`, `document`,
+            `audit entry`, or `tally`: there is more or less of it than was written, so that something was deleted, or
+            is again what it was before.
     """
 
     subject: str
@@ -58,7 +62,7 @@ class Verification:
     Attributes:
         cards: How many cards.
         entries: How many ledger entries, those of removed cards among them.
-        documents: How many documents.
+        documents: How many documents; the heads of the audit trail are none of them.
         audit_entries: How many entries of the audit trail.
         findings: What is wrong; empty if all is well.
     """
@@ -121,7 +125,7 @@ class _Visit:
         for document in self.engine.documents(""):
             self._reconciliation.see_document(document)
             if document.key != KEYRING:
-                self.seen["documents"] += 1
+                self.seen["documents"] += not document.key.startswith(TRAIL)
                 with _noting(self.findings):
                     value = self.engine.records.value(document)
                     if document.key.startswith(TOMBSTONE):
