@@ -22,6 +22,7 @@ from voipcard.core.pins import (
     PinFormat,
     check_pin,
     draw_pins,
+    parts_of_code,
     weak_count,
     weakness,
 )
@@ -306,3 +307,15 @@ def test_what_is_no_pin_is_refused_always(pin: str, allow_weak: bool) -> None:  
     """
     with pytest.raises(InvalidPinError):
         check_pin(pin, "", allow_weak=allow_weak)
+
+
+@given(st.text("0123456789a#", max_size=30), pins)
+def test_the_parts_of_a_code_are_the_pins_it_gives_away(code: str, pin: str) -> None:
+    """
+    Exactly the PINs that are weak for their code are among its parts, which are few enough to try them all.
+    """
+    parts = parts_of_code(code)
+
+    assert (pin in parts) == (weakness(pin, code) == PART_OF_CODE)
+    assert all(weakness(part, code) == PART_OF_CODE for part in parts)
+    assert len(parts) <= 18
