@@ -82,6 +82,12 @@ class Terms:
 
         return Terms(self.labels, self.expiry, self.enabled and card.enabled, expires_at)
 
+    def content(self) -> list[object]:
+        """
+        Give what tells one request from another, as JSON.
+        """
+        return [self.labels, None if self.expiry is None else self.expiry.kept(), self.enabled, self.expires_at]
+
 
 @attrs.frozen
 class _Rows(Secret):
@@ -167,14 +173,14 @@ def generate(
         engine.refuse_joined("generate")
     before: _Rows | None = None
 
-    def rows(facts: ExtensionFacts, refusal: StoreError | None) -> _Rows:
+    def rows(facts: ExtensionFacts, records: Records, refusal: StoreError | None) -> _Rows:
         nonlocal before
-        if before is None:
-            codes = draw_codes(code_format, count, engine.draw)
-        elif isinstance(refusal, DuplicateError) and refusal.indexes:
-            codes = _redrawn(engine, facts, code_format, before.codes, refusal.indexes)
-        else:
+        codes = before.codes if before else draw_codes(code_format, count, engine.draw)
+        taken = refusal.indexes if isinstance(refusal, DuplicateError) else frozenset()
+        free = _free(engine, facts, records, code_format, codes, taken)
+        if before and free is codes:
             return before
+        codes = free
         pins = draw_pins(codes, pin_format, engine.draw)
         before = _Rows(["code"] * count, codes, pins, [initial] * count, [order_number] * count, [common] * count)
 
@@ -190,9 +196,10 @@ def generate(
         if dry_run:
             return Decision(None, Batch("", extension, count, handouts=()))
 
-        drawn = rows(facts, reading.refusal)
+        records = engine.writing(reading)
+        drawn = rows(facts, records, reading.refusal)
 
-        return _issued(engine, facts, drawn, "generate", refusal=reading.refusal, progress=progress)
+        return _issued(engine, facts, records, drawn, "generate", refusal=reading.refusal, progress=progress)
 
     def replay(memo: Mapping[str, Any]) -> Batch:
         return _replayed(engine, extension, memo, dry_run=dry_run)
@@ -204,7 +211,7 @@ def generate(
             "generate",
             operation,
             # Where the file is to be is not what is asked for: done again, it may be another place.
-            lambda: [*asked, attrs.astuple(common)],
+            lambda: [*asked, common.content()],
             decide=file.written(decide) if file else decide,
             replay=file.written_again(replay) if file else replay,
             dry_run=dry_run,
@@ -232,13 +239,14 @@ def add(
 
     def decide(reading: Reading) -> Decision[Batch]:
         facts = facts_of(engine, extension)
-        if known := _known(engine, facts, rows):
+        records = engine.writing(reading)
+        if known := _known(engine, facts, records, rows, is_final=dry_run):
             raise CardExistsError(tuple(position + 1 for position in known))
         engine.refuse_over_quota(rows.active)
         if dry_run:
             return Decision(None, Batch("", extension, len(rows), handouts=()))
 
-        return _issued(engine, facts, rows, "add", refusal=reading.refusal, progress=progress)
+        return _issued(engine, facts, records, rows, "add", refusal=reading.refusal, progress=progress)
 
     return engine.once(
         "add",
@@ -246,7 +254,7 @@ def add(
         lambda: [
             extension,
             [[card.kind, card.code, card.pin, str(card.credit), card.order_number] for card in cards],
-            list(map(attrs.astuple, rows.terms)),
+            [terms.content() for terms in rows.terms],
         ],
         decide=decide,
         replay=lambda memo: _replayed(engine, extension, memo, dry_run=dry_run),
@@ -269,13 +277,14 @@ def upload(
     """
     Make cards of what was read from a file. See `Extension.upload`.
     """
-    content = [extension, found.digest.hex(), attrs.astuple(common), on_error]
+    content = [extension, found.digest.hex(), common.content(), on_error]
 
     def decide(reading: Reading) -> Decision[Batch]:
         facts = facts_of(engine, extension)
         cards = _as_stored(engine, extension, found.cards)
         rows = _Rows.of(cards, common)
-        existing = _known(engine, facts, rows)
+        records = engine.writing(reading)
+        existing = _known(engine, facts, records, rows, is_final=dry_run)
         if cards is not found.cards:  # Numbers that were written differently in the file may be the same.
             existing = sorted({*existing, *_coming_again(cards)})
         if existing:
@@ -296,6 +305,7 @@ def upload(
         decision = _issued(
             engine,
             facts,
+            records,
             rows,
             "upload",
             refusal=reading.refusal,
@@ -364,32 +374,63 @@ def _as_stored(engine: Engine, extension: str, cards: Sequence[NewCard]) -> Sequ
     return [as_stored(facts, card) for card in cards] if facts.settings.region else cards
 
 
-def _known(engine: Engine, facts: ExtensionFacts, rows: _Rows) -> list[int]:
+def _known(
+    engine: Engine, facts: ExtensionFacts, records: Records, rows: _Rows, *, is_final: bool = False
+) -> list[int]:
     """
     Give where cards that exist already are among the rows, in their order.
+
+    Args:
+        engine: The book.
+
+        facts: The extension.
+
+        records: What the rows would be written with.
+
+        rows: The rows.
+
+        is_final: Whether no commit follows, which would be refused if there are other keys by now.
     """
     if not facts.version:
         return []
-    indexes = [engine.records.index(facts.id, kind, code) for kind, code in zip(rows.kinds, rows.codes, strict=True)]
-    known = engine.store.known(indexes=indexes)
+    while True:
+        keys = records.keyring
+        indexes = [keys.indexes(facts.id, kind, code) for kind, code in zip(rows.kinds, rows.codes, strict=True)]
+        known = engine.store.known(indexes=chain.from_iterable(indexes))
+        if not (is_final and records.renew(engine.store.document(KEYRING), keys)):
+            return [position for position, each in enumerate(indexes) if not known.isdisjoint(each)]
 
-    return [position for position, index in enumerate(indexes) if index in known]
 
-
-def _redrawn(
-    engine: Engine, facts: ExtensionFacts, code_format: CodeFormat, codes: Sequence[str], taken: frozenset[bytes]
-) -> list[str]:
+def _free(
+    engine: Engine,
+    facts: ExtensionFacts,
+    records: Records,
+    code_format: CodeFormat,
+    codes: Sequence[str],
+    taken: frozenset[bytes],
+) -> Sequence[str]:
     """
-    Draw again the codes that are taken.
+    Draw again the codes that are taken: by what a commit was refused for, or under an older key, which no commit is.
     """
-    kept = [code for code in codes if engine.records.index(facts.id, "code", code) not in taken]
+    indexes_of, id = records.keyring.indexes, facts.id
+    has_older = len(records.keyring.live) > 1 and facts.version > 0
+    while taken or has_older:
+        if has_older:
+            older = (index for code in codes for index in indexes_of(id, "code", code)[:-1])
+            taken |= engine.store.known(indexes=older)  # type: ignore[operator]  # indexes were asked for
+        kept = [code for code in codes if taken.isdisjoint(indexes_of(id, "code", code))]
+        if len(kept) == len(codes):
+            break
+        codes = kept + draw_codes(code_format, len(codes) - len(kept), engine.draw, besides=codes)
+        taken = frozenset()
 
-    return kept + draw_codes(code_format, len(codes) - len(kept), engine.draw, besides=codes)
+    return codes
 
 
 def _issued(
     engine: Engine,
     facts: ExtensionFacts,
+    records: Records,
     rows: _Rows,
     verb: str,
     *,
@@ -400,13 +441,14 @@ def _issued(
     batch = _drawn_batch(engine, refusal)
     handouts = _Handouts(facts.number, batch, rows)
     expiry = facts.settings.expiry if rows.expiry is None else rows.expiry
-    sealing = _Sealing(engine, facts, handouts, expiry, progress)
+    sealing = _Sealing(engine, facts, records, handouts, expiry, progress)
     document = creation(engine, batch, extension=facts.number, size=len(rows), now=sealing.now, expiry=expiry)
     active = engine.activating(facts.number, rows.active)
     orders = sorted(set(rows.order_numbers))
     changes = attrs.evolve(
         active,
         new=sealing,
+        require=[*active.require, records.requirement],
         documents=[document, *facts.creation(engine)],
         counters=[*active.counters, CounterChange(f"{CARDS}/{facts.number}", len(rows))],
         audit=engine.audited(
@@ -506,6 +548,7 @@ class _Sealing:
         self,
         engine: Engine,
         facts: ExtensionFacts,
+        records: Records,
         handouts: _Handouts,
         expiry: Expiry | None,
         progress: Progress | None,
@@ -514,6 +557,7 @@ class _Sealing:
         self._expires_at: Final = at_creation(expiry, self.now)
         self._engine: Final = engine
         self._facts: Final = facts
+        self._records: Final = records
         self._handouts: Final = handouts
         self._progress: Final = progress or (lambda _done, _total: None)
 
@@ -536,7 +580,7 @@ class _Sealing:
     def _sealed(
         self, number: int, kind: Kind, code: str, pin: str, *, credit: Credit, order_number: str, terms: Terms
     ) -> tuple[CardRecord, EntryRecord]:
-        records = self._engine.records
+        records = self._records
         card = new_id(self.now, number)
         pin_mac, sealed_pin = records.sealed_pin(card, pin, is_kept=self._engine.facts.keeps_pins)
         record = CardRecord(
