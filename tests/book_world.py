@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
@@ -22,7 +22,18 @@ from typing import Any, ClassVar, Final, TypeVar
 
 import attrs
 
-from voipcard import DEFAULT_LIMITS, CardBook, Extension, GuessLimits, License, Policy, Profile, VoipcardError, open_book
+from voipcard import (
+    DEFAULT_LIMITS,
+    CardBook,
+    Extension,
+    GuessLimits,
+    License,
+    Policy,
+    Profile,
+    VerifyKey,
+    VoipcardError,
+    open_book,
+)
 from voipcard.core.drawing import RandomSource
 from voipcard.core.query import CardQuery
 from voipcard.stores import CardRecord, Changes, MemoryStore, SQLiteStore, Store
@@ -103,7 +114,8 @@ def book_on(
     clock: Callable[[], datetime] | None = None,
     source: RandomSource = os.urandom,
     policy: Policy | None = None,
-    license: License | None = None,
+    license: License | str | os.PathLike[str] | None = None,
+    license_keys: Iterable[VerifyKey] = (),
     limits: GuessLimits = PROMPT,
     profile: Profile | None = None,
 ) -> CardBook:
@@ -118,6 +130,7 @@ def book_on(
         source=source,
         policy=policy,
         license=license,
+        license_keys=license_keys,
         limits=limits,
         profile=profile,
     )

@@ -36,6 +36,7 @@ LAYERS: Final[dict[str, set[str]]] = {
     "core.license": {"errors", "core.arguments", "core.moments"},
     "core.expiry": {"errors", "core.arguments", "core.moments"},
     "core.settings": {"errors", "core.arguments", "core.credit", "core.expiry"},
+    "core.throttle": {"errors", "core.arguments"},
     "core.uploads": {"errors", "core.cards", "core.license"},
     "core.batches": {"core.cards", "core.expiry", "core.uploads"},
     "core.labels": {"errors", "core.arguments"},
@@ -61,6 +62,8 @@ LAYERS: Final[dict[str, set[str]]] = {
     "installing": {*_BORDER, "deciding", "licensing", "transact"},
     "registry": {*_BORDER, "deciding", "phone", "records", "transact"},
     "batches": {*_BORDER, "deciding", "records", "transact"},
+    "guessing": {*_BORDER, "deciding", "records", "transact"},
+    "access": {*_BORDER, "deciding", "guessing", "registry", "transact"},
     "searching": {*_BORDER, "records", "transact", "registry"},
     "recharging": {*_BORDER, "batches", "deciding", "records", "transact"},
     "handing": {*_BORDER, "deciding"},
@@ -69,6 +72,7 @@ LAYERS: Final[dict[str, set[str]]] = {
     "editing": {*_BORDER, "deciding", "records", "transact", "registry", "targets"},
     "lifecycle": {*_BORDER, "deciding", "records", "transact", "targets"},
     "exporting": {*_BORDER, "transact", "searching"},
+    "purging": {*_BORDER, "deciding", "records", "transact"},
     "reconciling": {*_BORDER, "records", "trail", "transact"},
     "verifying": {*_BORDER, "reconciling", "records", "transact", "registry", "searching"},
     "extension": {
@@ -76,7 +80,7 @@ LAYERS: Final[dict[str, set[str]]] = {
         *{"transact", "registry", "batches", "searching", "targets"},
         *{"recharging", "issuing", "editing", "lifecycle", "exporting"},
     },
-    "book": {*_BORDER, "deciding", "installing", "transact", "registry", "verifying", "extension"},
+    "book": {*_BORDER, "deciding", "installing", "transact", "registry", "purging", "verifying", "extension"},
     "opening": {
         *{*_BORDER, "ciphers", "providers", "unlocking", "records", "installing", "licensing", "signing", "stores"},
         *{"transact", "book"},

@@ -194,7 +194,8 @@ class Tally:
             ("too_many_in_call", traces.call and not in_call),
             ("too_many_from_source", traces.source and not in_source),
             ("too_many_through_ingress", traces.ingress and ingress.is_full(limits.per_ingress)),
-            ("blocked" if self.lock.is_blocked(limits) else "locked", not in_lock),
+            # The code that no card has is locked for nobody: it is wrong in any case.
+            ("blocked" if self.lock.is_blocked(limits) else "locked", self._has_card and not in_lock),
         )
         refusal = next((reason for reason, applies in refusals if applies), "")
         # What is refused is not evaluated, so that it tells nothing and uses up nothing but the patience of its call.
@@ -281,10 +282,14 @@ class Tally:
 
         return documents
 
+    @property
+    def _has_card(self) -> bool:
+        return self.lock_key.startswith(_LOCK)
+
     def _lock_expiry(self, now: int, limits: GuessLimits) -> int | None:
         if not self.lock.failures:
             return now
-        if not self.lock_key.startswith(_LOCK):
+        if not self._has_card:
             return now + micros(limits.longest_pause)
 
         return None  # Wrong PINs in a row count until the right one comes, however long that takes.

@@ -143,10 +143,12 @@ class SQLiteStore:
         """
         Give the card with the smallest index not below *index*, or with the smallest of all.
         """
-        select = f'SELECT {CARD} FROM cards WHERE "index" >= ? ORDER BY "index" LIMIT 1'
-        rows = self._file.glance(select, [index]) or self._file.glance(select, [b""])
+        # One statement, also for an index beyond the last one: that none is there must not be told by a second one.
+        first = f'SELECT {CARD} FROM cards WHERE "index" >= ? ORDER BY "index" LIMIT 1'
+        select = f"SELECT * FROM ({first}) UNION ALL SELECT * FROM ({first})"
+        cards = read_cards(self._file.glance(select, [index, b""]))
 
-        return next(iter(read_cards(rows)), None)
+        return next((card for card in cards if card.index >= index), cards[0] if cards else None)
 
     def known(
         self, *, indexes: Iterable[bytes] = (), serials: Iterable[str] = (), operations: Iterable[bytes] = ()
