@@ -12,7 +12,7 @@ from typing import NoReturn, Self
 
 import attrs
 
-from voipcard import auditing, guessing, installing, lifecycle, registry, verifying
+from voipcard import auditing, guessing, installing, lifecycle, purging, registry, verifying
 from voipcard.auditing import AuditPage
 from voipcard.core.arguments import Progress, checked_text
 from voipcard.core.license import License, LicenseState, Quota
@@ -396,6 +396,31 @@ class CardBook:
             False
         """
         return guessing.watch(self._engine)
+
+    def purge_expired(self, *, limit: int = 1000) -> int:
+        """
+        Remove what the book keeps only for a time and has kept for long enough, such as how often somebody guessed.
+
+        It keeps the book small and changes nothing that anybody can see, so it leaves no entry in the audit trail.
+        Cards that have expired stay. Call it again until it returns 0, and all of that every hour or so. Others may go
+        on working: each call is one commit, and what was renewed meanwhile stays, as does what was changed from
+        outside, for `verify` to find.
+
+        Args:
+            limit: How many documents are removed at most, 1 to 10,000.
+
+        Returns:
+            How many were removed.
+
+        Raises:
+            InvalidValueError: If *limit* is something else.
+
+        Example:
+            >>> book = voipcard.open_book()
+            >>> while book.purge_expired():
+            ...     pass
+        """
+        return purging.purge(self._engine, limit)
 
     def verify(self, *, progress: Progress | None = None) -> Verification:
         """

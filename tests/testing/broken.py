@@ -313,6 +313,21 @@ class ChecksThenWrites(MemoryStore):
         super().commit(attrs.evolve(changes, replace=current, entries=entries))
 
 
+class ForgetsTooLate(MemoryStore):
+    """
+    Looks at the version of a document to forget in one transaction and removes it in the next.
+    """
+
+    def commit(self, changes: Changes) -> None:
+        with self._open():
+            super()._check_versions(Changes(forget=changes.forget))
+        time.sleep(INSTANT)
+        super().commit(attrs.evolve(changes, forget=()))
+        with self._open():
+            for key, _ in changes.forget:
+                self._documents.pop(key, None)
+
+
 class RequiresTooEarly(MemoryStore):
     """
     Looks at what is required in one transaction and writes in the next.
@@ -1271,6 +1286,7 @@ REJECTED_BY: Final[Mapping[type[MemoryStore | SQLiteStore], str]] = {
     AcceptsTogether: "test_law_3_threads_share_a_handle",
     RefusesTogether: "test_law_3_threads_share_a_handle",
     RequiresTooEarly: "test_law_3_what_is_required_stays",
+    ForgetsTooLate: "test_law_3_only_one_forgets",
     LikeForEquality: "test_law_4_cards_are_those_that_match",
     LosesTheLastPage: "test_law_4_cards_are_those_that_match",
     RepeatsTheCursor: "test_law_4_cards_are_those_that_match",

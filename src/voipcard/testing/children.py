@@ -28,6 +28,7 @@ __all__ = [
     "commit_flood",
     "commit_steps",
     "count_up",
+    "forget_or_renew",
     "keep_committing",
     "put_new",
     "started",
@@ -280,6 +281,20 @@ def make_skewed(store: Store, _: Connection, rounds: int, worker: int) -> list[i
         own, other = f"pair/{number}/{worker}", f"pair/{number}/{1 - worker}"
         changes = Changes(documents=[(Document(own, b"made", version=1), 0)], require=[(other, 0)])
         if _is_accepted(store, changes):
+            won.append(number)
+
+    return won
+
+
+def forget_or_renew(store: Store, _: Connection, rounds: int, worker: int) -> list[int]:
+    """
+    Forget each of a row of documents, or change it instead where the worker's number is odd, and say which succeeded.
+    """
+    won = []
+    for number in range(rounds):
+        key = f"shared/{number:03}"
+        renewed = Changes(documents=[(Document(key, b"renewed", version=2), 1)])
+        if _is_accepted(store, renewed if worker % 2 else Changes(forget=[(key, 1)])):
             won.append(number)
 
     return won

@@ -202,6 +202,22 @@ class StoreContract(ReadContract, CommitContract, ValueContract):
             assert list(range(rounds)) == won
             assert rounds == len(samples.every_document(store))
 
+    @proves("law 3")
+    def test_law_3_only_one_forgets(self) -> None:
+        """
+        Many at once forget the same documents or change them: for each exactly one of them all succeeds.
+        """
+        rounds = 60
+        with self.fresh() as open_store, closing(open_store()) as store:
+            documents = [Document(f"shared/{number:03}", b"", version=1) for number in range(rounds)]
+            store.commit(Changes(documents=[(document, 0) for document in documents]))
+            with started(children.forget_or_renew, open_store, rounds, shared=self.shared, times=WORKERS) as crew:
+                forgot, renewed, *rest = [child.answer() for child in crew]
+            kept = sorted([*renewed, *rest[1]])
+
+            assert list(range(rounds)) == sorted([*forgot, *rest[0], *kept])
+            assert [f"shared/{number:03}" for number in kept] == [each.key for each in samples.every_document(store)]
+
     @proves("law 7")
     def test_law_7_a_closed_store_says_so(self) -> None:
         """
