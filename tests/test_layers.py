@@ -24,7 +24,7 @@ import voipcard
 FACE: Final = "voipcard"
 
 _BORDER: Final = {"errors", "core", "stores.contract", "names"}
-_FACES: Final = {"transact", "searching", "editing", "targets", "verifying", "extension", "book", "opening"}
+_FACES: Final = {"transact", "searching", "editing", "targets", "verifying", "rotating", "extension", "book", "opening"}
 
 LAYERS: Final[dict[str, set[str]]] = {
     "errors": set(),
@@ -63,7 +63,8 @@ LAYERS: Final[dict[str, set[str]]] = {
     "registry": {*_BORDER, "deciding", "phone", "records", "transact"},
     "batches": {*_BORDER, "deciding", "records", "transact"},
     "guessing": {*_BORDER, "deciding", "records", "transact"},
-    "access": {*_BORDER, "deciding", "guessing", "registry", "transact"},
+    "access": {*_BORDER, "batches", "deciding", "guessing", "registry", "transact"},
+    "rotating": {*_BORDER, "deciding", "providers", "records", "registry", "transact", "unlocking"},
     "searching": {*_BORDER, "records", "transact", "registry"},
     "recharging": {*_BORDER, "batches", "deciding", "records", "transact"},
     "handing": {*_BORDER, "deciding"},
@@ -80,7 +81,10 @@ LAYERS: Final[dict[str, set[str]]] = {
         *{"transact", "registry", "batches", "searching", "targets"},
         *{"recharging", "issuing", "editing", "lifecycle", "exporting"},
     },
-    "book": {*_BORDER, "deciding", "installing", "transact", "registry", "purging", "verifying", "extension"},
+    "book": {
+        *{*_BORDER, "ciphers", "providers", "deciding", "installing", "transact", "registry", "purging", "rotating"},
+        *{"verifying", "extension"},
+    },
     "opening": {
         *{*_BORDER, "ciphers", "providers", "unlocking", "records", "installing", "licensing", "signing", "stores"},
         *{"transact", "book"},

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from voipcard.access import Access, Announcement
     from voipcard.auditing import AuditPage
     from voipcard.book import CardBook
+    from voipcard.ciphers import Suite
     from voipcard.core.arguments import Progress
     from voipcard.core.batches import Batch, BatchFacts
     from voipcard.core.cards import CardCode, Handout, Kind, NewCard
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from voipcard.licensing import issue_license, read_license
     from voipcard.opening import open_book
     from voipcard.providers import KeyCallback, KeyFile, KeyPassphrase, KeyProvider, KeyVariable
+    from voipcard.rotating import Rotation
     from voipcard.searching import Page
     from voipcard.signing import SigningKey, VerifyKey
     from voipcard.targets import Cards
@@ -94,8 +96,10 @@ __all__ = [
     "Progress",
     "Quota",
     "RandomSource",
+    "Rotation",
     "SignedLicense",
     "SigningKey",
+    "Suite",
     "UploadReport",
     "Verification",
     "VerifyKey",
@@ -113,6 +117,7 @@ _HOMES: Final = {
     "access": ("Access", "Announcement"),
     "auditing": ("AuditPage",),
     "book": ("CardBook",),
+    "ciphers": ("Suite",),
     "core.arguments": ("Progress",),
     "core.batches": ("Batch", "BatchFacts"),
     "core.cards": ("CardCode", "Handout", "Kind", "NewCard"),
@@ -136,6 +141,7 @@ _HOMES: Final = {
     "licensing": ("issue_license", "read_license"),
     "opening": ("open_book",),
     "providers": ("KeyCallback", "KeyFile", "KeyPassphrase", "KeyProvider", "KeyVariable"),
+    "rotating": ("Rotation",),
     "searching": ("Page",),
     "signing": ("SigningKey", "VerifyKey"),
     "targets": ("Cards",),

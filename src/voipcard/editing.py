@@ -23,6 +23,7 @@ from voipcard.errors import (
     WeakPinError,
 )
 from voipcard.names import CARDS, TOMBSTONE
+from voipcard.records import Records
 from voipcard.registry import as_stored, facts_of, id_of
 from voipcard.stores.contract import CardRecord, Changes, CounterChange
 from voipcard.targets import Cards, Targets, in_chunks
@@ -51,7 +52,7 @@ def edit(
         if isinstance(reading.refusal, DuplicateError) and reading.refusal.indexes:
             raise CardExistsError((1,)) from reading.refusal
         record = engine.card(extension, serial)
-        records = engine.records
+        records = engine.writing(reading)
         is_caller_id = caller_id if code is not None else record.kind == "caller_id"
         wanted = NewCard(
             records.code(record) if code is None else code,
@@ -60,11 +61,15 @@ def edit(
         )
         if code is not None:
             wanted = as_stored(facts_of(engine, extension), wanted)
-        pin_mac, sealed_pin = _sealed_pin(engine, record, wanted, is_new=pin is not None)
+        *older, index = records.indexes(id_of(engine, extension), wanted.kind, wanted.code)
+        # What is there under an older key would not get in the way of the new one.
+        if engine.store.known(indexes=older) - {record.index} if older else ():
+            raise CardExistsError((1,))
+        pin_mac, sealed_pin = _sealed_pin(engine, records, record, wanted, is_new=pin is not None)
         changed = records.signed(
             record._replace(
                 kind=wanted.kind,
-                index=records.index(id_of(engine, extension), wanted.kind, wanted.code),
+                index=index,
                 sealed_code=records.sealed_code(record.id, wanted.code),
                 pin_mac=pin_mac,
                 sealed_pin=sealed_pin,
@@ -74,7 +79,9 @@ def edit(
         )
         audit = engine.audited("edit", extension=extension, serial=serial, code=code is not None, pin=pin is not None)
 
-        return Decision(Changes(replace=[(changed, record.version)], audit=audit), records.card(changed))
+        changes = Changes(replace=[(changed, record.version)], require=[records.requirement], audit=audit)
+
+        return Decision(changes, records.card(changed))
 
     return engine.once(
         "edit",
@@ -197,14 +204,16 @@ def _refuse_weak(engine: Engine, card: NewCard, *, is_new: bool) -> None:
         raise WeakPinError("pin", PART_OF_CODE)
 
 
-def _sealed_pin(engine: Engine, record: CardRecord, wanted: NewCard, *, is_new: bool) -> tuple[bytes, bytes]:
+def _sealed_pin(
+    engine: Engine, records: Records, record: CardRecord, wanted: NewCard, *, is_new: bool
+) -> tuple[bytes, bytes]:
     if not is_new and record.pin_mac and not record.sealed_pin:
         _refuse_part_of_code(engine, record, wanted.code)
 
         return record.pin_mac, b""
     _refuse_weak(engine, wanted, is_new=is_new)
 
-    return engine.records.sealed_pin(record.id, wanted.pin, is_kept=engine.facts.keeps_pins)
+    return records.sealed_pin(record.id, wanted.pin, is_kept=engine.facts.keeps_pins)
 
 
 def _refuse_part_of_code(engine: Engine, record: CardRecord, code: str) -> None:

@@ -72,7 +72,7 @@ def _revealed(engine: Engine, extension: str, search: Search, columns: Sequence[
     detail: dict[str, Any] = {"query": asked(search.query), "matching": search.count(engine)}
     if search.looks_inside:
         detail["part_of_code"] = True
-    if search.query.index is not None:
+    if search.exact is not None:
         detail["code"] = True
     if columns is not None:
         detail["columns"] = list(columns)

@@ -94,6 +94,8 @@ class Extension:
     def quota(self) -> Quota:
         """
         How many codes may be active, are, and can still be added: the license counts all extensions together.
+
+        Where no license holds the limit is 0, so that nothing can be added; `CardBook.license_state` tells why.
         """
         return self._engine.quota()
 
@@ -212,6 +214,8 @@ class Extension:
         Raises:
             QuotaExceededError: If the license does not allow so many more active codes.
 
+            LicenseError: If they are to be active and the license does not hold.
+
             CrowdedError: If the codes would fill too much of what the format can hold.
 
             GuessableError: If a code would be guessed too easily.
@@ -317,6 +321,8 @@ class Extension:
             CardExistsError: If codes are in the extension already, or twice among *cards*.
 
             QuotaExceededError: If the license does not allow so many more active codes.
+
+            LicenseError: If they are to be active and the license does not hold.
 
             InvalidValueError: If there are no cards, or another argument is out of its range.
 
@@ -430,6 +436,8 @@ class Extension:
 
             QuotaExceededError: If the license does not allow so many more active codes.
 
+            LicenseError: If they are to be active and the license does not hold.
+
             InvalidValueError: If an argument is out of its range.
 
             OperationConflictError: If *operation* was used for something else.
@@ -540,6 +548,8 @@ class Extension:
 
         Raises:
             QuotaExceededError: If the license does not allow so many more active codes.
+
+            LicenseError: If they are to be active and the license does not hold.
 
             UnknownCardError: If the extension has no such card.
 
@@ -1530,11 +1540,11 @@ class Extension:
             query = attrs.evolve(query, serial=serial if query.serial in (None, serial) else "")
         if query.now is None:
             query = attrs.evolve(query, now=self._engine.now())
+        exact = None
         if code is not None or caller_id is not None:
-            index = searching.exact_index(self._engine, self.number, code=code, caller_id=caller_id)
-            query = attrs.evolve(query, index=index)
+            exact = searching.exact(self._engine, self.number, code=code, caller_id=caller_id)
         if is_caller_id(prefix):
             # No dialed code is meant.
             query = attrs.evolve(query, kind="caller_id", serial="" if query.kind == "code" else query.serial)
 
-        return Search(query, part_of_code(prefix), part_of_code(contains))
+        return Search(query, part_of_code(prefix), part_of_code(contains), exact)

@@ -39,8 +39,8 @@ from voipcard.errors import (
     WeakPinError,
 )
 from voipcard.handing import HandoutFile
-from voipcard.names import ACTIVE, BATCH, CARDS
-from voipcard.records import NO_CHAIN
+from voipcard.names import ACTIVE, BATCH, CARDS, KEYRING
+from voipcard.records import NO_CHAIN, Records
 from voipcard.registry import ExtensionFacts, as_stored, facts_of
 from voipcard.searching import handouts_of_batch
 from voipcard.stores.contract import CardRecord, Changes, CounterChange, EntryRecord
@@ -177,7 +177,7 @@ def generate(
         nonlocal before
         codes = before.codes if before else draw_codes(code_format, count, engine.draw)
         taken = refusal.indexes if isinstance(refusal, DuplicateError) else frozenset()
-        free = _free(engine, facts, records, code_format, codes, taken)
+        free = _free(engine, facts, records, code_format, codes, taken=taken)
         if before and free is codes:
             return before
         codes = free
@@ -394,11 +394,14 @@ def _known(
     if not facts.version:
         return []
     while True:
-        keys = records.keyring
-        indexes = [keys.indexes(facts.id, kind, code) for kind, code in zip(rows.kinds, rows.codes, strict=True)]
-        known = engine.store.known(indexes=chain.from_iterable(indexes))
+        keys, found = records.keyring, set[int]()
+        for number in keys.live:
+            codes = zip(rows.kinds, rows.codes, strict=True)
+            indexes = [keys.index(facts.id, kind, code, number=number) for kind, code in codes]
+            known = engine.store.known(indexes=indexes)
+            found.update(position for position, index in enumerate(indexes) if index in known)
         if not (is_final and records.renew(engine.store.document(KEYRING), keys)):
-            return [position for position, each in enumerate(indexes) if not known.isdisjoint(each)]
+            return sorted(found)
 
 
 def _free(
@@ -407,18 +410,19 @@ def _free(
     records: Records,
     code_format: CodeFormat,
     codes: Sequence[str],
+    *,
     taken: frozenset[bytes],
 ) -> Sequence[str]:
     """
     Draw again the codes that are taken: by what a commit was refused for, or under an older key, which no commit is.
     """
-    indexes_of, id = records.keyring.indexes, facts.id
-    has_older = len(records.keyring.live) > 1 and facts.version > 0
-    while taken or has_older:
-        if has_older:
-            older = (index for code in codes for index in indexes_of(id, "code", code)[:-1])
-            taken |= engine.store.known(indexes=older)  # type: ignore[operator]  # indexes were asked for
-        kept = [code for code in codes if taken.isdisjoint(indexes_of(id, "code", code))]
+    keys, id = records.keyring, facts.id
+    older = keys.live[:-1] if facts.version else ()
+    while taken or older:
+        for number in older:
+            indexes = [keys.index(id, "code", code, number=number) for code in codes]
+            taken |= engine.store.known(indexes=indexes)  # type: ignore[operator]  # indexes were asked for
+        kept = [code for code in codes if taken.isdisjoint(keys.indexes(id, "code", code))]
         if len(kept) == len(codes):
             break
         codes = kept + draw_codes(code_format, len(codes) - len(kept), engine.draw, besides=codes)
@@ -441,7 +445,7 @@ def _issued(
     batch = _drawn_batch(engine, refusal)
     handouts = _Handouts(facts.number, batch, rows)
     expiry = facts.settings.expiry if rows.expiry is None else rows.expiry
-    sealing = _Sealing(engine, facts, records, handouts, expiry, progress)
+    sealing = _Sealing(engine, facts, records, handouts, expiry=expiry, progress=progress)
     document = creation(engine, batch, extension=facts.number, size=len(rows), now=sealing.now, expiry=expiry)
     active = engine.activating(facts.number, rows.active)
     orders = sorted(set(rows.order_numbers))
@@ -550,6 +554,7 @@ class _Sealing:
         facts: ExtensionFacts,
         records: Records,
         handouts: _Handouts,
+        *,
         expiry: Expiry | None,
         progress: Progress | None,
     ) -> None:

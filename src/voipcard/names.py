@@ -16,6 +16,7 @@ __all__ = [
     "KEYRING",
     "LICENSE",
     "OPERATION",
+    "ROTATION",
     "TOMBSTONE",
     "TRAIL",
 ]
@@ -27,6 +28,9 @@ BOOK: Final = "book"
 
 KEYRING: Final = "keyring"
 """The keys of the book, wrapped by a key that is kept elsewhere."""
+
+ROTATION: Final = "rotation"
+"""Where the newest rotation of keys stands."""
 
 LICENSE: Final = "license"
 """How many codes may be active, or a signed text that says so."""

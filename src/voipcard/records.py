@@ -231,6 +231,14 @@ class Records:
         """
         return _same(index, record.index)
 
+    def is_indexed(self, record: CardRecord, extension: bytes, code: str) -> bool:
+        """
+        Tell whether the card is found by this code in the extension with this id, under the root that it names.
+        """
+        return record.key in self.keyring.roots and _same(
+            self.keyring.index(extension, record.kind, code, number=record.key), record.index
+        )
+
     def has_pin(self, record: CardRecord, pin: str) -> bool:
         """
         Tell in constant time whether this is the PIN of the card, or none is asked for, with the same work.

@@ -17,6 +17,7 @@ from voipcard.core.cards import CardCode, Handout, Kind, canonical_code, is_call
 from voipcard.core.credit import Amount, Credit
 from voipcard.core.query import CardOrder, CardQuery, EntryQuery, Position
 from voipcard.errors import CursorError, InvalidValueError, TamperedError
+from voipcard.names import KEYRING
 from voipcard.registry import caller_id_of, facts_of, id_of
 from voipcard.stores.contract import CardRecord, EntryRecord, SealedCode
 from voipcard.transact import Engine
@@ -80,11 +81,13 @@ class Search:
         query: What the store looks for.
         code_prefix: How the code or CallerID begins, in canonical form; empty for any.
         code_contains: What it contains; empty for any.
+        exact: The kind and the canonical form of the one code or CallerID that is meant; None for any.
     """
 
     query: CardQuery
     code_prefix: str = ""
     code_contains: str = ""
+    exact: tuple[Kind, str] | None = None
 
     def records(self, engine: Engine) -> Iterator[CardRecord]:
         """
@@ -115,8 +118,11 @@ class Search:
         """
         Count the cards that match.
         """
+        query = attrs.evolve(self.query, after=None)
+        if self.exact is not None:
+            return sum(1 for _ in self._records(engine, query))
         if self.looks_inside:
-            return sum(map(len, self._matching_codes(engine, attrs.evolve(self.query, after=None))))
+            return sum(map(len, self._matching_codes(engine, query)))
 
         return engine.store.count(self.query)
 
@@ -128,6 +134,9 @@ class Search:
         return bool(self.code_prefix or self.code_contains)
 
     def _records(self, engine: Engine, query: CardQuery) -> Iterator[CardRecord]:
+        if self.exact is not None:
+            yield from self._exact_records(engine, query, *self.exact)
+            return
         if not self.looks_inside:
             yield from card_records(engine, query)
             return
@@ -138,8 +147,25 @@ class Search:
                 if record is None or not query.matches(record):
                     continue
                 # What has moved since its code was read stands on another page.
-                if (*query.position(record), record.sealed_code) == code:
+                if query.position(record) != (code.value, code.id):
+                    continue
+                if record.sealed_code == code.sealed_code or self._looks_like(engine.records.code(record)):
                     yield record
+
+    def _exact_records(self, engine: Engine, query: CardQuery, kind: Kind, code: str) -> Iterator[CardRecord]:
+        """
+        Give the one card with this code, if it is one of those that are looked for and comes after the cursor.
+        """
+        record = find_code(engine, query.extension or "", kind, code)
+        if record is None or not query.matches(record) or not self._looks_like(code):
+            return
+        position = query.position(record)
+        # Positions in one order are of one type.
+        if query.after is None or ((position < query.after) if query.descending else (position > query.after)):
+            yield record
+
+    def _looks_like(self, code: str) -> bool:
+        return self.code_contains in code and code.startswith(self.code_prefix)
 
     def _matching_codes(self, engine: Engine, query: CardQuery) -> Iterator[list[SealedCode]]:
         """
@@ -147,10 +173,10 @@ class Search:
 
         Of a card whose code does not match nothing else is read: that is most of them.
         """
-        prefix, part = self.code_prefix, self.code_contains
+        looks_like = self._looks_like
         while page := engine.store.sealed_codes(query):
             texts = _unsealed(engine, page)
-            yield [code for code, text in zip(page, texts, strict=True) if part in text and text.startswith(prefix)]
+            yield [code for code, text in zip(page, texts, strict=True) if looks_like(text)]
             if len(page) < query.limit:
                 return
             query = attrs.evolve(query, after=(page[-1].value, page[-1].id))
@@ -205,31 +231,46 @@ def find(
     if serial is not None:
         record = engine.find_serials([serial]).get(serial)
     else:
-        index = exact_index(engine, extension, code=code, caller_id=caller_id)
-        record = engine.store.find(index=index)
-        if record is not None and record.index != index:
-            raise TamperedError(record.serial, "index")
+        record = find_code(engine, extension, *exact(engine, extension, code=code, caller_id=caller_id))
     if record is None or record.extension != extension:
         return None
 
     return record
 
 
-def exact_index(engine: Engine, extension: str, *, code: str | None, caller_id: str | None) -> bytes:
+def find_code(engine: Engine, extension: str, kind: Kind, code: str) -> CardRecord | None:
     """
-    Give what a store finds a code or CallerID by. A code with a leading `+` is a CallerID, as when it is added.
+    Give the card with this code or CallerID in canonical form, or None. It is checked where it is used.
+
+    Raises:
+        TamperedError: If the store gives another card.
+    """
+    id = id_of(engine, extension)
+    while True:
+        keys = engine.records.keyring
+        for index in keys.indexes(id, kind, code):
+            record = engine.store.find(index=index)
+            if record is not None and record.index != index:
+                raise TamperedError(record.serial, "index")
+            if record is not None:
+                return record
+        # Other keys may have moved it to where it was not looked for.
+        if not engine.keys_changed(engine.store.document(KEYRING), keys):
+            return None
+
+
+def exact(engine: Engine, extension: str, *, code: str | None, caller_id: str | None) -> tuple[Kind, str]:
+    """
+    Give what is meant, in canonical form. A code with a leading `+` is a CallerID, as when it is added.
     """
     if code is not None and caller_id is not None:
         raise InvalidValueError("code, caller_id", "are two ways to find a card: give one")
-    kind: Kind = "code"
     if code is not None and is_caller_id(code):
         caller_id = code
     if caller_id is not None:
-        kind, text = "caller_id", caller_id_of(facts_of(engine, extension), caller_id)
-    else:
-        text = canonical_code(code or "")
+        return "caller_id", caller_id_of(facts_of(engine, extension), caller_id)
 
-    return engine.records.index(id_of(engine, extension), kind, text)
+    return "code", canonical_code(code or "")
 
 
 def _unsealed(engine: Engine, page: Sequence[SealedCode]) -> list[str]:

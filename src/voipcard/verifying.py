@@ -9,12 +9,11 @@ import time
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import attrs
 
 from voipcard.core.arguments import Progress
-from voipcard.core.cards import Kind
 from voipcard.core.ledger import fold
 from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.errors import TamperedError
@@ -274,8 +273,13 @@ class _Visit:
             self._batches.add(record.batch)
             if record.pin_mac and not self._has_its_pin(record):
                 raise TamperedError(record.serial, "PIN")
-            index = records.index(self._extension(record.extension).id, cast("Kind", record.kind), records.code(record))
-            if index != record.index:
+            code, root_of = records.code(record), records.keyring.root_of
+            if root_of(record.sealed_code) != record.key:
+                raise TamperedError(record.serial, "code")
+            if record.sealed_pin and root_of(record.sealed_pin) != record.key:
+                raise TamperedError(record.serial, "PIN")
+            id = self._extension(record.extension).id
+            if not (records.is_indexed(record, id, code) and self._is_looked_for(record)):
                 raise TamperedError(record.serial, "index")
         # Entries are append only: those that belong to this state of the card stay, whatever others add to them.
         found = list(entry_records(self.engine, EntryQuery(card=record.id)))
@@ -289,6 +293,21 @@ class _Visit:
             self.findings.append(Finding(record.serial, "history"))
         elif _balance(entries) != (record.credit, record.total_credit, record.recharge_count):
             self.findings.append(Finding(record.serial, "balance"))
+
+    def _is_looked_for(self, record: CardRecord) -> bool:
+        """
+        Tell whether somebody who looks for the card looks under the key that it has.
+        """
+        engine = self.engine
+        keys = engine.records.keyring
+        while record.key not in keys.live:
+            if not engine.keys_changed(engine.store.document(KEYRING), keys):
+                # A rotation may have moved it since it was read.
+                latest = engine.store.find(id=record.id)
+                return latest is None or latest.version != record.version
+            keys = engine.records.keyring
+
+        return True
 
     def _has_its_pin(self, record: CardRecord) -> bool:
         # Of a PIN that is not kept there is nothing to compare the MAC with; the record's own MAC covers it.
