@@ -1060,6 +1060,8 @@ class PurgesWhatStays(SQLiteStore):
     """
 
     def _read(self, sql: str, parameters: Sequence[Any]) -> Any:  # noqa: ANN401 - passed on
+        sql = sql.replace(" INDEXED BY documents_by_expiry", "")
+
         return super()._read(sql.replace("expires_at <= ?", "coalesce(expires_at, 0) <= ?"), parameters)
 
 

@@ -229,7 +229,7 @@ class SQLiteStore:
         if expired_at is None:
             rows = self._read(DOCUMENTS, [*within, limit])
         else:
-            rows = self._read(EXPIRED, [*within, expired_at, limit])
+            rows = self._read(EXPIRED, [expired_at, *within, limit])
 
         return read_rows(Document, rows)
 
