@@ -595,7 +595,7 @@ def test_what_is_refused_uses_up_only_its_call() -> None:
     denied(extension, 3, handout.code, source="b")
     denied(extension, 20, handout.code, source="an owner")
     other = card_of(extension)
-    assert extension.authenticate(other.code, pin=other.pin, source="an owner")
+    assert extension.authenticate(other.code, pin=other.pin, source="an owner").card.serial == other.serial
 
 
 ATTEMPTS: Final = st.lists(
@@ -687,7 +687,7 @@ def test_many_failures_raise_an_alarm_and_lock_nobody_out() -> None:
     clock.move(minutes=1)
     watch = book.watch_guessing()
     assert (watch.failures, watch.per_minute, watch.alarm) == (70, 70.0, True)
-    assert extension.authenticate(handout.code, pin=handout.pin, source="an owner")
+    assert extension.authenticate(handout.code, pin=handout.pin, source="an owner").card.serial == handout.serial
     clock.move(minutes=1)
     assert (book.watch_guessing().failures, book.watch_guessing().alarm) == (0, False)
     assert [entry.verb for entry in book.audit_trail()].count("guessing_alarm") == 1

@@ -24,7 +24,10 @@ import voipcard
 FACE: Final = "voipcard"
 
 _BORDER: Final = {"errors", "core", "stores.contract", "names"}
-_FACES: Final = {"transact", "searching", "editing", "targets", "verifying", "rotating", "extension", "book", "opening"}
+_FACES: Final = {
+    *{"access", "guessing", "transact", "searching", "editing", "targets", "verifying", "rotating"},
+    *{"extension", "book", "opening"},
+}
 
 LAYERS: Final[dict[str, set[str]]] = {
     "errors": set(),
@@ -79,11 +82,11 @@ LAYERS: Final[dict[str, set[str]]] = {
     "extension": {
         *_BORDER,
         *{"transact", "registry", "batches", "searching", "targets"},
-        *{"recharging", "issuing", "editing", "lifecycle", "exporting"},
+        *{"access", "guessing", "recharging", "issuing", "editing", "lifecycle", "exporting"},
     },
     "book": {
         *{*_BORDER, "ciphers", "providers", "deciding", "installing", "transact", "registry", "purging", "rotating"},
-        *{"verifying", "extension"},
+        *{"guessing", "verifying", "extension"},
     },
     "opening": {
         *{*_BORDER, "ciphers", "providers", "unlocking", "records", "installing", "licensing", "signing", "stores"},

@@ -14,9 +14,11 @@ from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
+from voipcard.batches import batch_facts
+from voipcard.core.batches import BatchFacts
 from voipcard.core.cards import CardCode, Kind, canonical_code, canonical_pin
 from voipcard.core.credit import Credit
-from voipcard.core.expiry import Expiry, after_first_use
+from voipcard.core.expiry import after_first_use
 from voipcard.core.settings import ExtensionSettings
 from voipcard.deciding import Decision, Reading
 from voipcard.errors import AccessDeniedError, InvalidCodeError, InvalidPinError, TamperedError
@@ -171,7 +173,7 @@ class _Sight:
     record: CardRecord
     is_hit: bool
     is_intact: bool
-    batch: Any
+    batch: BatchFacts | None
     found: dict[str, Document]
     lock_key: str
 
@@ -222,7 +224,9 @@ class _Attempt:
             # A key that was made meanwhile may have moved the card to where it was not looked for.
             if not engine.keys_changed(found.get(KEYRING), keys):
                 break
-        batch = engine.records.value_or_absent(found.get(BATCH + record.batch), BATCH + record.batch)
+        batch = batch_facts(engine, found.get(BATCH + record.batch))
+        if batch is None:
+            engine.records.value_or_absent(None, BATCH + record.batch)
 
         return _Sight(facts, record, is_hit, self._is_intact(record), batch, found, lock_key)
 
@@ -281,11 +285,11 @@ class _Attempt:
         reasons = (
             (refusal, bool(refusal)),
             ("unknown", not seen.is_hit),
-            ("tampered", not seen.is_intact),
+            ("tampered", not seen.is_intact or seen.batch is None),
             ("wrong_pin", not is_right),
             ("no_pin", seen.facts.settings.pin_required and not record.pin_mac),
             ("disabled", not record.enabled),
-            ("batch_disabled", seen.batch is not None and not seen.batch.get("enabled", True)),
+            ("batch_disabled", seen.batch is not None and not seen.batch.enabled),
             ("extension_disabled", not seen.facts.enabled),
             ("expired", is_expired),
         )
@@ -314,8 +318,7 @@ class _Attempt:
         if reading.refusal:
             record = engine.card(self.extension, record.serial)
         if record.first_used_at is None:
-            kept = (seen.batch or {}).get("expiry")
-            expiry = Expiry.of_kept(kept) if kept else None
+            expiry = seen.batch.expiry if seen.batch else None
             used = engine.records.signed(
                 record._replace(
                     first_used_at=now,
