@@ -644,7 +644,7 @@ def test_a_kill_at_any_moment_loses_no_pin(profile: Profile, tmp_path: Path) -> 
     counts = set()
     for number in range(12):
         folder = new_folder(tmp_path / str(number), profile)
-        kill_after(0.02 * number, folder, profile)
+        kill_after(0.06 * number, folder, profile)
         counts.add(check_the_law(folder, profile, MANY)[0])
 
     assert counts <= {0, MANY}
