@@ -466,8 +466,42 @@ OTHERS: Final[dict[str, Refusal]] = {
             "remove, rehearsed,": lambda d: d.cards.remove([d.first, d.foreign], dry_run=True),
             "reveal": lambda d: d.cards.reveal(d.foreign),
             "history of": lambda d: list(d.cards.history(d.foreign)),
+            "set the expiry of": lambda d: d.cards.set_expiry([d.first, d.foreign], None),
+            "label": lambda d: d.cards.label_cards([d.first, d.foreign], add=["shipped"]),
         }.items()
     },
+    # Batches that are not there
+    **{
+        f"{verb} a batch of another extension": Refusal(
+            errors.UnknownBatchError, {"batch": lambda d: d.foreign[:4]}, ask
+        )
+        for verb, ask in {
+            "look at": lambda d: d.cards.batch(d.foreign[:4]),
+            "disable": lambda d: d.cards.disable_batch(d.foreign[:4]),
+            "enable": lambda d: d.cards.enable_batch(d.foreign[:4]),
+            "label": lambda d: d.cards.label_batch(d.foreign[:4], add=["shipped"]),
+        }.items()
+    },
+    "a code instead of a batch": Refusal(errors.UnknownBatchError, {"batch": ""}, lambda d: d.cards.batch(FREE)),
+    # Settings and the life of cards
+    "less than nothing to call": Refusal(
+        errors.AmountError, {"reason": "negative"}, lambda d: d.cards.configure(minimum_credit=-1)
+    ),
+    "no time to dial": Refusal(
+        errors.InvalidValueError, {"name": "seconds_to_dial"}, lambda d: d.cards.configure(seconds_to_dial=0)
+    ),
+    "a region of no country": Refusal(
+        errors.InvalidValueError, {"name": "region"}, lambda d: d.cards.configure(region="XX")
+    ),
+    "no labels": Refusal(errors.InvalidValueError, {"name": "add, remove"}, lambda d: d.cards.label_cards(d.first)),
+    "an end of no zone": Refusal(
+        errors.InvalidValueError,
+        {"name": "moment"},
+        lambda d: d.cards.set_expiry(d.first, datetime(2030, 1, 1)),  # noqa: DTZ001 - what is refused
+    ),
+    "disable nothing that has expired": Refusal(
+        errors.InvalidValueError, {"name": "limit"}, lambda d: d.book.disable_expired(limit=0)
+    ),
     # Searching
     "find nothing": Refusal(errors.InvalidValueError, {}, lambda d: d.cards.find()),
     "find two things": Refusal(errors.InvalidValueError, {}, lambda d: d.cards.find(code=CODE, serial=d.first)),
