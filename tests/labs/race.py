@@ -1,5 +1,5 @@
 """
-A race for the last of what a license allows: processes that add, enable, disable and remove cards at the same time.
+A race for the last of what a signed license allows: processes that add, enable, disable and remove cards at once.
 """
 
 from __future__ import annotations
@@ -7,17 +7,21 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Final, NamedTuple
 
 import attrs
 
-from tests.book_world import LAX, OTHER, book_on
-from voipcard import CardBook, License
+from tests.book_world import LAX, MORNING, OTHER, book_on
+from voipcard import CardBook, SigningKey, issue_license
 from voipcard.core.query import CardQuery
 from voipcard.errors import CeilingError, QuotaExceededError
-from voipcard.stores import Changes, SQLAlchemyStore, Store
+from voipcard.stores import Changes, SQLAlchemyStore, SQLiteStore, Store
 
-__all__ = ["CountsFirst", "Outcome", "Runner", "Tally", "found", "outcome", "race"]
+__all__ = ["CountsFirst", "FileCountsFirst", "Outcome", "Runner", "Tally", "found", "outcome", "race"]
+
+VENDOR: Final = SigningKey("vendor-2026", bytes(range(32)))
+"""Who signs the license of a race."""
 
 
 class CountsFirst(SQLAlchemyStore):
@@ -29,13 +33,30 @@ class CountsFirst(SQLAlchemyStore):
         """
         Look first whether the counters may rise, and commit without looking again.
         """
-        for key, delta, ceiling in changes.counters:
-            active = self.count(CardQuery(enabled=True))
-            if ceiling is not None and delta > 0 and active + delta > ceiling:
-                raise CeilingError(counters=((key, active),))
-        time.sleep(0.02)
-        counters = [change._replace(ceiling=None) for change in changes.counters]
-        super().commit(attrs.evolve(changes, counters=counters, require=()))
+        super().commit(_counted(self, changes))
+
+
+class FileCountsFirst(SQLiteStore):
+    """
+    The same in a file.
+    """
+
+    def commit(self, changes: Changes) -> None:
+        """
+        Look first whether the counters may rise, and commit without looking again.
+        """
+        super().commit(_counted(self, changes))
+
+
+def _counted(store: Store, changes: Changes) -> Changes:
+    for key, delta, ceiling in changes.counters:
+        active = store.count(CardQuery(enabled=True))
+        if ceiling is not None and delta > 0 and active + delta > ceiling:
+            raise CeilingError(counters=((key, active),))
+    time.sleep(0.02)
+    counters = [change._replace(ceiling=None) for change in changes.counters]
+
+    return attrs.evolve(changes, counters=counters, require=())
 
 
 class Tally(NamedTuple):
@@ -156,22 +177,34 @@ def found(store: Store, limit: int) -> None:
     """
     Make the book of a race.
     """
-    book_on(store, policy=LAX, license=License(max_active_codes=limit)).close()
+    with book_on(store, policy=LAX, license_keys=[VENDOR.verify_key]) as book:
+        now = MORNING
+        book.install_license(
+            issue_license(
+                VENDOR,
+                customer="ACME",
+                max_active_codes=limit,
+                book_id=book.id,
+                not_before=now,
+                expires_at=now + timedelta(days=365),
+                issued_at=now,
+            )
+        )
 
 
-def race(store: type[SQLAlchemyStore], url: str, turns: int, number: int) -> Tally:
+def race(store: Callable[[str], Store], url: str, turns: int, number: int) -> Tally:
     """
     Be one of the runners.
     """
-    with book_on(store(url), policy=LAX) as book:
+    with book_on(store(url), policy=LAX, license_keys=[VENDOR.verify_key]) as book:
         return Runner(book, number).run(turns)
 
 
-def outcome(url: str, tallies: list[Tally]) -> Outcome:
+def outcome(store: Store, tallies: list[Tally]) -> Outcome:
     """
     Look what is left.
     """
-    with book_on(SQLAlchemyStore(url), policy=LAX) as book:
+    with book_on(store, policy=LAX, license_keys=[VENDOR.verify_key]) as book:
         return Outcome(
             book.quota.active,
             book.extension(OTHER).count(enabled=True),
