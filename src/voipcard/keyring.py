@@ -52,7 +52,7 @@ class Roots:
         self.macs: Final[dict[tuple[int, str], HMAC]] = {}
 
     def __repr__(self) -> str:
-        return f"<{len(self)} root keys>"
+        return f"<Roots of {len(self)}>"
 
     def __reduce__(self) -> NoReturn:
         message = "root keys cannot be pickled: it would show them"
