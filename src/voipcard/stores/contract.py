@@ -183,7 +183,7 @@ class AuditRecord(NamedTuple):
     An entry of the audit trail: append only.
 
     Attributes:
-        id: 16 bytes that begin with the time and end randomly; unique, and the order of the trail.
+        id: 16 bytes; unique, and the order of the trail.
         created_at: When it happened.
         actor: Who did it; empty if nobody said.
         verb: What was done.

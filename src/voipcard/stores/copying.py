@@ -57,7 +57,7 @@ class Copied:
     Attributes:
         cards: How many cards.
         entries: How many ledger entries, those of removed cards among them.
-        documents: How many documents.
+        documents: How many documents; 256 of them are the heads of the audit trail.
         audit_entries: How many entries of the audit trail.
         counters: How many counters.
     """
@@ -109,7 +109,7 @@ def copy(source: Store, target: Store, *, progress: Progress | None = None) -> C
         >>> book = voipcard.open_book("cards.db", currency="EUR")
         >>> batch = book.extension("0003*215").generate(500, credit="10.00")
         >>> copy(SQLiteStore("cards.db"), SQLiteStore("moved.db"))
-        Copied(cards=500, entries=500, documents=4, audit_entries=1, counters=3)
+        Copied(cards=500, entries=500, documents=260, audit_entries=1, counters=3)
     """
     for name, store in (("source", source), ("target", target)):
         if not isinstance(store, Store):
