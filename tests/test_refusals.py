@@ -600,6 +600,9 @@ OTHERS: Final[dict[str, Refusal]] = {
         {"name": "older_than"},
         lambda d: d.cards.remove_unused(older_than=timedelta(microseconds=-1)),
     ),
+    "a license that nobody signed": Refusal(
+        errors.LicenseError, {"reason": "malformed"}, lambda d: d.book.install_license("voipcard-license-1")
+    ),
     "a license that is none": Refusal(
         errors.InvalidValueError, {"name": "max_active_codes"}, lambda d: d.book.install_license(License(-1))
     ),
@@ -653,6 +656,7 @@ def test_the_table_is_complete() -> None:
         *("StoreError", "StaleError", "DuplicateError", "CeilingError", "NotABookError", "SchemaError"),
         *("StoreReadOnlyError", "StoreFullError", "StoreBusyError", "StoreClosedError"),
         *("JoinedStoreError", "OccupiedError", "UnequalError"),  # of stores that join, and of copies
+        "SignatureError",  # of checkpoints
     }
 
     assert set(errors.__all__) == met | elsewhere
