@@ -35,7 +35,7 @@ REASONS: Final[Mapping[str, str]] = {
     "LicenseError": (
         "malformed untrusted forged foreign expired not_yet_valid clock removed unsigned older tampered missing"
     ),
-    "SignatureError": "malformed untrusted forged",
+    "SignatureError": "malformed untrusted forged foreign",
     "WeakPinError": "repeated palindrome sequence pairs almost_repeated year date keypad part_of_code",
 }
 SAMPLES: Final[Mapping[str, object]] = {

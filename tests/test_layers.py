@@ -77,8 +77,9 @@ LAYERS: Final[dict[str, set[str]]] = {
     "lifecycle": {*_BORDER, "deciding", "records", "transact", "targets"},
     "exporting": {*_BORDER, "transact", "searching"},
     "purging": {*_BORDER, "deciding", "records", "transact"},
+    "checkpoints": {*_BORDER, "auditing", "signing", "trail", "transact"},
     "reconciling": {*_BORDER, "records", "trail", "transact"},
-    "verifying": {*_BORDER, "reconciling", "records", "transact", "registry", "searching"},
+    "verifying": {*_BORDER, "checkpoints", "reconciling", "signing", "records", "transact", "registry", "searching"},
     "extension": {
         *_BORDER,
         *{"transact", "registry", "batches", "searching", "targets"},
@@ -86,16 +87,19 @@ LAYERS: Final[dict[str, set[str]]] = {
     },
     "book": {
         *{*_BORDER, "ciphers", "providers", "deciding", "installing", "transact", "registry", "purging", "rotating"},
-        *{"guessing", "verifying", "extension"},
+        *{"auditing", "checkpoints", "guessing", "signing", "trail", "verifying", "extension"},
     },
     "opening": {
         *{*_BORDER, "ciphers", "providers", "unlocking", "records", "installing", "licensing", "signing", "stores"},
-        *{"transact", "book"},
+        *{"trail", "transact", "book"},
     },
     "crossing": {"errors", "core.arguments"},
     "aio": {*_BORDER, "ciphers", "providers", "crossing", *_FACES},
     "testing": {"errors", "core", "stores.contract"},
-    FACE: {*_BORDER, "ciphers", "providers", "licensing", "signing", "stores", "sheets", *_FACES, "aio"},
+    FACE: {
+        *{*_BORDER, "auditing", "ciphers", "providers", "licensing", "signing", "stores", "sheets", "trail"},
+        *{*_FACES, "aio"},
+    },
 }
 """
 What each part may import. A part also knows its own modules; a module with an entry of its own knows what that says.

@@ -5,14 +5,14 @@ A card book as a whole: its extensions, its license, its audit trail, and whethe
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from types import TracebackType
 from typing import NoReturn, Self
 
 import attrs
 
-from voipcard import auditing, guessing, installing, lifecycle, purging, registry, rotating, verifying
+from voipcard import auditing, checkpoints, guessing, installing, lifecycle, purging, registry, rotating, verifying
 from voipcard.auditing import AuditPage
 from voipcard.ciphers import Suite
 from voipcard.core.arguments import Progress, checked_text
@@ -23,6 +23,7 @@ from voipcard.extension import Extension
 from voipcard.guessing import GuessWatch
 from voipcard.providers import KeyProvider
 from voipcard.rotating import Rotation
+from voipcard.signing import SigningKey, VerifyKey
 from voipcard.stores.contract import Store
 from voipcard.trail import AuditEntry, Hook
 from voipcard.transact import Engine
@@ -512,23 +513,62 @@ class CardBook:
         """
         return purging.purge(self._engine, limit)
 
-    def verify(self, *, progress: Progress | None = None) -> Verification:
+    def checkpoint(self, key: SigningKey) -> str:
+        """
+        Give a signed text that says what the book is now, to be kept where nobody who can write to the book can.
+
+        Whoever can restore the whole file to what it was yesterday can undo a recharge without any trace in it.
+        `verify` finds that with a checkpoint from before.
+
+        Args:
+            key: Who signs it. It belongs on another machine than the book; keep the text and not the key with others.
+
+        Returns:
+            Up to 40,000 ASCII characters. They tell no more about the book than its id and how much was done.
+
+        Raises:
+            InvalidValueError: If *key* is something else.
+
+            TamperedError: If the head of a lane of the audit trail was changed from outside.
+
+        Example:
+            >>> book = voipcard.open_book()
+            >>> key = voipcard.SigningKey.generate("audit-2026")
+            >>> book.checkpoint(key).splitlines()[0]
+            'voipcard-checkpoint-1'
+        """
+        return checkpoints.checkpoint(self._engine, key)
+
+    def verify(
+        self, *, progress: Progress | None = None, checkpoint: str | None = None, keys: Iterable[VerifyKey] = ()
+    ) -> Verification:
         """
         Go over the whole book: every record, sealed value, ledger entry, document, counter and audit entry.
 
-        Others may go on working. Reads a few rows at a time, and writes nothing.
+        What was edited, put in, deleted, moved or cut off is found, and a card that is again what it was before. Others
+        may go on working; then what is missing in all of the cards, entries or documents is found only where it is more
+        than they do meanwhile. Reads a few rows at a time, and writes nothing.
 
         Args:
             progress: Is told how many cards were gone over, and of how many.
 
+            checkpoint: What `checkpoint` gave before: then it is also found if all of the book is older than that.
+
+            keys: The public halves of the keys that may have signed it.
+
         Returns:
             What was gone over and what was found; nothing is raised for it.
 
+        Raises:
+            SignatureError: If none of *keys* signed the checkpoint, or if it is another book's.
+
         Example:
             >>> book = voipcard.open_book()
+            >>> key = voipcard.SigningKey.generate("audit-2026")
+            >>> text = book.checkpoint(key)
             >>> _ = book.extension("0003*215").generate(3, credit="10.00")
-            >>> report = book.verify()
+            >>> report = book.verify(checkpoint=text, keys=[key.verify_key])
             >>> report.ok, report.cards, report.entries
             (True, 3, 3)
         """
-        return verifying.verify(self._engine, progress)
+        return verifying.verify(self._engine, progress, checkpoint=checkpoint, keys=keys)

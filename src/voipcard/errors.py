@@ -467,7 +467,9 @@ class SignatureError(VoipcardError):
 
     Attributes:
         kind: What it was to be, such as `checkpoint`.
-        reason: What is wrong: `malformed`, `untrusted` (its key is none of those that are pinned) or `forged`.
+        reason:
+            What is wrong: `malformed`, `untrusted` (its key is none of those that are pinned), `forged` or `foreign` (it
+            is about another book).
     """
 
     kind: str
@@ -478,6 +480,7 @@ class SignatureError(VoipcardError):
             "malformed": "is no signed text of this kind",
             "untrusted": "was signed with a key that is not among the trusted ones",
             "forged": "does not match its signature",
+            "foreign": "is about another book",
         }[self.reason]
 
         return f"the {self.kind} {sentence}"

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import attrs
 
+from voipcard.checkpoints import Checkpoint
 from voipcard.core.arguments import Progress
 from voipcard.core.ledger import fold
 from voipcard.core.query import CardQuery, EntryQuery
@@ -22,6 +23,7 @@ from voipcard.reconciling import Reconciliation
 from voipcard.records import NO_CHAIN
 from voipcard.registry import ExtensionFacts, facts_of
 from voipcard.searching import entry_records
+from voipcard.signing import VerifyKey
 from voipcard.stores.contract import AuditRecord, CardRecord, EntryRecord
 from voipcard.transact import Engine
 
@@ -45,8 +47,8 @@ class Finding:
             of the audit trail; or `cards`, `versions`, `entries` or `documents` for all of them together.
         part:
             What is wrong with it: `record`, `code`, `PIN`, `index`, `history`, `balance`, `counter`, `document`,
-            `audit entry`, or `tally`: there is more or less of it than was written, so that something was deleted, or
-            is again what it was before.
+            `audit entry`; `checkpoint` if a lane is not what it was then; or `tally` if there is more or less of it
+            than was written, so that something was deleted, or is again what it was before.
     """
 
     subject: str
@@ -80,10 +82,13 @@ class Verification:
         return not self.findings
 
 
-def verify(engine: Engine, progress: Progress | None = None) -> Verification:
+def verify(
+    engine: Engine, progress: Progress | None = None, *, checkpoint: str | None = None, keys: Iterable[VerifyKey] = ()
+) -> Verification:
     """
     Go over the whole book. See `CardBook.verify`.
     """
+    then = None if checkpoint is None else Checkpoint.read(engine, checkpoint, keys)
     visit = _Visit(engine, progress)
     visit.documents()
     visit.cards()
@@ -91,7 +96,7 @@ def verify(engine: Engine, progress: Progress | None = None) -> Verification:
     visit.batches()
     visit.audit()
     visit.counters()
-    visit.reconcile()
+    visit.reconcile(then)
 
     return Verification(
         visit.seen["cards"],
@@ -202,11 +207,13 @@ class _Visit:
             self._counter(f"{ACTIVE}/{number}", CardQuery(extension=number, enabled=True))
         self._counter(ACTIVE, CardQuery(enabled=True))
 
-    def reconcile(self) -> None:
+    def reconcile(self, then: Checkpoint | None) -> None:
         """
-        Compare everything that was seen with what the heads of the audit trail say was written.
+        Compare everything that was seen with what the heads of the audit trail say was written, and those with before.
         """
         self._find(self._reconciliation.findings())
+        if then is not None:
+            self._find(then.findings(self.engine))
 
     def _find(self, findings: Iterable[tuple[str, str]]) -> None:
         self.findings += [Finding(subject, part) for subject, part in findings]
