@@ -198,7 +198,7 @@ class _Attempt:
         engine = self.engine
         engine.refuse_joined("authenticate")
         with _taking_at_least(engine.limits.response_floor):
-            refusal, seen, tally = engine.decider.run(self._reserved)
+            refusal, seen, tally = self._reserve()
             is_right = seen.is_hit & engine.records.has_pin(seen.record, self.pin) & (not refusal)
             reason = self._reason(seen, refusal, is_right=is_right)
             access = engine.decider.run(lambda reading: self._settled(reading, seen, tally, reason, is_right=is_right))
@@ -258,15 +258,23 @@ class _Attempt:
 
         return True
 
-    def _reserved(self, _: Reading) -> Decision[tuple[str, _Sight, Tally]]:
+    def _reserve(self) -> tuple[str, _Sight, Tally]:
+        while (reserved := self.engine.decider.run(self._reserved)) is None:  # Now and then a slot has to begin first.
+            pass
+
+        return reserved
+
+    def _reserved(self, _: Reading) -> Decision[tuple[str, _Sight, Tally] | None]:
         """
         Count the attempt as failed before anything is compared, so that it is used up whatever happens next.
         """
-        engine, traces = self.engine, self.traces
+        engine, traces, now = self.engine, self.traces, self.engine.now()
         seen = self.look()
         tally = self._tally(seen.lock_key, seen.found)
+        if turning := tally.turned(engine.records, now, engine.limits):
+            return Decision(turning, None)
         refusal, tally, changes = tally.reserved(
-            engine.records, engine.now(), engine.limits, is_caller_id=self.kind == "caller_id"
+            engine.records, now, engine.limits, is_caller_id=self.kind == "caller_id"
         )
 
         return Decision(changes, (refusal, seen, tally), at_ceiling="again" if traces.ingress else "refuse")
@@ -306,7 +314,10 @@ class _Attempt:
         now = engine.now()
         if reading.refusal:  # Others tried at the same time, or the card was changed.
             found = self._documents([*self.traces.documents, tally.lock_key])
-            tally = attrs.evolve(self._tally(tally.lock_key, found), reserved_at=tally.reserved_at)
+            # What was reserved in a slot is taken back there, even if the next one has begun.
+            tally = attrs.evolve(
+                self._tally(tally.lock_key, found), reserved_at=tally.reserved_at, ingress=tally.ingress
+            )
         changes = tally.settled(engine.records, now, engine.limits, is_right=is_right, is_in=not reason)
         detail: dict[str, Any] = {**self.traces.detail(), "by": self.kind, "reason": reason}
         if seen.is_hit:

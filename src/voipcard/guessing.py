@@ -172,11 +172,28 @@ class Tally:
             {key: found[key].version if key in found else 0 for key in (*traces.documents, lock_key)},
         )
 
+    def turned(self, records: Records, now: int, limits: GuessLimits) -> Changes | None:
+        """
+        Give what lets the slots of the ingress begin that have to; None if none has to.
+
+        It has to be a commit of its own. An attempt counts in its slot only as long as no other slot has begun, so that
+        what is in the slots before is known for certain as soon as this one has.
+        """
+        key = self.traces.ingress
+        ingress, emptied = self.ingress.turned(now, limits.ingress_window)
+        if not key or ingress.slot == self.ingress.slot:
+            return None
+
+        return Changes(
+            documents=attrs.evolve(self, ingress=ingress).documents(records, now, limits, [key]),
+            counters=[CounterChange(f"{key}/{at}", -count) for at, count in emptied.items()],
+        )
+
     def reserved(
         self, records: Records, now: int, limits: GuessLimits, *, is_caller_id: bool
     ) -> tuple[str, Tally, Changes]:
         """
-        Count the attempt as failed before anything is compared.
+        Count the attempt as failed before anything is compared, where no slot has to begin.
 
         Whatever is refused, the same documents and as many counters are written.
 
@@ -186,7 +203,7 @@ class Tally:
         traces = self.traces
         # A clock that was set back makes no attempt younger, and so frees none.
         now = max((now, *self.call.moments, *self.source.moments))
-        ingress, emptied = self.ingress.turned(now, limits.ingress_window)
+        ingress = self.ingress
         in_call, call = self.call.reserve(now, limit=limits.per_call, window=_CALL)
         in_source, source = self.source.reserve(now, limit=limits.per_source, window=limits.source_window)
         in_lock, lock = self.lock.reserve(now, limits, is_caller_id=is_caller_id)
@@ -212,18 +229,13 @@ class Tally:
         if traces.ingress:
             moved = f"{traces.ingress}/{'refused' if refusal else ingress.position}"
             ceiling = None if refusal else ingress.ceiling(limits.per_ingress)
-            moves = {f"{traces.ingress}/{at}": -count for at, count in emptied.items()}
-            counters = [CounterChange(key, delta) for key, delta in moves.items() if key != moved]
-            counters.append(CounterChange(moved, 1 + moves.get(moved, 0), ceiling))
-            if ingress.slot == self.ingress.slot:
-                require = [(traces.ingress, self.versions[traces.ingress])]
-            else:
-                documents += attrs.evolve(after, ingress=ingress).documents(records, now, limits, [traces.ingress])
+            counters = [CounterChange(moved, 1, ceiling)]
+            require = [(traces.ingress, self.versions[traces.ingress])]
         written = {key: self.versions[key] + 1 for key in self.versions if key != traces.ingress}
 
         return (
             refusal,
-            attrs.evolve(after, ingress=ingress, versions={**self.versions, **written}),
+            attrs.evolve(after, versions={**self.versions, **written}),
             Changes(documents=documents, counters=counters, require=require),
         )
 
