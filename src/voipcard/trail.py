@@ -277,7 +277,7 @@ class Trail:
         self._held: set[int] = set()
         self._lane: int | None = None
         self._waiting: list[AuditRecord] = []
-        self.hooks: Final = hooks or (beside.hooks if beside else Hooks())
+        self.hooks: Final[Hooks] = hooks or (beside.hooks if beside else Hooks())
 
     def over(self, store: Store) -> Trail:
         """
@@ -300,11 +300,10 @@ class Trail:
         if not changes.audit and tally == _NOTHING:
             self._store.commit(changes)
             return
-        for attempt in itertools.count(1):
-            links = self._attempt(changes, tally, is_last=attempt == _ATTEMPTS)
-            if links is not None:
-                break
+        attempt = 1
+        while (links := self._attempt(changes, tally, is_last=attempt == _ATTEMPTS)) is None:
             time.sleep(min(_LONGEST_PAUSE, 0.0001 * 2 ** min(attempt, 10)) * os.urandom(1)[0] / 255)
+            attempt += 1
         if self._joined and self.hooks:
             self._waiting += links
         else:

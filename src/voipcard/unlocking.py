@@ -99,6 +99,17 @@ class Keys:
 
         return renewed
 
+    def check(self, document: Document) -> None:
+        """
+        Check that a document is one that keeps these keys.
+
+        Raises:
+            TamperedError: If it was changed from outside.
+        """
+        if not isinstance(document.value, bytes) or document.expires_at is not None:
+            raise TamperedError(KEYRING, "document")
+        _refuse_changed(document, self.ring)
+
     def unlocks(self, document: Document, provider: KeyProvider) -> bool:
         """
         Tell whether a provider has the key of what is in this document.

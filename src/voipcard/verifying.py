@@ -24,7 +24,7 @@ from voipcard.records import NO_CHAIN
 from voipcard.registry import ExtensionFacts, facts_of
 from voipcard.searching import entry_records
 from voipcard.signing import VerifyKey
-from voipcard.stores.contract import AuditRecord, CardRecord, EntryRecord
+from voipcard.stores.contract import AuditRecord, CardRecord, Document, EntryRecord
 from voipcard.transact import Engine
 
 __all__ = ["Finding", "Verification", "verify"]
@@ -124,16 +124,18 @@ class _Visit:
 
     def documents(self) -> None:
         """
-        Check every document but the wrapped key ring, which was checked when the book was opened.
+        Check every document, each with the keys that are for it.
         """
         for document in self.engine.documents(""):
             self._reconciliation.see_document(document)
-            if document.key != KEYRING:
+            with _noting(self.findings):
+                if document.key == KEYRING:
+                    self._check_keyring(document)
+                    continue
                 self.seen["documents"] += not document.key.startswith(TRAIL)
-                with _noting(self.findings):
-                    value = self.engine.records.value(document)
-                    if document.key.startswith(TOMBSTONE):
-                        self._reconciliation.buried.add(value["version"])
+                value = self.engine.records.value(document)
+                if document.key.startswith(TOMBSTONE):
+                    self._reconciliation.buried.add(value["version"])
 
     def cards(self) -> None:
         """
@@ -214,6 +216,11 @@ class _Visit:
         self._find(self._reconciliation.findings())
         if then is not None:
             self._find(then.findings(self.engine))
+
+    def _check_keyring(self, document: Document) -> None:
+        keys = self.engine.records.keys
+        if keys is not None:
+            keys.check(document)
 
     def _find(self, findings: Iterable[tuple[str, str]]) -> None:
         self.findings += [Finding(subject, part) for subject, part in findings]
