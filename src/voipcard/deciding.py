@@ -274,7 +274,8 @@ def _chained(records: Records, writes: Sequence[Changes]) -> Sequence[Changes]:
 
 
 def _quota_exceeded(error: CeilingError, changes: Changes) -> QuotaExceededError:
-    key, value = error.counters[0]
-    [change] = [change for change in changes.counters if change.key == key]
+    values = dict(error.counters)
+    hit = [change for change in changes.counters if change.key in values]
+    tightest = min(hit, key=lambda change: (change.ceiling or 0) - values[change.key])
 
-    return QuotaExceededError(change.ceiling or 0, value, change.delta)
+    return QuotaExceededError(tightest.ceiling or 0, values[tightest.key], tightest.delta)

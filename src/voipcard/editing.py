@@ -109,7 +109,7 @@ def switch(
 
     def change(records: Sequence[CardRecord], part: int) -> tuple[Changes, int]:
         if enabled and part == 0 and targets.is_long:
-            engine.refuse_over_quota(targets.count())
+            engine.refuse_over_quota(extension, targets.count())
         sign = engine.records.signed
         replaced = [
             (sign(record._replace(enabled=enabled, version=record.version + 1)), record.version) for record in records

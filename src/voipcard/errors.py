@@ -331,11 +331,11 @@ class UnlimitedCreditError(VoipcardError):
 @attrs.frozen
 class QuotaExceededError(VoipcardError):
     """
-    The license allows fewer active codes. The whole request was refused.
+    The license allows fewer active codes, or what is set for the extension does. The whole request was refused.
 
     Attributes:
-        limit: How many codes may be active.
-        active: How many are.
+        limit: How many codes may be active, in the book or in the extension: the limit that leaves less.
+        active: How many are, there.
         requested: How many more were asked for.
     """
 

@@ -93,11 +93,14 @@ class Extension:
     @property
     def quota(self) -> Quota:
         """
-        How many codes may be active, are, and can still be added: the license counts all extensions together.
+        How many codes may be active, are, and can still be added.
+
+        The license counts all extensions together. Where `max_active_codes` is set for this one and leaves less, that
+        is what counts here: then these are the codes of this extension.
 
         Where no license holds the limit is 0, so that nothing can be added; `CardBook.license_state` tells why.
         """
-        return self._engine.quota()
+        return self._engine.quota(self.number)
 
     # Settings
 

@@ -192,7 +192,7 @@ def generate(
         refuse_crowded(code_format, counters[f"{CARDS}/{extension}"] + count, policy=engine.policy)
         active = counters[f"{ACTIVE}/{extension}"] + count
         refuse_guessable(code_format, active, pin_length=pin_format.length, policy=engine.policy)
-        engine.refuse_over_quota(count * common.enabled)
+        engine.refuse_over_quota(extension, count * common.enabled)
         if dry_run:
             return Decision(None, Batch("", extension, count, handouts=()))
 
@@ -242,7 +242,7 @@ def add(
         records = engine.writing(reading)
         if known := _known(engine, facts, records, rows, is_final=dry_run):
             raise CardExistsError(tuple(position + 1 for position in known))
-        engine.refuse_over_quota(rows.active)
+        engine.refuse_over_quota(extension, rows.active)
         if dry_run:
             return Decision(None, Batch("", extension, len(rows), handouts=()))
 
@@ -290,7 +290,7 @@ def upload(
         if existing:
             known = set(existing)
             rows = _Rows.of([card for at, card in enumerate(cards) if at not in known], common)
-        quota = engine.quota()
+        quota = engine.quota(extension)
         memo = {
             "existing": existing[:MAX_PROBLEM_LIMIT],
             "existing_count": len(existing),
@@ -299,7 +299,7 @@ def upload(
         report = reported(memo)
         if report.rejected and on_error == "refuse":
             raise refused(report)
-        engine.refuse_over_quota(rows.active)
+        engine.refuse_over_quota(extension, rows.active)
         if dry_run or not rows:
             return Decision(None, Batch("", extension, len(rows), (), report))
         decision = _issued(

@@ -39,7 +39,7 @@ from voipcard.errors import (
 )
 from voipcard.keyring import Keyring
 from voipcard.licensing import NEWEST_LICENSE, Licenses
-from voipcard.names import ACTIVE, BOOK, KEYRING, LICENSE, OPERATION
+from voipcard.names import ACTIVE, BOOK, EXTENSION, KEYRING, LICENSE, OPERATION
 from voipcard.records import Records
 from voipcard.stores.contract import AuditRecord, CardRecord, Changes, CounterChange, Document, Store
 from voipcard.trail import LANES, AuditEntry, Head, Trail, all_heads
@@ -407,32 +407,38 @@ class Engine:
 
         return max(Head.read(lane, heads.get(lane), self.records).seen_at for lane in range(LANES))
 
-    def quota(self) -> Quota:
+    def quota(self, extension: str | None = None) -> Quota:
         """
         Give how many codes of the book may be active, and how many are.
+
+        Of an extension it is what is set for it where that leaves less.
         """
-        return Quota(self.license()[0].in_force.max_active_codes, self.store.counters([ACTIVE])[ACTIVE])
+        limit = self.license()[0].in_force.max_active_codes
+        if extension is None:
+            return Quota(limit, self.store.counters([ACTIVE])[ACTIVE])
+
+        return self._tighter(extension, limit, self._own_limit(extension)[0])
 
     def activating(self, extension: str, count: int) -> Changes:
         """
         Give what a commit needs so that *count* more codes are active; fewer if it is negative.
 
-        The license is read here and required to be the same at the commit, so that the quota holds however many
-        processes activate codes at once. Fewer can be active under any license.
+        The license and what is set for the extension are read here and required to be the same at the commit, so that
+        the quota holds however many processes activate codes at once. Fewer can be active in any case.
 
         Raises:
             LicenseError: If there are to be more, and the license does not hold.
         """
         if count == 0:
             return Changes()
-        limit, require = self._allowed() if count > 0 else (None, ())
+        limit, own, require = self._allowed(extension) if count > 0 else (None, None, ())
 
         return Changes(
-            counters=[CounterChange(ACTIVE, count, limit), CounterChange(f"{ACTIVE}/{extension}", count)],
+            counters=[CounterChange(ACTIVE, count, limit), CounterChange(f"{ACTIVE}/{extension}", count, own)],
             require=require,
         )
 
-    def refuse_over_quota(self, requested: int) -> None:
+    def refuse_over_quota(self, extension: str, requested: int) -> None:
         """
         Refuse what could not be activated now, for a dry run or before long work.
 
@@ -443,14 +449,35 @@ class Engine:
         """
         if requested <= 0:
             return
-        limit, _ = self._allowed()
-        active = self.store.counters([ACTIVE])[ACTIVE]
-        if limit is not None and active + requested > limit:
-            raise QuotaExceededError(limit, active, requested)
+        limit, own, _ = self._allowed(extension)
+        quota = self._tighter(extension, limit, own)
+        if quota.limit is not None and quota.active + requested > quota.limit:
+            raise QuotaExceededError(quota.limit, quota.active, requested)
 
-    def _allowed(self) -> tuple[int | None, Sequence[tuple[str, int]]]:
+    def _tighter(self, extension: str, limit: int | None, own: int | None) -> Quota:
         """
-        Give how many codes may be active, and what has to be the same for that when more of them are.
+        Give the quota that leaves less: that of the book, or an extension's own.
+        """
+        if own is None:
+            return Quota(limit, self.store.counters([ACTIVE])[ACTIVE])
+        active = self.store.counters([ACTIVE, f"{ACTIVE}/{extension}"])
+        of_book, of_extension = Quota(limit, active[ACTIVE]), Quota(own, active[f"{ACTIVE}/{extension}"])
+        if of_book.remaining is None or of_extension.remaining is None:
+            return of_extension
+
+        return min(of_book, of_extension, key=lambda quota: quota.remaining or 0)
+
+    def _own_limit(self, extension: str) -> tuple[int | None, int]:
+        """
+        Give how many codes of an extension may be active, as is set for it, and the version of its document.
+        """
+        value, version = self.value(EXTENSION + extension)
+
+        return value["settings"]["max_active_codes"] if value else None, version
+
+    def _allowed(self, extension: str) -> tuple[int | None, int | None, Sequence[tuple[str, int]]]:
+        """
+        Give how many codes of the book and of an extension may be active, and what has to be the same for that then.
 
         Raises:
             LicenseError: If the license does not hold.
@@ -459,4 +486,6 @@ class Engine:
         if not state.holds:
             raise LicenseError(state.problem)
 
-        return state.in_force.max_active_codes, [(LICENSE, version)]
+        own, own_version = self._own_limit(extension)
+
+        return state.in_force.max_active_codes, own, [(LICENSE, version), (EXTENSION + extension, own_version)]
