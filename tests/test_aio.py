@@ -118,6 +118,7 @@ def steps() -> Iterator[Step]:
     yield EXTENSION, "enabled", (), {}
     yield EXTENSION, "quota", (), {}
     yield "book", "license", (), {}
+    yield "book", "license_state", (), {}
     yield "book", "quota", (), {}
     yield "book", "extensions", (), {}
     yield "book", "audit_trail", (), {}

@@ -27,6 +27,7 @@ from tests.book_world import (
     Recording,
     book_on,
     engine_of,
+    findings_of,
     new_book,
     outcome,
     sound,
@@ -738,6 +739,7 @@ VERBS: Final[Mapping[str, Callable[[World], object]]] = {
     "release_hooks": lambda w: w.book.release_hooks(),
     "watch_guessing": lambda w: w.book.watch_guessing(),
     "purge_expired": lambda w: w.book.purge_expired(),
+    "checkpoint": lambda w: w.book.checkpoint(VENDOR),
     "verify": lambda w: w.book.verify(),
     "close": lambda w: w.book.close(),
 }
@@ -887,3 +889,45 @@ def test_a_license_without_an_end_needs_no_clock(world: World) -> None:
 
     assert Quota(LIMIT, 5) == world.book.install_license(later())
     assert world.extension.generate(1).size == 1
+
+
+# Verification
+
+BEHIND_ITS_BACK: Final[Mapping[str, Callable[[World], World]]] = {
+    "removed": removed,
+    "damaged": lambda world: world.replaced(damaged(world.document(LICENSE))),
+    "the license before": lambda world: world.replaced(world.before[1]),
+    "the license by hand": lambda world: world.replaced(world.before[0]),
+}
+
+
+def test_a_book_with_licenses_is_sound(world: World) -> None:
+    """
+    What installing licenses writes is what verification expects.
+    """
+    assert sound(world.opened().book) == ()
+
+
+@pytest.mark.parametrize("case", BEHIND_ITS_BACK)
+def test_a_license_that_was_changed_from_outside_is_found(case: str, world: World) -> None:
+    """
+    Verification finds a license that was taken away, damaged or put back.
+    """
+    assert (LICENSE, "document") in findings_of(BEHIND_ITS_BACK[case](world).book)
+
+
+def test_what_a_book_remembers_of_licenses_cannot_be_put_back(world: World) -> None:
+    """
+    Where somebody puts back what the book says of itself together with its license by hand, verification finds it.
+    """
+    facts = engine_of(world.book).facts
+    book = world.document(BOOK)
+    value = engine_of(world.book).records.value(book)
+    value.pop("newest_license")
+    first = engine_of(world.book).records.document(BOOK, value, version=1)
+    world.store.commit(Changes(documents=[(first, book.version)]))
+    world = world.replaced(world.before[0])
+
+    assert facts == engine_of(world.book).facts
+    assert world.book.license == License(100)
+    assert sound(world.book) != ()

@@ -127,9 +127,12 @@ def test_a_license_holds_from_its_first_moment_to_its_last(begin: datetime, leng
     license_ = signed(issued_at=begin, not_before=begin, expires_at=begin + length)
     nows = [begin - MOMENT, begin, begin + length - MOMENT, begin + length]
 
-    assert [
-        problem(license_, newest=begin, now=now, last_seen=begin) for now in nows
-    ] == ["not_yet_valid", "", "", "expired"]
+    assert [problem(license_, newest=begin, now=now, last_seen=begin) for now in nows] == [
+        "not_yet_valid",
+        "",
+        "",
+        "expired",
+    ]
 
 
 @given(moments, st.timedeltas(timedelta(days=-30), timedelta(days=30)), st.booleans())
