@@ -87,7 +87,7 @@ LAYERS: Final[dict[str, set[str]]] = {
     },
     "book": {
         *{*_BORDER, "ciphers", "providers", "deciding", "installing", "transact", "registry", "purging", "rotating"},
-        *{"auditing", "checkpoints", "guessing", "signing", "trail", "verifying", "extension"},
+        *{"auditing", "checkpoints", "guessing", "lifecycle", "signing", "trail", "verifying", "extension"},
     },
     "opening": {
         *{*_BORDER, "ciphers", "providers", "unlocking", "records", "installing", "licensing", "signing", "stores"},
