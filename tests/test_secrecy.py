@@ -34,6 +34,7 @@ from voipcard import (
     License,
     NewCard,
     PinFormat,
+    Profile,
     open_book,
     sheets,
 )
@@ -329,24 +330,24 @@ def fail(scene: Scene, extension: Extension, serial: str) -> None:
     scene.fails(lambda: extension.find(code=code, caller_id=code))
 
 
-@pytest.fixture(scope="module", params=["memory", "delete", WAL])
+@pytest.fixture(scope="module", params=["memory", "delete", WAL, "strict"])
 def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """
-    Play everything once with each kind of store, and take down all logs.
+    Play everything once with each kind of store, and with a strict book, and take down all logs.
     """
     outside, folder = tmp_path_factory.mktemp("outside"), tmp_path_factory.mktemp("book")
     key = KeyFile(folder / "cards.db.key")
     key.create()
-    store: Store = (
-        MemoryStore() if request.param == "memory" else SQLiteStore(folder / "cards.db", journal=request.param)
-    )
+    profile: Profile = "strict" if request.param == "strict" else "operator"
+    journal: Any = "delete" if profile == "strict" else request.param
+    store: Store = MemoryStore() if journal == "memory" else SQLiteStore(folder / "cards.db", journal=journal)
     logs = Logs()
     root = logging.getLogger()
     level = root.level
     root.addHandler(logs)
     root.setLevel(logging.DEBUG)
     try:
-        with open_book(store, currency="EUR", key=key) as book:
+        with open_book(store, currency="EUR", key=key, profile=profile) as book:
             made = Scene(book, None if request.param == "memory" else folder)
             play(made, outside)
             made.seen["logs"] = logs.text.encode()
@@ -416,7 +417,7 @@ def test_no_key_is_kept_or_logged(scene: Scene) -> None:
     """
     The keys that seal are nowhere, and the key that wraps them is in its own file only.
     """
-    roots = scene.book._engine.records.keyring._roots.values()  # noqa: SLF001 - they are hidden well
+    roots = scene.book._engine.records.keyring.roots._keys.values()  # noqa: SLF001 - they are hidden well
     places = {name: data for name, data in scene.seen.items() if not name.startswith("cards.db.key")}
     wrapping = [data for name, data in scene.seen.items() if name.startswith("cards.db.key")]
     needles = [*roots, *(bytes.fromhex(data.decode()) for data in wrapping)]
@@ -498,7 +499,9 @@ def test_clear_text_is_where_it_belongs(scene: Scene) -> None:
     handouts = [value for value in scene.values if type(value).__name__ == "Handout"]
     told = {"handouts": repr([attrs.astuple(handout) for handout in handouts]).encode()}
 
-    assert {*OWN, *CALLERS, OWN_PIN, NEW_CODE, NEW_PIN} <= {secret for _, _, secret in hits(scene.secrets, told)}
+    assert {*OWN, *CALLERS, OWN_PIN, NEW_CODE} <= {secret for _, _, secret in hits(scene.secrets, told)}
+    # Who set a PIN knows it. Nobody is told it again where it is not kept.
+    assert (scene.book.profile == "operator") == bool(hits([NEW_PIN], told))
 
 
 def test_a_cursor_says_no_secret(scene: Scene) -> None:
