@@ -43,6 +43,7 @@ from tests.book_world import (
 from voipcard import CardBook, KeyFile, License, NewCard, PinFormat, Progress, Quota, VoipcardError, open_book
 from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.errors import (
+    AccessDeniedError,
     InvalidValueError,
     NotABookError,
     OccupiedError,
@@ -397,6 +398,28 @@ def test_every_counter_that_a_book_moves_is_copied() -> None:
     report = copied(source, target)
 
     assert len(moved) == report.counters == 5
+    assert source.counters(moved) == target.counters(moved)
+
+
+def test_what_was_guessed_is_copied() -> None:
+    """
+    Limits on guessing go on in the copy where they were, and so does the watch on failures.
+    """
+    source, target = Recording(), MemoryStore()
+    extension = lively_book(source).extension(EXTENSION)
+    [handout] = extension.generate(1, credit="10.00")
+    for number in range(12):
+        with pytest.raises(AccessDeniedError):
+            extension.authenticate(
+                handout.code, pin=f"{number:05}", source=f"{number}", ingress=f"trunk {number % 3}", call_id=f"{number}"
+            )
+    moved = {change.key for changes in source.commits for change in changes.counters}
+    guessed = {key for key, value in source.counters(moved).items() if value and key.startswith("guesses/")}
+
+    report = copied(source, target)
+
+    assert len(guessed) >= 4
+    assert report.counters == len(guessed) + 5
     assert source.counters(moved) == target.counters(moved)
 
 

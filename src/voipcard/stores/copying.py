@@ -16,6 +16,7 @@ import attrs
 
 from voipcard.core.arguments import Progress
 from voipcard.core.query import CardQuery, EntryQuery
+from voipcard.core.throttle import SLOTS
 from voipcard.errors import (
     CeilingError,
     DuplicateError,
@@ -26,7 +27,7 @@ from voipcard.errors import (
     StoreError,
     UnequalError,
 )
-from voipcard.names import ACTIVE, CARDS, EXTENSION, KEYRING
+from voipcard.names import ACTIVE, CARDS, EXTENSION, GUESSES, KEYRING
 from voipcard.stores.contract import (
     MAX_INTEGER,
     AuditRecord,
@@ -45,6 +46,12 @@ R = TypeVar("R")
 PAGE: Final = 1000
 """How many rows are read and committed at a time."""
 
+_INGRESS: Final = f"{GUESSES}ingress/"
+"""Begins the keys of what is known of each ingress; its counters are named by that and their place in a ring."""
+
+_SHARDS: Final = 16
+"""Over how many counters the failures are spread that the alarm is about."""
+
 UNFINISHED: Final = MAX_INTEGER
 """The version of what stands for the key ring in an unfinished copy: no document is changed so often."""
 
@@ -59,7 +66,7 @@ class Copied:
         entries: How many ledger entries, those of removed cards among them.
         documents: How many documents; 256 of them are the heads of the audit trail.
         audit_entries: How many entries of the audit trail.
-        counters: How many counters.
+        counters: How many counters; those of guesses only where they stand at something.
     """
 
     cards: int
@@ -338,10 +345,15 @@ class Copying:
 
     def _counters(self) -> Iterator[tuple[Mapping[str, int], Mapping[str, int]]]:
         """
-        Give the counters of both stores: that of the book, then those of its extensions.
+        Give the counters of both stores: that of the book, those of its extensions, and what was guessed.
         """
         for keys in self._counter_keys():
             yield self._source.counters(keys), self._target.counters(keys)
+        for keys in self._guess_keys():
+            ours, theirs = self._source.counters(keys), self._target.counters(keys)
+            # Most of them were never moved.
+            moved = [key for key in keys if ours[key] or theirs[key]]
+            yield {key: ours[key] for key in moved}, {key: theirs[key] for key in moved}
 
     def _counter_keys(self) -> Iterator[list[str]]:
         yield [ACTIVE]
@@ -349,6 +361,13 @@ class Copying:
         while page := self._source.documents(EXTENSION, after=after, limit=self._page):
             numbers = [document.key.removeprefix(EXTENSION) for document in page]
             yield [f"{counter}/{number}" for counter in (ACTIVE, CARDS) for number in numbers]
+            after = page[-1].key
+
+    def _guess_keys(self) -> Iterator[list[str]]:
+        yield [f"{GUESSES}alarm/{shard}" for shard in range(_SHARDS)]
+        after = ""
+        while page := self._source.documents(_INGRESS, after=after, limit=max(1, self._page // SLOTS)):
+            yield [f"{document.key}/{part}" for document in page for part in (*range(SLOTS), "refused")]
             after = page[-1].key
 
     def _tell(self, rows: int) -> None:
