@@ -1,7 +1,7 @@
 """
 Processes that guess PINs at the same time, and are killed meanwhile: no more is evaluated than the limits let through.
 
-`nox -s guessing` lets sixteen processes guess fifty times each, twenty times for each limit, in files and on
+`nox -s guessing` lets sixteen processes guess twenty times each, in twenty runs for each limit, in files and on
 PostgreSQL, beside a guard that reads, compares and writes: with all that, it takes half an hour.
 """
 
@@ -499,7 +499,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 row = {
                     f"{kind}, {name}": [
                         contested(crew, opener, contest, turns=options.turns, **settings)
-                        for opener in itertools.islice(openers, options.runs)
+                        for opener in itertools.islice(openers, max(1, options.runs // (4 if _NAIVE in name else 1)))
                     ]
                 }
                 _say(table(row).splitlines()[-1])
@@ -539,7 +539,7 @@ def _say(line: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="nox -s guessing --", description="Guess PINs in parallel.")
     parser.add_argument("--processes", type=int, default=16, help="how many guess at a time (%(default)s)")
-    parser.add_argument("--turns", type=int, default=50, help="how often each of them guesses (%(default)s)")
+    parser.add_argument("--turns", type=int, default=20, help="how often each of them guesses (%(default)s)")
     parser.add_argument("--kills", type=int, default=16, help="how many of them are killed (%(default)s)")
     parser.add_argument("--runs", type=int, default=20, help="how often each is tried (%(default)s)")
 
