@@ -621,6 +621,9 @@ IMPOSTOR: Final = SigningKey("vendor-2026", bytes(32))
 BROKEN: Final[Mapping[str, tuple[str, Callable[[World], World]]]] = {
     "a larger number in the signed text": ("forged", enlarged),
     "no text at all": ("malformed", lambda world: world.planted({"signed": "voipcard-license-1"})),
+    "a number for a text": ("malformed", lambda world: world.planted({"signed": 5})),
+    "no license at all": ("malformed", lambda world: world.planted({"max_active_codes": "many"})),
+    "something else": ("malformed", lambda world: world.planted([5])),
     "a damaged document": ("tampered", lambda world: world.replaced(damaged(world.document(LICENSE)))),
     "a removed license": ("removed", removed),
     "a book that says nothing of itself": ("tampered", without_itself),

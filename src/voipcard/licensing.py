@@ -229,12 +229,14 @@ class Licenses:
             if newest is not None:
                 return LicenseState(None, "removed")
             return LicenseState(License.unlimited(), self.given_problem)
-        if _SIGNED not in value:
-            return LicenseState(License(**value), self.given_problem if newest is None else "unsigned")
         try:
-            license_ = _read(value[_SIGNED], self._keys)
+            license_ = read_license(value[_SIGNED], self._keys) if _SIGNED in value else License(**value)
         except LicenseError as error:
             return LicenseState(None, error.reason)
+        except (InvalidValueError, TypeError):  # Written by somebody who has the keys of the book, but not by this.
+            return LicenseState(None, "malformed")
+        if not isinstance(license_, SignedLicense):
+            return LicenseState(license_, self.given_problem if newest is None else "unsigned")
 
         return LicenseState(license_, self.problem(license_, book_id=book_id, newest=newest, now=now, look=look))
 
