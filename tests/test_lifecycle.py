@@ -31,7 +31,13 @@ from tests.book_world import (
     verbs_of,
 )
 from voipcard import UNLIMITED, CardQuery, Expiry, Extension, License
-from voipcard.errors import InvalidValueError, OperationConflictError, QuotaExceededError, TamperedError
+from voipcard.errors import (
+    AccessDeniedError,
+    InvalidValueError,
+    OperationConflictError,
+    QuotaExceededError,
+    TamperedError,
+)
 from voipcard.names import BATCH
 from voipcard.stores import Changes, Document, MemoryStore
 
@@ -197,6 +203,67 @@ def test_a_rule_that_was_changed_from_outside_is_not_followed() -> None:
 
     assert (TamperedError, BATCH + batch.id, "document") == refused
     assert refused == outcome(lambda: fresh.recharge(batch[0].serial, 1))
+
+
+def test_the_first_use_begins_the_days_and_later_ones_do_not() -> None:
+    """
+    A caller who gets in for the first time starts the days of the rule, unless the card ends before; a denial does not.
+    """
+    clock = Clock()
+    extension = new_book(clock=clock).extension(EXTENSION)
+    [card] = extension.generate(1, expires_at=Expiry(days_after_creation=100, days_after_first_use=30))
+    ends = [extension[card.serial].expires_at]
+    clock.move(days=10)
+    denied = outcome(lambda: extension.authenticate(card.code, pin="", call_id="1"))
+    ends.append(extension[card.serial].expires_at)
+    for number in range(2):
+        extension.authenticate(card.code, pin=card.pin, call_id=f"{number}")
+        ends.append(extension[card.serial].expires_at)
+        clock.move(days=20)
+
+    assert denied == (AccessDeniedError,)
+    assert ends == [day(100), day(100), day(40), day(40)]
+    assert [found.serial for found in extension.search(used=True)] == [card.serial]
+    assert outcome(lambda: extension.authenticate(card.code, pin=card.pin)) == (AccessDeniedError,)
+
+
+def test_a_recharge_opens_the_door_again() -> None:
+    """
+    An expired card lets nobody in until it is recharged under a rule about recharges.
+    """
+    clock = Clock()
+    extension = new_book(clock=clock).extension(EXTENSION)
+    [card] = extension.generate(1, expires_at=Expiry(days_after_recharge=30))
+    clock.move(days=30)
+    denied = outcome(lambda: extension.authenticate(card.code, pin=card.pin))
+    extension.recharge(card.serial, 5)
+
+    assert denied == (AccessDeniedError,)
+    assert extension.authenticate(card.code, pin=card.pin).card.expires_at == day(60)
+
+
+@pytest.mark.parametrize("card_enabled", [True, False])
+@pytest.mark.parametrize("batch_enabled", [True, False])
+def test_card_and_batch_have_to_be_enabled_both(
+    card_enabled: bool,  # noqa: FBT001 - a parameter of a test
+    batch_enabled: bool,  # noqa: FBT001 - a parameter of a test
+) -> None:
+    """
+    A caller gets in with an enabled card of an enabled batch, and with no other; what is set last counts at once.
+    """
+    extension = new_book().extension(EXTENSION)
+    batch = extension.generate(2)
+    card = batch[0]
+    if not card_enabled:
+        extension.disable(card.serial)
+    if not batch_enabled:
+        extension.disable_batch(batch.id)
+    answer = outcome(lambda: extension.authenticate(card.code, pin=card.pin, call_id="1").card.serial)
+    extension.enable(card.serial)
+    extension.enable_batch(batch.id)
+
+    assert answer == (card.serial if card_enabled and batch_enabled else (AccessDeniedError,))
+    assert extension.authenticate(card.code, pin=card.pin, call_id="2").card.serial == card.serial
 
 
 # Expiry that is set

@@ -236,6 +236,19 @@ def test_a_text_that_is_no_number_is_refused_as_before() -> None:
     assert outcome(lambda: extension.find(caller_id="")) == (InvalidCodeError, "caller_id", "empty", 0)
 
 
+@pytest.mark.parametrize("calling", WRITTEN)
+def test_a_caller_is_known_however_the_switch_writes_the_number(calling: str) -> None:
+    """
+    The card of a number lets its caller in from every trunk; one that is not the caller's lets nobody in.
+    """
+    extension = romanian()
+    [handout] = extension.add(NATIONAL, caller_id=True, pin="482716")
+
+    assert extension.asks_for(calling) == "pin"
+    assert extension.authenticate_caller(calling, pin="482716", ingress="trunk").card.serial == handout.serial
+    assert extension.asks_for("0722 123 457") == "code"
+
+
 # Without the extra
 
 WITHOUT: Final = """
