@@ -657,6 +657,7 @@ def test_the_table_is_complete() -> None:
         *("StoreReadOnlyError", "StoreFullError", "StoreBusyError", "StoreClosedError"),
         *("JoinedStoreError", "OccupiedError", "UnequalError"),  # of stores that join, and of copies
         "SignatureError",  # of checkpoints
+        "AccessDeniedError",  # which writes what was tried
     }
 
     assert set(errors.__all__) == met | elsewhere
