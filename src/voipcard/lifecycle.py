@@ -99,9 +99,7 @@ def disable_expired(engine: Engine, extension: str | None, *, limit: int, operat
 
         return Decision(changes, len(expired), len(expired))
 
-    return engine.once(
-        "disable_expired", operation, lambda: [extension, limit], decide=decide, replay=int
-    )
+    return engine.once("disable_expired", operation, lambda: [extension, limit], decide=decide, replay=int)
 
 
 def _freed(engine: Engine, cards: Sequence[CardRecord]) -> list[CounterChange]:

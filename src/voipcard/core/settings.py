@@ -69,6 +69,10 @@ def _count(at_least: int, **upper: int) -> Any:  # noqa: ANN401  (attrs takes wh
     return check
 
 
+def _seconds(_: object, attribute: attrs.Attribute[int], value: int) -> None:
+    checked_integer(attribute.name, value, at_least=1, at_most=MAX_SECONDS_TO_DIAL)
+
+
 def _expiry(_: object, __: object, value: Expiry | None) -> None:
     if value is not None and not isinstance(value, Expiry):
         raise InvalidValueError("expiry", "has to be an Expiry, such as Expiry(days_after_creation=365), or None")
@@ -122,7 +126,7 @@ class ExtensionSettings:
     minimum_credit: Credit = attrs.field(default=Credit(0), converter=_minimum)
     pin_required: bool = attrs.field(default=False, validator=_yes_or_no)
     balance_inquiry: bool = attrs.field(default=True, validator=_yes_or_no)
-    seconds_to_dial: int = attrs.field(default=30)
+    seconds_to_dial: int = attrs.field(default=30, validator=_seconds)
     no_credit_sound: str = attrs.field(default="", validator=_line)
     disconnect_sound: str = attrs.field(default="", validator=_line)
     caller_name: CallerIDSource = attrs.field(default="server", validator=_source)
@@ -133,10 +137,6 @@ class ExtensionSettings:
     expiry: Expiry | None = attrs.field(default=None, validator=_expiry)
     max_active_codes: int | None = attrs.field(default=None, validator=_count(0))
     region: str = attrs.field(default="", validator=_region)
-
-    @seconds_to_dial.validator
-    def _is_a_time(self, _: object, value: int) -> None:
-        checked_integer("seconds_to_dial", value, at_least=1, at_most=MAX_SECONDS_TO_DIAL)
 
     @classmethod
     def of_kept(cls, kept: Mapping[str, Any]) -> ExtensionSettings:
