@@ -310,12 +310,12 @@ def insertions(world: World) -> Iterator[Mutation]:
     Put in every row once more, under a key of its own.
     """
     for row in world.rows("cards").values():
-        more = {"id": bytes(16), "serial": f"{row['batch']}-999999", "index": bytes(16)}
+        more: Row = {"id": bytes(16), "serial": f"{row['batch']}-999999", "index": bytes(16)}
         yield Mutation(f"card {row['serial']} repeated", put("cards", {**row, **more}))
     for key, row in world.rows("entries").items():
         more = {"sequence": row["sequence"] + 100, "operation": None}
         yield Mutation(f"{named('entries', key)} repeated", put("entries", {**row, **more}))
-        stranger = {"card": bytes(16), "operation": None}
+        stranger: Row = {"card": bytes(16), "operation": None}
         yield Mutation(f"{named('entries', key)} of another card", put("entries", {**row, **stranger}))
     for key, row in world.rows("documents").items():
         if not is_unused_head(row):

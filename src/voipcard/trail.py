@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import attrs
 
 from voipcard.core.moments import from_micros
-from voipcard.errors import CeilingError, DuplicateError, StaleError, TamperedError
+from voipcard.errors import CeilingError, DuplicateError, StaleError, StoreError, TamperedError
 from voipcard.names import GUESSES, TRAIL
 from voipcard.records import NO_CHAIN, Records
 from voipcard.stores.contract import AuditRecord, Changes, Document, Store
@@ -249,6 +249,22 @@ class Head:
         return Head(self.lane, self.version + 1, count, mac, seen_at, self.tally.plus(tally)), links
 
 
+@attrs.define(eq=False)
+class _Lane:
+    """
+    A lane as a process knows it.
+
+    Attributes:
+        number: Its number.
+        head: Its head as this process left it; None to read it again.
+        is_lost: Whether another process is at work there, or somebody who tampers.
+    """
+
+    number: int
+    head: Head | None = None
+    is_lost: bool = False
+
+
 class Trail:
     """
     Writes to a store, and with every commit to a lane.
@@ -273,9 +289,8 @@ class Trail:
             beside._drawn if beside else {False: _in_turn(0), True: _in_turn(_OWN)}  # noqa: SLF001 - a trail's own
         )
         self._guard: Final = threading.Lock()
-        self._free: list[Head] = []
+        self._free: list[_Lane] = []
         self._held: set[int] = set()
-        self._lane: int | None = None
         self._waiting: list[AuditRecord] = []
         self.hooks: Final[Hooks] = hooks or (beside.hooks if beside else Hooks())
 
@@ -320,64 +335,58 @@ class Trail:
         """
         Commit through a lane and give the audit entries; None where another process has written to that lane.
         """
-        lane, head = self._taken()
-        kept: Head | None = None
+        lane = self._taken()
+        head, lane.head = lane.head, None
+        lane.is_lost = head is None
         try:
-            # Another transaction of the caller may have been rolled back: what it wrote is no head.
-            head = head or Head.read(lane, self._store.document(Head(lane).key), self._records)
+            head = head or Head.read(lane.number, self._store.document(Head(lane.number).key), self._records)
+            lane.is_lost = False
             following, links = head.followed(changes, tally, self._records)
-            document = following.document(self._records)
+            written = [*changes.documents, (following.document(self._records), head.version)]
             try:
-                self._store.commit(
-                    attrs.evolve(changes, audit=links, documents=[*changes.documents, (document, head.version)])
-                )
+                self._store.commit(attrs.evolve(changes, audit=links, documents=written))
             except (StaleError, DuplicateError, CeilingError) as error:
-                if not isinstance(error, StaleError) or head.key not in error.documents:
-                    kept = head  # Nothing was changed.
+                lane.is_lost = isinstance(error, StaleError) and head.key in error.documents
+                if not lane.is_lost:
+                    lane.head = head  # Nothing was changed.
                     raise
-                rest = attrs.evolve(error, documents=error.documents - {head.key})
-                if rest.cards or rest.documents:
+                if rest := _besides(error, head.key):
                     raise rest from error
                 if is_last:
                     raise
                 return None
-            kept = following
+            lane.head = following
         finally:
-            self._left(lane, kept)
+            self._left(lane)
 
         return links
 
-    def _taken(self) -> tuple[int, Head | None]:
+    def _taken(self) -> _Lane:
         """
-        Take a lane, with its head if this trail knows it.
+        Take a lane that no other thread has: one that was written to before, if there is any.
         """
         with self._guard:
-            if self._joined:
-                self._lane = next(self._drawn[True]) if self._lane is None else self._lane
-                return self._lane, None
             if self._free:
-                head = self._free.pop()
-                self._held.add(head.lane)
-                return head.lane, head
-            # Where there are more threads than lanes some have to share.
-            drawn = [next(self._drawn[False]) for _ in range(_OWN if len(self._held) >= _OWN else 1)]
-            lane = next((lane for lane in drawn if lane not in self._held), drawn[-1])
-            self._held.add(lane)
+                lane = self._free.pop()
+            else:
+                drawn = itertools.islice(self._drawn[self._joined], _OWN)
+                # Where there are more threads than lanes some have to share.
+                lane = _Lane(next((number for number in drawn if number not in self._held), _OWN * self._joined))
+            self._held.add(lane.number)
 
-            return lane, None
+            return lane
 
-    def _left(self, lane: int, head: Head | None) -> None:
+    def _left(self, lane: _Lane) -> None:
         """
-        Leave a lane to others; with its head if that is known for certain.
+        Leave a lane to others, and forget it if another process writes to it.
         """
         with self._guard:
+            self._held.discard(lane.number)
             if self._joined:
-                # A transaction stays in its lane, whose row it has locked, unless others are there.
-                self._lane = lane if head else None
-                return
-            self._held.discard(lane)
-            if head:
-                self._free.append(head)
+                # Its transaction may be rolled back, and what was written with it.
+                lane.head = None
+            if not lane.is_lost:
+                self._free.append(lane)
 
 
 def beginning(changes: Changes, records: Records) -> Changes:
@@ -418,6 +427,17 @@ def lane_of(id: bytes) -> tuple[int, int]:
     Give the lane of an audit entry, and its number there, from 1.
     """
     return int.from_bytes(id[:2], "big"), int.from_bytes(id[2:10], "big")
+
+
+def _besides(error: StoreError, key: str) -> StaleError | None:
+    """
+    Give what else is stale besides the document with this key.
+    """
+    if not isinstance(error, StaleError):
+        return None
+    rest = attrs.evolve(error, documents=error.documents - {key})
+
+    return rest if rest.cards or rest.documents else None
 
 
 def is_tallied(key: str) -> bool:
