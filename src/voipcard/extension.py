@@ -517,7 +517,9 @@ class Extension:
 
             InvalidPinError: If *pin* cannot be one.
 
-            WeakPinError: If *pin* is easily guessed and the book's policy does not allow that.
+            WeakPinError:
+                If *pin* is easily guessed and the book's policy does not allow that, or if the code begins or ends with
+                the PIN, whichever of them is new.
 
             CardExistsError: If another card of the extension has this code.
 
@@ -783,7 +785,8 @@ class Extension:
             card: The card, or its serial.
 
         Returns:
-            The hand-out, with the credit that is on the card now.
+            The hand-out, with the credit that is on the card now. Of a `strict` book it says that there is a PIN, and
+            not which.
 
         Raises:
             ActorRequiredError: If nobody said who is acting.
@@ -1457,8 +1460,8 @@ class Extension:
             query: As for `search`.
 
             reveal:
-                Whether to write codes and PINs in clear text. That somebody asked, and for which cards, is in the audit
-                trail before the first byte is written.
+                Whether to write codes and PINs in clear text; of a `strict` book codes, and `not kept` for PINs. That
+                somebody asked, and for which cards, is in the audit trail before the first byte is written.
 
             columns: Which columns, from left to right; None for all: first those of VoipNow's list, in their order.
 
