@@ -17,12 +17,12 @@ def opened(parameters: Parameters) -> voipcard.Extension:
     return voipcard.open_book(parameters.shared_book).extension(parameters.facts().extension)
 
 
-def opened_copy(parameters: Parameters) -> voipcard.Extension:
+def opened_copy(parameters: Parameters, limits: voipcard.GuessLimits = voipcard.DEFAULT_LIMITS) -> voipcard.Extension:
     """
     Open a copy of the book that this side alone has, to write.
     """
     if parameters.database:
-        return _of_server(parameters)
+        return _of_server(parameters, limits)
 
     # Loaded where it is used, so that it does not count as memory of lines that only read.
     import shutil
@@ -32,13 +32,14 @@ def opened_copy(parameters: Parameters) -> voipcard.Extension:
     for end in ("", ".key"):
         shutil.copyfile(f"{shared}{end}", f"{copy}{end}")
 
-    return voipcard.open_book(copy).acting_as("bench").extension(parameters.facts().extension)
+    return voipcard.open_book(copy, limits=limits).acting_as("bench").extension(parameters.facts().extension)
 
 
-def _of_server(parameters: Parameters) -> voipcard.Extension:
+def _of_server(parameters: Parameters, limits: voipcard.GuessLimits) -> voipcard.Extension:
     import weakref
 
-    book = voipcard.open_book(parameters.database, key=voipcard.KeyFile(f"{parameters.shared_book}.key"))
+    key = voipcard.KeyFile(f"{parameters.shared_book}.key")
+    book = voipcard.open_book(parameters.database, key=key, limits=limits)
     extension = book.acting_as("bench").extension(parameters.facts().extension)
     # Nobody closes the book of a block, and the driver warns of connections that are not closed.
     weakref.finalize(extension, book.close)
