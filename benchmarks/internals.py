@@ -9,7 +9,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from voipcard import Batch, CardBook, CodeFormat, Extension, PinFormat, keyring, searching
+from voipcard import Batch, CardBook, CodeFormat, Extension, PinFormat, searching
+from voipcard.ciphers import KEY_SIZE, derived
 from voipcard.core.pins import draw_pins
 from voipcard.keyring import Keyring
 
@@ -61,13 +62,13 @@ def derived_keys(book: CardBook) -> dict[str, str]:
     """
     Give the keys that unseal codes and PINs and authenticate PINs, in hexadecimal.
     """
-    roots = book._engine.records.keyring._roots
-    root, size = roots[max(roots)], keyring.KEY_SIZE
+    keyring = book._engine.records.keyring
+    root = keyring.roots._keys[keyring.active]
 
     return {
-        "code": keyring._derived(root, "seal/code", size=2 * size).hex(),
-        "pin": keyring._derived(root, "seal/PIN", size=2 * size).hex(),
-        "pin_mac": keyring._derived(root, "mac/pin", size=size).hex(),
+        "code": derived(root, "seal/code", size=2 * KEY_SIZE).hex(),
+        "pin": derived(root, "seal/PIN", size=2 * KEY_SIZE).hex(),
+        "pin_mac": derived(root, "mac/pin", size=KEY_SIZE).hex(),
     }
 
 
@@ -82,10 +83,10 @@ def hashed_bytes() -> Iterator[list[tuple[str, int]]]:
     noted: list[tuple[str, int]] = []
     genuine = Keyring.mac
 
-    def mac(self: Keyring, part: str, data: bytes) -> bytes:
+    def mac(self: Keyring, part: str, data: bytes, *, number: int = 1) -> bytes:
         noted.append((part, len(data)))
 
-        return genuine(self, part, data)
+        return genuine(self, part, data, number=number)
 
     with mock.patch.object(Keyring, "mac", mac):
         yield noted

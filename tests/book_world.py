@@ -27,9 +27,11 @@ from voipcard import (
     CardBook,
     Extension,
     GuessLimits,
+    KeyProvider,
     License,
     Policy,
     Profile,
+    Suite,
     VerifyKey,
     VoipcardError,
     open_book,
@@ -118,6 +120,8 @@ def book_on(
     license_keys: Iterable[VerifyKey] = (),
     limits: GuessLimits = PROMPT,
     profile: Profile | None = None,
+    suite: Suite | None = None,
+    key: KeyProvider | None = None,
 ) -> CardBook:
     """
     Open the book in a store.
@@ -125,7 +129,7 @@ def book_on(
     return open_book(
         store,
         currency="EUR",
-        key=BareKey(),
+        key=key or BareKey(),
         clock=clock or Clock(),
         source=source,
         policy=policy,
@@ -133,6 +137,7 @@ def book_on(
         license_keys=license_keys,
         limits=limits,
         profile=profile,
+        suite=suite,
     )
 
 

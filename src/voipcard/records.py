@@ -49,8 +49,8 @@ class Records:
         self.keyring = keyring
         self.keys: Final = keys
         self._store: Final = store
-        # That of a root that never changes.
-        self._mac_of: Final = keyring.mac
+        # For what is authenticated under a root that never changes, whatever `keyring` is by now.
+        self._first: Final = keyring
 
     def over(self, store: Store) -> Records:
         """
@@ -419,7 +419,7 @@ class Records:
             return keyring.unseal(sealed, part=part, owner=owner, subject=subject)
 
     def _mac(self, part: str, fields: tuple[bytes | int | str | None, ...]) -> bytes:
-        return self._mac_of(part, packed(fields))
+        return self._first.mac(part, packed(fields))
 
 
 def _same(mac: bytes, stored: object) -> bool:

@@ -112,6 +112,7 @@ def rotate(engine: Engine, *, limit: int, operation: str | None, progress: Progr
         if progress:
             progress(state.seen, max(state.total, state.seen))
         if state.has_ended or gone_over >= limit:
+            _renewed(engine)
             return Rotation(key, done, state.left)
 
 

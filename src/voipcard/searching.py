@@ -253,6 +253,9 @@ def find_code(engine: Engine, extension: str, kind: Kind, code: str) -> CardReco
             if record is not None and record.index != index:
                 raise TamperedError(record.serial, "index")
             if record is not None:
+                if len(keys.live) > 1:
+                    # As soon as the rotation has ended, one look is enough again.
+                    engine.keys_changed(engine.store.document(KEYRING), keys)
                 return record
         # Other keys may have moved it to where it was not looked for.
         if not engine.keys_changed(engine.store.document(KEYRING), keys):
