@@ -298,7 +298,7 @@ def test_an_entry_that_was_tampered_with_is_not_read_past() -> None:
     edits: list[Callable[[MemoryStore, bytes], object]] = [
         lambda store, id: store._audit.update({id: store._audit[id]._replace(actor="mallory")}),  # noqa: SLF001
         lambda store, id: store._audit.pop(id),  # noqa: SLF001
-        lambda store, id: store._audit.update({id[:-1] + b"?": store._audit[id]._replace(id=id[:-1] + b"?")}),  # noqa: SLF001
+        lambda store, id: store._audit.update({id[:10] + bytes(6): store._audit[id]}),  # noqa: SLF001
     ]
     for position in range(3):
         for edit in edits:
