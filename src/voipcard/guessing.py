@@ -18,7 +18,7 @@ from voipcard.core.arguments import checked_text
 from voipcard.core.moments import from_micros
 from voipcard.core.throttle import SLOTS, Attempts, GuessLimits, Ingress, Lock, is_alarming, micros
 from voipcard.deciding import Decision, Reading
-from voipcard.names import GUESSES
+from voipcard.names import ALARM, ALARMS, GUESSES
 from voipcard.records import Records
 from voipcard.stores.contract import Changes, CounterChange, Document
 from voipcard.transact import Engine
@@ -35,11 +35,7 @@ _INGRESSES: Final = 2**12
 _CALL: Final = timedelta(hours=24)
 """How long a call may take; then its tries are forgotten."""
 
-_ALARMS: Final = 16
-"""Over how many counters failures are spread, so that those who fail at once do not wait for each other."""
-
 _LOCK: Final = f"{GUESSES}card/"
-_ALARM: Final = f"{GUESSES}alarm"
 
 
 @attrs.frozen
@@ -261,7 +257,7 @@ class Tally:
             source=self.source.without(self.reserved_at),
             lock=Lock() if is_right else self.lock,
         )
-        failed = CounterChange(f"{_ALARM}/{os.urandom(1)[0] % _ALARMS}", 1)
+        failed = CounterChange(ALARMS[os.urandom(1)[0] % len(ALARMS)], 1)
         taken_back = [CounterChange(f"{traces.ingress}/{self.ingress.position}", -1)] if traces.ingress else []
 
         return Changes(
@@ -383,15 +379,15 @@ def watch(engine: Engine) -> GuessWatch:
 
     def decide(_: Reading) -> Decision[GuessWatch]:
         now = engine.now()
-        before, version = engine.value(_ALARM)
+        before, version = engine.value(ALARM)
         seen_at, seen, usual = before or (now - micros(_MINUTE), 0, 0.0)
-        counters = engine.store.counters([f"{_ALARM}/{shard}" for shard in range(_ALARMS)])
+        counters = engine.store.counters(ALARMS)
         failures = sum(counters.values()) - seen
         minutes = max(1, now - seen_at) / micros(_MINUTE)
         per_minute = failures / max(1.0, minutes)
         found = GuessWatch(failures, per_minute, usual, is_alarming(per_minute, usual))
         usual += _WEIGHT * (per_minute - usual)
-        document = engine.records.document(_ALARM, (now, seen + failures, usual), version=version + 1)
+        document = engine.records.document(ALARM, (now, seen + failures, usual), version=version + 1)
         audit = (
             engine.audited("guessing_alarm", failures=failures, minutes=round(minutes, 1), usual=round(usual, 1))
             if found.alarm

@@ -8,11 +8,14 @@ from typing import Final
 
 __all__ = [
     "ACTIVE",
+    "ALARM",
+    "ALARMS",
     "BATCH",
     "BOOK",
     "CARDS",
     "EXTENSION",
     "GUESSES",
+    "INGRESS",
     "KEYRING",
     "LICENSE",
     "OPERATION",
@@ -29,8 +32,8 @@ BOOK: Final = "book"
 KEYRING: Final = "keyring"
 """The keys of the book, wrapped by a key that is kept elsewhere."""
 
-ROTATION: Final = "rotation"
-"""Where the newest rotation of keys stands."""
+ROTATION: Final = "rotation/"
+"""Begins the keys of where each rotation of keys stands; the number of its new key follows."""
 
 LICENSE: Final = "license"
 """How many codes may be active, or a signed text that says so."""
@@ -53,7 +56,16 @@ TRAIL: Final = "trail/"
 GUESSES: Final = "guesses/"
 """Begins the keys of what was tried by whom, and of the counters of it: documents that expire."""
 
+INGRESS: Final = f"{GUESSES}ingress/"
+"""Begins the keys of what came in through each ingress; its counters have `/` and their place in the ring behind it."""
+
+ALARM: Final = f"{GUESSES}alarm"
+"""What attempts failed when somebody looked last."""
+
 # Counters
+
+ALARMS: Final = tuple(f"{ALARM}/{shard}" for shard in range(16))
+"""The attempts that failed, spread so that those who fail at once do not wait for each other."""
 
 ACTIVE: Final = "active"
 """The enabled cards of the book; with `/` and a number, those of one extension."""

@@ -27,7 +27,7 @@ from voipcard.errors import (
     StoreError,
     UnequalError,
 )
-from voipcard.names import ACTIVE, CARDS, EXTENSION, GUESSES, KEYRING
+from voipcard.names import ACTIVE, ALARMS, CARDS, EXTENSION, INGRESS, KEYRING
 from voipcard.stores.contract import (
     MAX_INTEGER,
     AuditRecord,
@@ -45,12 +45,6 @@ R = TypeVar("R")
 
 PAGE: Final = 1000
 """How many rows are read and committed at a time."""
-
-_INGRESS: Final = f"{GUESSES}ingress/"
-"""Begins the keys of what is known of each ingress; its counters are named by that and their place in a ring."""
-
-_SHARDS: Final = 16
-"""Over how many counters the failures are spread that the alarm is about."""
 
 UNFINISHED: Final = MAX_INTEGER
 """The version of what stands for the key ring in an unfinished copy: no document is changed so often."""
@@ -364,9 +358,9 @@ class Copying:
             after = page[-1].key
 
     def _guess_keys(self) -> Iterator[list[str]]:
-        yield [f"{GUESSES}alarm/{shard}" for shard in range(_SHARDS)]
+        yield list(ALARMS)
         after = ""
-        while page := self._source.documents(_INGRESS, after=after, limit=max(1, self._page // SLOTS)):
+        while page := self._source.documents(INGRESS, after=after, limit=max(1, self._page // SLOTS)):
             yield [f"{document.key}/{part}" for document in page for part in (*range(SLOTS), "refused")]
             after = page[-1].key
 
