@@ -31,7 +31,7 @@ from tests.book_world import (
 from voipcard import AuditEntry, CardBook
 from voipcard.errors import CursorError, InvalidValueError, TamperedError
 from voipcard.names import TRAIL
-from voipcard.stores import Changes, MemoryStore
+from voipcard.stores import AuditRecord, Changes, MemoryStore
 from voipcard.trail import lane_of
 
 
@@ -295,10 +295,10 @@ def test_an_entry_that_was_tampered_with_is_not_read_past() -> None:
     """
     Both ways to read stop where an entry was edited, deleted or put in.
     """
-    edits: list[Callable[[MemoryStore, bytes], object]] = [
-        lambda store, id: store._audit.update({id: store._audit[id]._replace(actor="mallory")}),  # noqa: SLF001
-        lambda store, id: store._audit.pop(id),  # noqa: SLF001
-        lambda store, id: store._audit.update({id[:10] + bytes(6): store._audit[id]}),  # noqa: SLF001
+    edits: list[Callable[[dict[bytes, AuditRecord], bytes], object]] = [
+        lambda audit, id: audit.update({id: audit[id]._replace(actor="mallory")}),
+        lambda audit, id: audit.pop(id),
+        lambda audit, id: audit.update({id[:10] + bytes(6): audit[id]._replace(id=id[:10] + bytes(6))}),
     ]
     for position in range(3):
         for edit in edits:
@@ -306,7 +306,7 @@ def test_an_entry_that_was_tampered_with_is_not_read_past() -> None:
             book = book_on(store)
             for number in range(3):
                 relabel(book, number)
-            edit(store, sorted(store._audit)[position])  # noqa: SLF001
+            edit(store._audit, sorted(store._audit)[position])  # noqa: SLF001 - with access to the data
             answers = [outcome(lambda: list(book.audit_trail())), outcome(book.audit_page)]  # noqa: B023 - used at once
 
             assert [TamperedError] * 2 == [answer[0] for answer in answers if isinstance(answer, tuple)]
