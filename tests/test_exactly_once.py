@@ -17,6 +17,7 @@ import pytest
 from tests.book_world import (
     EXTENSION,
     MORNING,
+    BareKey,
     Clock,
     DiesAfterCommit,
     DiesBeforeCommit,
@@ -311,6 +312,8 @@ VERBS: Final[dict[str, Call]] = {
     "enable_extension": lambda book, _, __, o: book.enable_extension(EXTENSION, operation=o),
     "disable_extension": lambda book, _, __, o: book.disable_extension(EXTENSION, operation=o),
     "install_license": lambda book, _, __, o: book.install_license(License(5000), operation=o),
+    "rotate_keys": lambda book, _, __, o: book.rotate_keys(operation=o),
+    "change_key": lambda book, _, __, o: book.change_key(BareKey(), operation=o),
 }
 """Everything that takes an operation."""
 
@@ -507,8 +510,8 @@ def test_an_operation_is_one_thing(verb: str, few: Prepared, tmp_path: Path) -> 
             other: answer[0] if isinstance(answer, tuple) else answer for other, answer in others.items()
         }
         assert before == everything(book)
-        assert [{"recharge_many": "recharge"}.get(verb, verb)] == trail[3:]
-        assert ["replay"] * (verb in GIVES_OUT) == verbs_of(book)[4:]
+        assert {"recharge_many": ["recharge"], "rotate_keys": ["rotate_keys"] * 2}.get(verb, [verb]) == trail[3:]
+        assert ["replay"] * (verb in GIVES_OUT) == verbs_of(book)[len(trail) :]
         assert sound(book) == ()
 
 

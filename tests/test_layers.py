@@ -67,7 +67,7 @@ LAYERS: Final[dict[str, set[str]]] = {
     "batches": {*_BORDER, "deciding", "records", "transact"},
     "guessing": {*_BORDER, "deciding", "records", "transact"},
     "access": {*_BORDER, "batches", "deciding", "guessing", "registry", "transact"},
-    "rotating": {*_BORDER, "deciding", "providers", "records", "registry", "transact", "unlocking"},
+    "rotating": {*_BORDER, "deciding", "keyring", "providers", "records", "registry", "transact", "unlocking"},
     "searching": {*_BORDER, "records", "transact", "registry"},
     "recharging": {*_BORDER, "batches", "deciding", "records", "transact"},
     "handing": {*_BORDER, "deciding"},

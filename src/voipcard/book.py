@@ -263,7 +263,7 @@ class CardBook:
             progress: Is told after every commit how many cards the rotation has gone over, and of how many.
 
         Returns:
-            The number of the new key, how many cards this call has sealed anew, and how many are left.
+            The number of the new key, how many cards are sealed anew by now, and about how many are left.
 
         Raises:
             TamperedError: If a card was changed from outside. It stays where it is, and so does the rotation.
@@ -282,7 +282,7 @@ class CardBook:
             >>> book.rotate_keys(limit=2, operation="2026")
             Rotation(key=2, done=2, left=1)
             >>> book.rotate_keys(limit=2, operation="2026")
-            Rotation(key=2, done=1, left=0)
+            Rotation(key=2, done=3, left=0)
         """
         return rotating.rotate(self._engine, limit=limit, operation=operation, progress=progress)
 

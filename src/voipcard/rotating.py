@@ -16,6 +16,7 @@ from voipcard.core.cards import Kind
 from voipcard.core.query import CardQuery, Position
 from voipcard.deciding import CHUNK, Decision, Reading
 from voipcard.errors import StaleError, TamperedError
+from voipcard.keyring import FIRST
 from voipcard.names import KEYRING, ROTATION
 from voipcard.providers import KeyProvider
 from voipcard.records import Records
@@ -34,7 +35,7 @@ class Rotation:
 
     Attributes:
         key: The number of the new key.
-        done: How many cards this call sealed anew.
+        done: How many cards it has sealed anew so far.
         left: About how many cards are left; 0 only when the rotation has ended.
     """
 
@@ -58,36 +59,41 @@ class _State:
         version: The version of the document; 0 if there is none.
     """
 
-    key: int = 0
+    key: int
     total: int = 0
     seen: int = 0
     sealed: int = 0
     after: Position | None = None
-    has_ended: bool = True
+    has_ended: bool = False
     version: int = 0
 
     @classmethod
-    def read(cls, engine: Engine) -> _State:
+    def read(cls, engine: Engine, key: int) -> _State:
         """
-        Read the state of the newest rotation.
+        Read the state of the rotation to a root; the first one was rotated to by nothing.
+
+        Raises:
+            TamperedError: If it was changed from outside, or deleted.
         """
-        value, version = engine.value(ROTATION)
+        value, version = engine.value(f"{ROTATION}{key}")
+        if value is None and key == FIRST:
+            return cls(key, has_ended=True)
         if value is None:
-            return cls()
+            raise TamperedError(f"{ROTATION}{key}", "document")
         after = value.pop("after")
 
-        return cls(**value, after=after and (after[0], bytes.fromhex(after[1])), version=version)
+        return cls(key, **value, after=after and (after[0], bytes.fromhex(after[1])), version=version)
 
     def write(self, engine: Engine) -> tuple[Document, int]:
         """
         Give the document that keeps it in the place of the one that was read.
         """
-        value: dict[str, Any] = attrs.asdict(self, filter=lambda field, _: field.name != "version")
+        value: dict[str, Any] = attrs.asdict(self, filter=lambda field, _: field.name not in {"key", "version"})
         if self.after is not None:
             moment, card = self.after
             value["after"] = [moment, cast("bytes", card).hex()]
 
-        return engine.records.document(ROTATION, value, version=self.version + 1), self.version
+        return engine.records.document(f"{ROTATION}{self.key}", value, version=self.version + 1), self.version
 
     @property
     def left(self) -> int:
@@ -104,16 +110,15 @@ def rotate(engine: Engine, *, limit: int, operation: str | None, progress: Progr
     checked_integer("limit", limit, at_least=1)
     engine.refuse_joined("rotate_keys")
     key = _begun(engine, operation)
-    done = gone_over = 0
+    gone_over = 0
     while True:
         before, state = _step(engine, key, min(CHUNK, limit - gone_over))
-        done += state.sealed - before.sealed
         gone_over += state.seen - before.seen
         if progress:
             progress(state.seen, max(state.total, state.seen))
         if state.has_ended or gone_over >= limit:
             _renewed(engine)
-            return Rotation(key, done, state.left)
+            return Rotation(key, state.sealed, state.left)
 
 
 def change_key(engine: Engine, provider: KeyProvider, *, operation: str | None) -> None:
@@ -157,20 +162,15 @@ def _begun(engine: Engine, operation: str | None) -> int:
     """
 
     def decide(_: Reading) -> Decision[int]:
-        state = _State.read(engine)
+        records, document = _renewed(engine)
+        state = _State.read(engine, records.keyring.active)
         if not state.has_ended:
             return Decision(None, state.key, state.key)
-        records, document = _renewed(engine)
         keys = engine.records.keys
         if keys is None:
             raise TamperedError(KEYRING, "document")
         following = with_another_root(records.keyring, keys.provider)
-        begun = _State(
-            key=records.keyring.roots.newest + 1,
-            total=engine.store.count(CardQuery()),
-            has_ended=False,
-            version=state.version,
-        )
+        begun = _State(records.keyring.roots.newest + 1, total=engine.store.count(CardQuery()))
         changes = Changes(
             documents=[(following, document.version), begun.write(engine)],
             audit=engine.audited("rotate_keys", key=begun.key, state="begun", cards=begun.total),
@@ -191,9 +191,9 @@ def _step(engine: Engine, key: int, limit: int) -> tuple[_State, _State]:
         if isinstance(reading.refusal, StaleError) and reading.refusal.cards:
             # Others are at work on these cards: a smaller commit meets fewer of them.
             limit = max(1, limit // 2)
-        state = _State.read(engine)
-        if state.key != key or state.has_ended:
-            return Decision(None, (attrs.evolve(state, has_ended=True),) * 2)
+        state = _State.read(engine, key)
+        if state.has_ended:
+            return Decision(None, (state, state))
         records, document = _renewed(engine)
         query = CardQuery(order="serial", after=state.after, limit=limit)
         page = engine.store.cards(query)

@@ -129,7 +129,7 @@ def with_another_root(ring: Keyring, provider: KeyProvider) -> Document:
     """
     # A root is known to this process when it is read from the book, never before: the commit may be refused.
     roots = ring.roots.and_another()
-    ring = Keyring(roots, live=[ring.active, roots.newest], suite=ring.suite, version=ring.version + 1)
+    ring = Keyring(roots, live=[*ring.live, roots.newest], suite=ring.suite, version=ring.version + 1)
 
     return _document(ring, wrapped_by(provider, roots.packed(), ring.suite))
 
