@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
-from django.db import connections
+from django.db import connections, transaction
 from sqlalchemy import Engine, make_url
 from sqlalchemy.pool import NullPool
 
@@ -58,4 +58,6 @@ def joined_book(using: str = "default") -> Iterator[voipcard.CardBook]:
     with one_at_a_time:
         book, engine = own_book(), engine_of(using)
     with engine.connect() as connection:
-        yield book.over(SQLAlchemyStore(connection))
+        joined = book.over(SQLAlchemyStore(connection))
+        yield joined
+    transaction.on_commit(joined.release_hooks, using=using)

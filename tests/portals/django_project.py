@@ -181,6 +181,24 @@ def test_what_waits_for_the_commit_sees_it(shop: Shop) -> None:
     assert heard == [Credit("10.00"), Credit("12.00")]
 
 
+def test_hooks_are_called_for_what_was_committed(shop: Shop) -> None:
+    """
+    A hook of the book hears of a sale after the commit, and never of one that was taken back, alone or with its block.
+    """
+    heard: list[str] = []
+    import_module("django_cards").own_book().on_commit(lambda entry: heard.append(entry.detail["order_number"]))
+    with transaction.atomic():
+        sell(shop, "PO-1", "1.00")
+        with pytest.raises(ZeroDivisionError):
+            sell_and_fail(shop, "PO-2", "2.00")
+        assert heard == []
+    with pytest.raises(ZeroDivisionError):
+        sell_and_fail(shop, "PO-3", "4.00")
+    shop.buy("PO-4")
+
+    assert heard == ["PO-1", "PO-4"]
+
+
 def test_mail_is_sent_once(shop: Shop) -> None:
     """
     The portal mails for a new order, and neither for one that came again nor for one that was refused.

@@ -34,4 +34,4 @@ def test_a_portal_keeps_the_laws(kind: DatabaseKind) -> None:
     )
 
     assert run.returncode == 0, run.stdout
-    assert "14 passed" in run.stdout
+    assert "15 passed" in run.stdout
