@@ -51,7 +51,7 @@ TOMBSTONE: Final = "tombstone/"
 """Begins the keys of what is kept of removed cards; the id of the card follows, in hexadecimal."""
 
 TRAIL: Final = "trail/"
-"""Begins the keys of the heads of the audit trail's lanes; the number of the lane follows, in two hexadecimal digits."""
+"""Begins the keys of the heads of the audit trail's lanes; the number of the lane follows, in two hexadecimals."""
 
 GUESSES: Final = "guesses/"
 """Begins the keys of what was tried by whom, and of the counters of it: documents that expire."""

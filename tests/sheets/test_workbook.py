@@ -318,11 +318,15 @@ def test_any_moment_of_ours_comes_back_equal(moment: datetime) -> None:
 def test_any_date_of_openpyxl_comes_back_equal(moment: datetime, is_1904: bool, write_only: bool) -> None:  # noqa: FBT001 - Hypothesis names it
     """
     Dates count from 1900 or from 1904, as the workbook says.
+
+    What openpyxl writes of a day that is thousands of years away is off by up to a millisecond.
     """
     moment = max(moment, datetime(1904, 1, 2, tzinfo=UTC)) if is_1904 else moment
     epoch = CALENDAR_MAC_1904 if is_1904 else CALENDAR_WINDOWS_1900
+    [[read]] = found(saved([[moment.replace(tzinfo=None)]], write_only=write_only, epoch=epoch))
 
-    assert found(saved([[moment.replace(tzinfo=None)]], write_only=write_only, epoch=epoch)) == [[moment]]
+    assert isinstance(read, datetime)
+    assert abs(read - moment) <= timedelta(milliseconds=1 if moment.year >= 5000 else 0)
 
 
 @given(moment=moments)
