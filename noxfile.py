@@ -98,6 +98,24 @@ def galera(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def guessing(session: nox.Session) -> None:
+    """
+    Let processes guess PINs at once, and count what is evaluated: half an hour, or `nox -s guessing -- --runs 2`.
+    """
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.labs.guessing", *session.posargs)
+
+
+@nox.session(default=False)
+def timing(session: nox.Session) -> None:
+    """
+    Tell by the time why callers are not let in, if possible: a quarter of an hour, alone on the machine.
+    """
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.labs.timing", *session.posargs)
+
+
+@nox.session(default=False)
 def fuzz(session: nox.Session) -> None:
     """
     Look for files that break a reader: `nox -s fuzz -- csv -max_total_time=300`, or `xlsx`.
