@@ -80,6 +80,15 @@ def kill(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def rotate(session: nox.Session) -> None:
+    """
+    Rotate keys in processes that are killed, while callers get in: minutes, or `nox -s rotate -- --cards 3000`.
+    """
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.labs.rotation", *session.posargs)
+
+
+@nox.session(default=False)
 def bank(session: nox.Session) -> None:
     """
     Crash the servers of a bank and look what is left: ten minutes, or `nox -s bank -- --clients 4 --between 100`.

@@ -5,12 +5,14 @@ Rotations whose processes are killed, while callers get in. `nox -s rotate` trie
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from tests.labs.rotation import Laboratory, Way
 
-CARDS = 600
+CARDS: Final = 600
+LIFE: Final = 0.08
 
 
 @pytest.mark.parametrize("way", ["login", "look"])
@@ -18,7 +20,7 @@ def test_nobody_is_kept_out_while_processes_die(way: Way, tmp_path: Path) -> Non
     """
     Every right PIN lets in while one process after another rotates and is killed; then nothing is left, all is sound.
     """
-    report = Laboratory(tmp_path, CARDS).run(way, 0.12)
+    report = Laboratory(tmp_path, CARDS, step=5).run(way, LIFE)
 
     assert report.ok, report
 
@@ -27,7 +29,7 @@ def test_whoever_looks_under_the_newest_key_only_is_found_out(tmp_path: Path) ->
     """
     The control: the same kills let those fail who do not know of the older index.
     """
-    report = Laboratory(tmp_path, CARDS).run("newest index only", 0.12)
+    report = Laboratory(tmp_path, CARDS, step=5).run("newest index only", LIFE)
 
     assert (report.left, report.findings) == (0, 0)
     assert report.failures > 0

@@ -30,9 +30,6 @@ __all__ = ["Laboratory", "Report", "main"]
 Way: TypeAlias = Literal["login", "look", "newest index only"]
 """What readers do with a code and its PIN: get in, look the card up and compare the PIN, or do it wrongly."""
 
-_KEYS: Final = 100
-"""How many cards a call goes over, so that a kill hits the middle of a rotation."""
-
 _CONTEXT: Final = get_context("forkserver")
 
 
@@ -88,14 +85,17 @@ class Laboratory:
 
         readers: How many processes look.
 
+        step: How many cards a call goes over at most.
+
         seed: What the moments depend on.
     """
 
-    def __init__(self, folder: Path, cards: int, *, readers: int = 2, seed: int = 0) -> None:
+    def __init__(self, folder: Path, cards: int, *, readers: int = 2, step: int = 100, seed: int = 0) -> None:
         self._path: Final = folder / "cards.db"
         self._stop: Final = folder / "stop"
         self._cards: Final = cards
         self._readers: Final = readers
+        self._step: Final = step
         self._chance: Final = random.Random(seed)  # noqa: S311 - it is to be the same again
         with file_book(self._path, policy=LAX) as book:
             for start in range(0, cards, 10_000):
@@ -110,14 +110,13 @@ class Laboratory:
         start = time.monotonic()
         with file_book(self._path) as book:
             key = len(engine_of(book).records.keyring.roots) + 1
-        readers = [
-            self._started(_look, way, self._path, self._stop, self._cards, seed) for seed in range(self._readers)
-        ]
+        cards = range(self._cards)
+        readers = [self._started(_look, way, self._path, self._stop, cards, seed) for seed in range(self._readers)]
         for line, _ in readers:
             line.recv()
         lives = kills = 0
         while True:
-            line, process = self._started(_rotate, self._path, f"rotation {key}")
+            line, process = self._started(_rotate, self._path, self._step, f"rotation {key}")
             line.recv()
             lives += 1
             process.join(self._chance.uniform(0.02, longest_life))
@@ -175,14 +174,14 @@ def _left(book: CardBook, key: int) -> int:
     return left
 
 
-def _rotate(line: Connection, path: Path, operation: str) -> None:
+def _rotate(line: Connection, path: Path, step: int, operation: str) -> None:
     with file_book(path) as book:
         line.send("open")
-        while book.rotate_keys(limit=_KEYS, operation=operation).left:
+        while book.rotate_keys(limit=step, operation=operation).left:
             pass
 
 
-def _look(line: Connection, way: Way, path: Path, stop: Path, cards: int, seed: int) -> None:
+def _look(line: Connection, way: Way, path: Path, stop: Path, cards: range, seed: int) -> None:  # noqa: PLR0917
     """
     Look for cards until there is nothing to wait for any more.
     """
@@ -191,7 +190,7 @@ def _look(line: Connection, way: Way, path: Path, stop: Path, cards: int, seed: 
     with file_book(path) as book:
         line.send("open")
         for looks in itertools.count(1):
-            fault = _WAYS[way](book, *_code_and_pin(chance.randrange(cards)), f"{seed} {looks}")
+            fault = _WAYS[way](book, *_code_and_pin(chance.choice(cards)), f"{seed} {looks}")
             if fault:
                 failures, first = failures + 1, first or fault
             if stop.exists():
