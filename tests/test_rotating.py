@@ -900,6 +900,8 @@ def test_processes_that_have_the_book_open_go_on_under_another_key() -> None:
     book.change_key(other_service)
     other.extension(EXTENSION).edit(other.extension(EXTENSION).get(code=CODES[0]).serial, pin=NEW_PIN)
     other.extension(EXTENSION).edit(other.extension(EXTENSION).get(code=CODES[0]).serial, pin="")
+
+    assert (KeyMismatchError, "one") == outcome(other.rotate_keys), "it would wrap with the key that was replaced"
     calls = service.calls
 
     assert lost(other) == []

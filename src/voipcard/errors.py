@@ -504,7 +504,7 @@ class ActorRequiredError(VoipcardError):
 @attrs.frozen
 class JoinedStoreError(VoipcardError):
     """
-    The book is used within a transaction of the caller's, and what was asked for tells secrets.
+    The book is used within a transaction of the caller's, and what was asked for tells secrets or changes keys.
 
     A rollback would erase the record that they were told. Ask a book that has transactions of its own.
 
@@ -515,7 +515,7 @@ class JoinedStoreError(VoipcardError):
     verb: str
 
     def __str__(self) -> str:
-        return f"{self.verb} tells secrets, so it cannot be a part of a transaction that may be rolled back"
+        return f"{self.verb} tells secrets or changes keys, so it cannot be a part of a transaction that may be rolled back"
 
 
 @attrs.frozen

@@ -14,7 +14,7 @@ import attrs
 
 from voipcard import installing
 from voipcard.book import CardBook
-from voipcard.ciphers import AES_256_SIV, Suite, checked_suite
+from voipcard.ciphers import AES_256_SIV, KEY_SIZE, Suite, checked_suite
 from voipcard.core.drawing import RandomSource
 from voipcard.core.license import License
 from voipcard.core.policy import Policy
@@ -209,7 +209,7 @@ def _place(
         if currency is None:
             raise CurrencyError("", "")
         key = key or _new_key(path)
-        key.wrap(b"")  # Where there is no key there must be no book either.
+        key.wrap(os.urandom(KEY_SIZE))  # Where there is no key there must be no book either.
 
     return SQLiteStore(path), key or KeyFile(f"{path}.key")
 

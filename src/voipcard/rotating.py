@@ -15,7 +15,7 @@ from voipcard.core.arguments import Progress, checked_integer
 from voipcard.core.cards import Kind
 from voipcard.core.query import CardQuery, Position
 from voipcard.deciding import CHUNK, Decision, Reading
-from voipcard.errors import StaleError, TamperedError
+from voipcard.errors import KeyMismatchError, StaleError, TamperedError
 from voipcard.keyring import FIRST
 from voipcard.names import KEYRING, ROTATION
 from voipcard.providers import KeyProvider
@@ -167,8 +167,9 @@ def _begun(engine: Engine, operation: str | None) -> int:
         if not state.has_ended:
             return Decision(None, state.key, state.key)
         keys = engine.records.keys
-        if keys is None:
-            raise TamperedError(KEYRING, "document")
+        if keys is None or not keys.unlocks(document, keys.provider):
+            # Another process has changed the key since: what this one wrapped could not be opened with it.
+            raise KeyMismatchError(keys.provider.place if keys else "")
         following = with_another_root(records.keyring, keys.provider)
         begun = _State(records.keyring.roots.newest + 1, total=engine.store.count(CardQuery()))
         changes = Changes(

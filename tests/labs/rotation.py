@@ -160,7 +160,7 @@ _Process: TypeAlias = type(_CONTEXT.Process())  # type: ignore[valid-type]  # it
 
 
 def _code_and_pin(number: int) -> tuple[str, str]:
-    return f"77{number:09}77", f"{number * 7919 % 10_000:04}"
+    return f"77{number:09}77", f"{number * 7919 % 1000:03}3"
 
 
 def _left(book: CardBook, key: int) -> int:
