@@ -46,7 +46,7 @@ def label_of(entry: AuditEntry) -> str:
     """
     Tell which of those it was.
     """
-    return str(entry.detail["label"])
+    return str(entry.detail["after"]["label"])
 
 
 def in_many_lanes(clock: Clock, count: int) -> tuple[MemoryStore, CardBook]:
@@ -320,7 +320,13 @@ def test_a_book_with_many_entries_is_read_piece_by_piece() -> None:
     engine = engine_of(book)
     for start in range(0, 5000, 1000):
         engine.commit(
-            Changes(audit=[each for n in range(start, start + 1000) for each in engine.audited("label", label=str(n))])
+            Changes(
+                audit=[
+                    each
+                    for n in range(start, start + 1000)
+                    for each in engine.audited("label", after={"label": str(n)})
+                ]
+            )
         )
 
     assert [label_of(entry) for entry in book.audit_trail()] == list(map(str, range(5000)))

@@ -339,9 +339,9 @@ def test_the_trail_is_in_order_and_goes_on_where_it_was_left(steps: list[tuple[s
         book.acting_as(actor).label_extension(EXTENSION, str(number))
         if number == seen:
             page = book.audit_page()
-            known = [entry.detail["label"] for entry in page.entries]
+            known = [entry.detail["after"]["label"] for entry in page.entries]
             cursor = page.next_cursor
-    rest = [entry.detail["label"] for entry in book.audit_page(cursor=cursor).entries]
+    rest = [entry.detail["after"]["label"] for entry in book.audit_page(cursor=cursor).entries]
 
     assert [str(number) for number in range(len(steps))] == known + rest
     assert [actor for actor, _ in steps] == [entry.actor for entry in book.audit_trail()]
@@ -355,7 +355,7 @@ def test_a_long_trail_is_read_page_by_page() -> None:
     for number in range(1001):
         book.label_extension(EXTENSION, str(number))
 
-    assert [str(number) for number in range(1001)] == [entry.detail["label"] for entry in book.audit_trail()]
+    assert [str(number) for number in range(1001)] == [entry.detail["after"]["label"] for entry in book.audit_trail()]
 
 
 def test_audit_entries_do_not_show_their_ids() -> None:
@@ -368,7 +368,7 @@ def test_audit_entries_do_not_show_their_ids() -> None:
 
     assert "id=" not in repr(entry)
     assert len(entry.id) == 16
-    assert entry.detail == {"label": "Main"}
+    assert entry.detail == {"before": {"label": ""}, "after": {"label": "Main"}}
 
 
 # The book itself

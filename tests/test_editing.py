@@ -636,8 +636,10 @@ def test_what_is_audited_names_no_secret() -> None:
         "reveal",
         "remove",
     ]
-    assert {"serial": code.serial, "code": True, "pin": True} == trail[1].detail
-    assert {"serials": [code.serial], "count": 1} == trail[4].detail
+    shape = {"kind": "code", "has_pin": True}
+    bare = {**shape, "has_pin": False}
+    assert {"serial": code.serial, "code": True, "pin": True, "before": shape, "after": bare} == trail[1].detail
+    assert {"serials": [code.serial], "count": 1, "before": {code.serial: False}} == trail[4].detail
     assert [secret for secret in secrets for entry in trail if secret in repr(entry)] == []
 
 

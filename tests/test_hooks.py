@@ -148,7 +148,7 @@ def test_a_joined_book_waits_for_its_transaction(tmp_path: Path) -> None:
     book.label_extension(EXTENSION, "direct")
     engine.dispose()
 
-    assert [entry.detail["label"] for entry in told] == ["committed", "direct"]
+    assert [entry.detail["after"]["label"] for entry in told] == ["committed", "direct"]
 
 
 def test_hooks_are_those_of_one_book() -> None:
@@ -161,7 +161,7 @@ def test_hooks_are_those_of_one_book() -> None:
     other.label_extension(EXTENSION, "by another")
     book.over(store.another()).label_extension(EXTENSION, "by the same")
 
-    assert [entry.detail["label"] for entry in told] == ["by the same"]
+    assert [entry.detail["after"]["label"] for entry in told] == ["by the same"]
 
 
 def test_a_hook_has_to_be_callable() -> None:

@@ -960,8 +960,13 @@ def test_making_cards_is_audited_once_and_without_secrets() -> None:
     entries = sorted(book.audit_trail(), key=lambda entry: entry.verb, reverse=True)
 
     assert [
-        ("generate", "alice", EXTENSION, {"batch": made.id, "count": 2, "order_number": "PO-1"}),
-        ("add", "alice", EXTENSION, {"batch": added.id, "count": 2, "order_number": ""}),
+        (
+            "generate",
+            "alice",
+            EXTENSION,
+            {"batch": made.id, "count": 2, "active": 2, "credit": "0.00", "order_number": "PO-1"},
+        ),
+        ("add", "alice", EXTENSION, {"batch": added.id, "count": 2, "active": 2, "credit": "0.00", "order_number": ""}),
     ] == [(e.verb, e.actor, e.extension, dict(e.detail)) for e in entries]
     assert {MORNING} == {entry.created_at for entry in entries}
 

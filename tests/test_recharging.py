@@ -278,11 +278,8 @@ def test_who_recharged_is_in_the_history_and_the_audit_trail() -> None:
     [audit] = [audit for audit in book.audit_trail() if audit.verb == "recharge"]
 
     assert ("bob", clock.now) == (entry.actor, entry.created_at)
-    assert ("bob", EXTENSION, {"serial": card.serial, "amount": "2.50", "order_number": "PO-1"}) == (
-        audit.actor,
-        audit.extension,
-        audit.detail,
-    )
+    told = {"serial": card.serial, "amount": "2.50", "order_number": "PO-1", "before": "0.00", "after": "2.50"}
+    assert ("bob", EXTENSION, told) == (audit.actor, audit.extension, audit.detail)
 
 
 REFUSED: Final[dict[str, tuple[Callable[[Extension, str], object], type[VoipcardError]]]] = {
@@ -469,7 +466,12 @@ def test_at_most_a_thousand_are_recharged_in_a_commit() -> None:
     assert [handout.serial for handout in batch] == [entry.serial for entry in entries]
     assert store.sizes()[-3:] == [1000, 1000, 1]
     assert told == [(1000, 2001), (2000, 2001), (2001, 2001)]
-    assert audit.detail == {"count": 2001, "order_number": ""}
+    assert audit.detail == {
+        "serials": [handout.serial for handout in batch[:1000]],
+        "amounts": ["1.00"] * 1000,
+        "count": 2001,
+        "order_number": "",
+    }
 
 
 @pytest.mark.parametrize("arguments", [{"order_number": "PO-1"}, {"operation": "all"}], ids=["order", "operation"])
@@ -624,9 +626,14 @@ def test_a_transfer_happens_once_for_its_operation_only() -> None:
         lambda: extension.transfer(target, source, amount=3, order_number="PO-1", operation="a")
     )
     audits = [audit for audit in book.audit_trail() if audit.verb == "transfer"]
-    assert [("carol", {"serials": [source.serial, target.serial], "amount": "3.00", "order_number": "PO-1"})] * 3 == [
-        (audit.actor, audit.detail) for audit in audits
-    ]
+    told = {"serials": [source.serial, target.serial], "amount": "3.00", "order_number": "PO-1"}
+    assert [
+        (
+            "carol",
+            {**told, "before": [f"{20 - taken}.00", f"{taken}.00"], "after": [f"{17 - taken}.00", f"{taken + 3}.00"]},
+        )
+        for taken in (0, 3, 6)
+    ] == [(audit.actor, audit.detail) for audit in audits]
 
 
 def test_both_cards_of_a_transfer_have_to_be_of_the_extension() -> None:

@@ -171,7 +171,7 @@ def test_handles_in_the_same_lane_do_not_refuse_each_other() -> None:
     for turn in range(2):
         for number, book in enumerate(books):
             relabel(book, f"{turn} {number}")
-    labels = {entry.detail["label"] for entry in books[0].audit_trail()}
+    labels = {entry.detail["after"]["label"] for entry in books[0].audit_trail()}
 
     assert {f"{turn} {number}" for turn in range(2) for number in range(len(books))} == labels
     assert len(places(books[0])) == 2 * len(books)
@@ -201,7 +201,7 @@ def test_processes_and_threads_write_one_sound_trail(tmp_path: Path) -> None:
     file_book(path).close()
     in_processes(relabeled, path, times=3)
     with file_book(path) as book:
-        labels = Counter(entry.detail["label"] for entry in book.audit_trail())
+        labels = Counter(entry.detail["after"]["label"] for entry in book.audit_trail())
         expected = {f"{number} {thread} {turn}" for number in range(3) for thread in range(2) for turn in range(15)}
 
         assert expected == labels.keys()
@@ -345,7 +345,7 @@ def test_after_an_unknown_outcome_the_head_is_read_again(is_applied: bool) -> No
     with pytest.raises(StoreError):
         relabel(book, "lost")
     relabel(book, "next")
-    labels = [entry.detail["label"] for entry in book.audit_trail()]
+    labels = [entry.detail["after"]["label"] for entry in book.audit_trail()]
 
     assert ["Main", *(["lost"] if is_applied else []), "next"] == labels
     assert sound(book) == ()
@@ -364,7 +364,7 @@ def test_what_was_refused_leaves_the_lane_as_it_is() -> None:
     relabel(book, "next")
 
     assert len([key for key in store.asked if key.startswith(TRAIL)]) == 1
-    assert [entry.detail["label"] for entry in book.audit_trail()] == ["Main", "next"]
+    assert [entry.detail["after"]["label"] for entry in book.audit_trail()] == ["Main", "next"]
 
 
 @pytest.mark.parametrize("edit", [lambda _: None, lambda head: head._replace(value=head.value[:-1] + b"?")])

@@ -456,7 +456,7 @@ class CardBook:
 
         Example:
             >>> book = voipcard.open_book()
-            >>> book.on_commit(lambda entry: print(entry.verb, entry.detail["label"]))
+            >>> book.on_commit(lambda entry: print(entry.verb, entry.detail["after"]["label"]))
             >>> _ = book.label_extension("0003*215", "Main")
             label_extension Main
         """

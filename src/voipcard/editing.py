@@ -12,6 +12,7 @@ import attrs
 
 from voipcard.core.arguments import Progress
 from voipcard.core.cards import CardCode, Handout, NewCard
+from voipcard.core.credit import Credit
 from voipcard.core.pins import PART_OF_CODE, check_pin, parts_of_code, weakness
 from voipcard.core.query import CardQuery
 from voipcard.deciding import Decision, Reading
@@ -77,8 +78,15 @@ def edit(
                 version=record.version + 1,
             )
         )
-        audit = engine.audited("edit", extension=extension, serial=serial, code=code is not None, pin=pin is not None)
-
+        audit = engine.audited(
+            "edit",
+            extension=extension,
+            serial=serial,
+            code=code is not None,
+            pin=pin is not None,
+            before=_shape(record),
+            after=_shape(changed),
+        )
         changes = Changes(replace=[(changed, record.version)], require=[records.requirement], audit=audit)
 
         return Decision(changes, records.card(changed))
@@ -118,7 +126,9 @@ def switch(
 
         return attrs.evolve(engine.activating(extension, count), replace=replaced), len(records)
 
-    return sum(in_chunks(targets, verb, change, operation=operation, progress=progress))
+    return sum(
+        in_chunks(targets, verb, change, operation=operation, progress=progress, before=lambda record: record.enabled)
+    )
 
 
 def remove(
@@ -150,7 +160,15 @@ def remove(
 
         return changes, [record.serial for record in records]
 
-    removed = in_chunks(targets, verb, change, operation=operation, progress=progress, dry_run=dry_run)
+    removed = in_chunks(
+        targets,
+        verb,
+        change,
+        operation=operation,
+        progress=progress,
+        dry_run=dry_run,
+        before=lambda record: str(Credit.from_micros(record.credit)),
+    )
 
     return tuple(serial for serials in removed for serial in serials)
 
@@ -223,6 +241,13 @@ def _refuse_part_of_code(engine: Engine, record: CardRecord, code: str) -> None:
     matches = engine.records.keyring.pin_matches
     if any(matches(part, record.pin_mac, owner=record.id) for part in parts_of_code(code)):
         raise WeakPinError("pin", PART_OF_CODE)
+
+
+def _shape(record: CardRecord) -> dict[str, Any]:
+    """
+    Tell of what can be edited as much as is no secret.
+    """
+    return {"kind": record.kind, "has_pin": bool(record.pin_mac)}
 
 
 def _tombstone(record: CardRecord) -> tuple[str, dict[str, Any]]:

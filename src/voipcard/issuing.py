@@ -448,7 +448,7 @@ def _issued(
     sealing = _Sealing(engine, facts, records, handouts, expiry=expiry, progress=progress)
     document = creation(engine, batch, extension=facts.number, size=len(rows), now=sealing.now, expiry=expiry)
     active = engine.activating(facts.number, rows.active)
-    orders = sorted(set(rows.order_numbers))
+    orders, amounts = set(rows.order_numbers), set(rows.credits)
     changes = attrs.evolve(
         active,
         new=sealing,
@@ -460,7 +460,9 @@ def _issued(
             extension=facts.number,
             batch=batch,
             count=len(rows),
-            order_number=orders[0] if len(orders) == 1 else "",
+            active=rows.active,
+            credit=str(amounts.pop()) if len(amounts) == 1 else "",
+            order_number=orders.pop() if len(orders) == 1 else "",
             **detail,
         ),
     )
@@ -484,7 +486,7 @@ def _replayed(
     if dry_run or not batch:
         return Batch("", extension, memo["size"], (), report, replayed=True)
     engine.refuse_joined("replay")
-    engine.commit(Changes(audit=engine.audited("replay", extension=extension, batch=batch)))
+    engine.commit(Changes(audit=engine.audited("replay", extension=extension, batch=batch, count=memo["size"])))
 
     return Batch(batch, extension, memo["size"], handouts_of_batch(engine, batch), report, replayed=True)
 

@@ -42,7 +42,12 @@ def set_expiry(
 
     terms = {"expires_at": None if moment is None else from_micros(moment).isoformat()}
 
-    return sum(in_chunks(targets, "set_expiry", change, operation=operation, progress=progress, terms=terms))
+    def before(record: CardRecord) -> str | None:
+        return None if record.expires_at is None else from_micros(record.expires_at).isoformat()
+
+    return sum(
+        in_chunks(targets, "set_expiry", change, operation=operation, progress=progress, terms=terms, before=before)
+    )
 
 
 def label_cards(
@@ -72,7 +77,17 @@ def label_cards(
 
     terms = {"add": added, "remove": removed}
 
-    return sum(in_chunks(targets, "label_cards", change, operation=operation, progress=progress, terms=terms))
+    return sum(
+        in_chunks(
+            targets,
+            "label_cards",
+            change,
+            operation=operation,
+            progress=progress,
+            terms=terms,
+            before=lambda record: record.labels.split("\n") if record.labels else [],
+        )
+    )
 
 
 def disable_expired(engine: Engine, extension: str | None, *, limit: int, operation: str | None) -> int:

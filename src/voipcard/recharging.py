@@ -102,7 +102,12 @@ def transfer(
         for serial, balance, change in zip(serials, after, (-moved, moved), strict=True):
             desk.post(serial, balance, kind="transfer", amount=change, order_number=order_number)
 
-        return desk.decision("transfer", serials=serials, amount=str(moved), order_number=order_number)
+        told = {
+            name: [str(balance.credit) for balance in balances]
+            for name, balances in (("before", before), ("after", after))
+        }
+
+        return desk.decision("transfer", serials=serials, amount=str(moved), order_number=order_number, **told)
 
     content = [extension, serials, str(moved), order_number]
     taken, given = engine.once(
@@ -157,9 +162,11 @@ def _recharging(
             return Decision(None, desk.answers)
         if audited == 1:
             [(serial, amount)] = asked
-            return desk.decision("recharge", serial=serial, amount=str(amount), order_number=order_number)
+            told = desk.credits(serial)
+            return desk.decision("recharge", serial=serial, amount=str(amount), order_number=order_number, **told)
         if audited:
-            return desk.decision("recharge", count=audited, order_number=order_number)
+            serials, amounts = [serial for serial, _ in asked], [str(amount) for _, amount in asked]
+            return desk.decision("recharge", serials=serials, amounts=amounts, count=audited, order_number=order_number)
 
         return desk.decision()
 
@@ -205,6 +212,14 @@ class _Desk:
             Credit.from_micros(record.held),
             record.recharge_count,
         )
+
+    def credits(self, serial: str) -> dict[str, str]:
+        """
+        Tell its credit before and after all that was posted.
+        """
+        records = {"before": self._before[serial], "after": self._after[serial]}
+
+        return {name: str(Credit.from_micros(record.credit)) for name, record in records.items()}
 
     def post(
         self,

@@ -164,7 +164,8 @@ def change(
     def decide(_: object) -> Decision[ExtensionFacts]:
         before = facts_of(engine, number)
         after = attrs.evolve(before, **asked)
-        audit = engine.audited(verb, extension=number, **asked)
+        was = {name: getattr(before, name) for name in asked}
+        audit = engine.audited(verb, extension=number, before=was, after=asked)
         changes = Changes(documents=[(after.document(engine), before.version)], audit=audit)
 
         return Decision(changes, attrs.evolve(after, version=before.version + 1))

@@ -89,12 +89,13 @@ class Targets:
 
         return attrs.asdict(attrs.evolve(self._query, now=None))
 
-    def detail(self) -> dict[str, Any]:
+    def detail(self, records: Sequence[CardRecord], before: Callable[[CardRecord], object]) -> dict[str, Any]:
         """
-        Give what the audit trail says about the cards.
+        Give what the audit trail says about the cards, and what was before of those that are changed first.
         """
         if self._query is None:
-            return {"serials": self._serials[:CHUNK], "count": len(self._serials)}
+            was = {record.serial: before(record) for record in records}
+            return {"serials": self._serials[:CHUNK], "count": len(self._serials), "before": was}
 
         return {"query": asked(self._query), "matching": self.engine.store.count(self._query)}
 
@@ -144,11 +145,13 @@ def in_chunks(
     progress: Progress | None,
     dry_run: bool = False,
     terms: Mapping[str, Any] | None = None,
+    before: Callable[[CardRecord], object],
 ) -> list[Any]:
     """
     Change cards, at most 1,000 in a commit, each commit exactly once: asked again, it goes on where it stopped.
 
-    *terms* is what is asked for besides the cards: it tells one request from another, and the audit trail has it.
+    *terms* is what is asked for besides the cards: it tells one request from another, and the audit trail has it. It
+    also has what *before* tells of each card that the first commit changes, where the cards were named.
     """
     engine = targets.engine
     after: int | Position | None = None
@@ -162,7 +165,9 @@ def in_chunks(
             if not answers:
                 changes = attrs.evolve(
                     changes,
-                    audit=engine.audited(verb, extension=targets.extension, **targets.detail(), **(terms or {})),
+                    audit=engine.audited(
+                        verb, extension=targets.extension, **targets.detail(records, before), **(terms or {})
+                    ),
                 )
             memo = {"answer": answer, "after": _written(following), "count": len(records)}
 
