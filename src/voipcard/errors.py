@@ -515,7 +515,9 @@ class JoinedStoreError(VoipcardError):
     verb: str
 
     def __str__(self) -> str:
-        return f"{self.verb} tells secrets or changes keys, so it cannot be a part of a transaction that may be rolled back"
+        what = f"{self.verb} tells secrets or changes keys"
+
+        return f"{what}, so it cannot be a part of a transaction that may be rolled back"
 
 
 @attrs.frozen
