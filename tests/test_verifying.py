@@ -25,6 +25,7 @@ from tests.book_world import (
     everything,
     file_book,
     findings_of,
+    in_processes,
     in_threads,
     new_book,
     on_disk,
@@ -692,3 +693,38 @@ def test_a_busy_file_is_sound(tmp_path: Path) -> None:
         assert in_threads(work, 3) == [0, 0, 0]
         assert sound(book) == ()
         assert len(everything(book)["cards"]) == 10  # type: ignore[arg-type]
+
+
+def busy(path: Path, number: int) -> list[Finding]:
+    """
+    Go over a book again and again, as the first of several processes; let four threads write, as one of the others.
+    """
+    with file_book(path, clock=Clock()) as book:
+        extension = book.extension(EXTENSION)
+        if not number:
+            return [finding for _ in range(12) for finding in book.verify().findings]
+        old = [card.serial for card in extension.search(order_number="PO-1")]
+
+        def work(thread: int) -> None:
+            for turn in range(10):
+                extension.recharge_many([(handout.serial, 1) for handout in extension.generate(2, credit=1)])
+                extension.transfer(old[thread], old[turn + 5], amount="0.01")
+                extension.remove(extension.generate(1)[0].serial)
+                book.label_extension(OTHER, f"{number} {thread} {turn}")
+
+        in_threads(work, 4)
+
+    return []
+
+
+def test_a_book_that_processes_write_to_is_sound(tmp_path: Path) -> None:
+    """
+    While two processes with four threads each write, no verification finds anything, and the last one neither.
+    """
+    path = tmp_path / "cards.db"
+    with file_book(path) as book:
+        book.extension(EXTENSION).generate(20, credit=5, order_number="PO-1")
+
+    assert in_processes(busy, path, times=3) == [[], [], []]
+    with file_book(path) as book:
+        assert sound(book) == ()
