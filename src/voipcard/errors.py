@@ -468,8 +468,8 @@ class SignatureError(VoipcardError):
     Attributes:
         kind: What it was to be, such as `checkpoint`.
         reason:
-            What is wrong: `malformed`, `untrusted` (its key is none of those that are pinned), `forged` or `foreign` (it
-            is about another book).
+            What is wrong: `malformed`, `untrusted` (its key is none of those that are pinned), `forged` or `foreign`
+            (it is about another book).
     """
 
     kind: str
