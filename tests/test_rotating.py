@@ -7,14 +7,15 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import servers
 from tests.book_world import (
     EXTENSION,
     LAX,
@@ -33,6 +34,7 @@ from tests.book_world import (
     sound,
     verbs_of,
 )
+from tests.servers import Kind
 from voipcard import (
     CardBook,
     CodeFormat,
@@ -57,7 +59,7 @@ from voipcard.errors import (
     StoreError,
     TamperedError,
 )
-from voipcard.stores import CardRecord, Changes, MemoryStore, SQLiteStore, Store
+from voipcard.stores import CardRecord, Changes, MemoryStore, SQLAlchemyStore, SQLiteStore, Store
 
 CODES: Final = [f"77{number:08}77" for number in range(6)]
 CALLER: Final = "+40722000111"
@@ -1088,3 +1090,57 @@ def test_a_process_that_is_killed_on_the_way_does_no_harm(lives: int, before: bo
             assert lost(book) == lost(witness) == []
             assert sound(book) == sound(witness) == ()
             assert live_keys(book) == (2,)
+
+
+# On database servers
+
+
+@pytest.fixture(params=get_args(Kind))
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """
+    Give the address of a database in which a furnished book is.
+    """
+    kind: Kind = request.param
+    if reason := servers.missing(kind):
+        pytest.skip(reason)
+    with servers.shared(kind).database() as address:
+        furnished(SQLAlchemyStore(address, create=True)).close()
+        yield address
+
+
+def work_on_a_server(url: str, number: int) -> list[str]:
+    """
+    Rotate three times in one of four processes; in the others add cards, some of them twice, and look for all of them.
+    """
+    with book_on(SQLAlchemyStore(url), policy=LAX) as book:
+        if number == 0:
+            for _ in range(3):
+                finish(book, limit=5)
+            return []
+        extension = book.extension(EXTENSION)
+        wrong, mine = [], []
+        for turn in range(12):
+            code = f"8{number}{turn:04}"
+            mine.append(code)
+            extension.add([NewCard(code, PIN)])
+            answers = {outcome(lambda code=code: extension.add([NewCard(code)])) for code in (code, CODES[turn % 6])}  # type: ignore[misc]
+            extension.recharge(extension.get(code=CODES[turn % 6]), "1.00")
+            if answers != {(CardExistsError, (1,))}:
+                wrong.append(f"{code} was added twice")
+            wrong += [f"{code} was not found" for code in mine + CODES if extension.find(code=code) is None]
+
+        return wrong
+
+
+def test_processes_on_a_server_notice_nothing(url: str) -> None:
+    """
+    While one process rotates three times, three others find all cards, and add none twice; no recharge is lost.
+    """
+    answers = in_processes(work_on_a_server, url, times=4)
+    with book_on(SQLAlchemyStore(url)) as book:
+        assert answers == [[]] * 4
+        assert lost(book) == let_in(book) == []
+        assert sum(record.credit for record in records_of(book)) == (8 * 10 + 3 * 12) * 10**6
+        assert len(records_of(book)) == 8 + 3 * 12
+        assert {4} == {record.key for record in records_of(book)}
+        assert sound(book) == ()

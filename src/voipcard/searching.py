@@ -173,10 +173,10 @@ class Search:
 
         Of a card whose code does not match nothing else is read: that is most of them.
         """
-        looks_like = self._looks_like
+        prefix, part = self.code_prefix, self.code_contains
         while page := engine.store.sealed_codes(query):
             texts = _unsealed(engine, page)
-            yield [code for code, text in zip(page, texts, strict=True) if looks_like(text)]
+            yield [code for code, text in zip(page, texts, strict=True) if part in text and text.startswith(prefix)]
             if len(page) < query.limit:
                 return
             query = attrs.evolve(query, after=(page[-1].value, page[-1].id))
@@ -248,7 +248,9 @@ def find_code(engine: Engine, extension: str, kind: Kind, code: str) -> CardReco
     id = id_of(engine, extension)
     while True:
         keys = engine.records.keyring
-        for index in keys.indexes(id, kind, code):
+        # The indexes of `Keyring.indexes`, one by one: most often there is only one.
+        for number in keys.live:
+            index = keys.index(id, kind, code, number=number)
             record = engine.store.find(index=index)
             if record is not None and record.index != index:
                 raise TamperedError(record.serial, "index")
