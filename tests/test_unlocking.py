@@ -112,7 +112,14 @@ def test_what_is_no_document_of_keys_is_damaged(value: bytes) -> None:
     """
     Whatever is there in its place is refused, and not asked about at the provider.
     """
-    assert outcome(lambda: Keys.unlocked(Document("keyring", value, 1), BareKey())) == TAMPERED
+    keys, document = Keys.generate(BareKey(), AES_256_SIV)
+    bad = document._replace(value=value)
+
+    assert outcome(lambda: Keys.unlocked(bad, BareKey())) == TAMPERED
+    assert outcome(lambda: keys.renewed(bad._replace(version=2))) == TAMPERED
+    assert outcome(lambda: keys.check(bad)) == TAMPERED
+    assert outcome(lambda: keys.check(document._replace(expires_at=1))) == TAMPERED
+    assert outcome(lambda: keys.check(document)) is None
 
 
 def test_the_document_of_another_book_is_refused() -> None:

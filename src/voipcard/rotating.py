@@ -23,7 +23,7 @@ from voipcard.records import Records
 from voipcard.registry import id_of
 from voipcard.stores.contract import CardRecord, Changes, Document
 from voipcard.transact import Engine
-from voipcard.unlocking import rewrapped, with_another_root, without_older_roots
+from voipcard.unlocking import Keys, rewrapped, with_another_root, without_older_roots
 
 __all__ = ["Rotation", "change_key", "rotate"]
 
@@ -126,9 +126,7 @@ def change_key(engine: Engine, provider: KeyProvider, *, operation: str | None) 
     Protect the keys of the book by another provider. See `CardBook.change_key`.
     """
     engine.refuse_joined("change_key")
-    keys = engine.records.keys
-    if keys is None:
-        raise TamperedError(KEYRING, "document")
+    keys = _keys_of(engine)
 
     def decide(_: Reading) -> Decision[None]:
         ring = _renewed(engine)[0].keyring
@@ -142,6 +140,14 @@ def change_key(engine: Engine, provider: KeyProvider, *, operation: str | None) 
     # Done again later, another key may have taken its place since.
     if keys.unlocks(document, provider):
         keys.provider = provider
+
+
+def _keys_of(engine: Engine) -> Keys:
+    keys = engine.records.keys
+    if keys is None:
+        raise TamperedError(KEYRING, "document")
+
+    return keys
 
 
 def _renewed(engine: Engine) -> tuple[Records, Document]:
@@ -166,10 +172,10 @@ def _begun(engine: Engine, operation: str | None) -> int:
         state = _State.read(engine, records.keyring.active)
         if not state.has_ended:
             return Decision(None, state.key, state.key)
-        keys = engine.records.keys
-        if keys is None or not keys.unlocks(document, keys.provider):
+        keys = _keys_of(engine)
+        if not keys.unlocks(document, keys.provider):
             # Another process has changed the key since: what this one wrapped could not be opened with it.
-            raise KeyMismatchError(keys.provider.place if keys else "")
+            raise KeyMismatchError(keys.provider.place)
         following = with_another_root(records.keyring, keys.provider)
         begun = _State(records.keyring.roots.newest + 1, total=engine.store.count(CardQuery()))
         changes = Changes(

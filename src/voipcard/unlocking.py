@@ -106,8 +106,6 @@ class Keys:
         Raises:
             TamperedError: If it was changed from outside.
         """
-        if not isinstance(document.value, bytes) or document.expires_at is not None:
-            raise TamperedError(KEYRING, "document")
         _refuse_changed(document, self.ring)
 
     def unlocks(self, document: Document, provider: KeyProvider) -> bool:
@@ -193,6 +191,8 @@ def _refuse_changed(document: Document, ring: Keyring) -> None:
     """
     Refuse a document that was not written with the keys of this book.
     """
+    if not isinstance(document.value, bytes) or document.expires_at is not None:
+        raise TamperedError(KEYRING, "document")
     mac, body = document.value[:_MAC_SIZE], document.value[_MAC_SIZE:]
     if not hmac.compare_digest(mac, _mac(ring, document.version, body)):
         raise TamperedError(KEYRING, "document")
