@@ -5,7 +5,7 @@ The audit trail as it is written: chains in lanes, each entry at its place whoev
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +13,7 @@ import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Engine
 
 from tests.book_world import (
     EXTENSION,
@@ -30,12 +31,13 @@ from tests.book_world import (
     outcome,
     sound,
 )
+from tests.databases import DATABASES, SERVERS, DatabaseKind, empty_database, engine_on, on
 from voipcard import CardBook
 from voipcard.auditing import heads_of, last_seen
 from voipcard.core.moments import to_micros
 from voipcard.errors import DuplicateError, StaleError, StoreError, TamperedError
 from voipcard.names import GUESSES, TRAIL
-from voipcard.stores import Changes, Document, MemoryStore
+from voipcard.stores import Changes, Document, MemoryStore, SQLAlchemyStore
 from voipcard.trail import LANES, Tally, lane_of
 
 OWN: Final = 128
@@ -438,3 +440,56 @@ def test_the_newest_moment_is_kept_when_the_clock_is_set_back() -> None:
     assert to_micros(MORNING) + 5 * 3600 * 10**6 == last_seen(engine)
     assert [(entry.created_at - MORNING).seconds // 3600 for entry in book.audit_trail()] == [5, 2, 3]
     assert sound(book) == ()
+
+
+# Transactions of callers, in databases
+
+
+@pytest.fixture(scope="module", params=[on(kind) for kind in SERVERS])
+def shared(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    """
+    Give a database with row locks.
+    """
+    with empty_database(request.param) as url, engine_on(url) as engine:
+        yield engine
+
+
+def test_open_transactions_do_not_wait_for_each_other_in_the_trail(shared: Engine) -> None:
+    """
+    While two transactions of callers are open, each with an entry in the trail, the book itself writes on.
+    """
+    book = book_on(SQLAlchemyStore(shared, create=True))
+    # New documents would wait for each other in MariaDB, trail or not: it locks the gap that they belong in.
+    for number in range(2):
+        book.label_extension(f"000{number}*1", "before")
+    relabel(book, "before")
+    with shared.connect() as one, shared.connect() as other:
+        for number, connection in enumerate((one, other)):
+            book.over(SQLAlchemyStore(connection)).label_extension(f"000{number}*1", str(number))
+        relabel(book, "meanwhile")
+        other.commit()
+        one.commit()
+    labels = {entry.detail["after"]["label"] for entry in book.audit_trail()}
+
+    assert {"before", "0", "1", "meanwhile"} == labels
+    assert sound(book) == ()
+
+
+@pytest.mark.parametrize("kind", [on(kind) for kind in DATABASES])
+def test_what_was_rolled_back_was_never_in_the_trail(kind: DatabaseKind) -> None:
+    """
+    After a rollback the same handle goes on with what is there, in the next transaction of the same connection.
+    """
+    with empty_database(kind) as url, engine_on(url) as engine:
+        book = book_on(SQLAlchemyStore(engine, create=True))
+        with engine.connect() as connection:
+            same = book.over(SQLAlchemyStore(connection))
+            for label, ends in (("0", connection.rollback), ("1", connection.commit)) * 2:
+                relabel(same, label)
+                relabel(same, label)
+                ends()
+        labels = [entry.detail["after"]["label"] for entry in book.audit_trail()]
+
+        assert labels == ["1"] * 4
+        assert [number for _, number in places(book)] == [1, 2, 3, 4]
+        assert sound(book) == ()
