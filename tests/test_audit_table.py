@@ -271,8 +271,8 @@ def methods() -> set[str]:
     return {
         f"{name}.{method}"
         for name, face in (("book", CardBook), ("extension", Extension))
-        for method, member in vars(face).items()
-        if inspect.isfunction(member) and not method.startswith("_")
+        for method, _ in inspect.getmembers(face, inspect.isfunction)
+        if not method.startswith("_")
     }
 
 

@@ -753,7 +753,7 @@ def test_the_table_is_complete() -> None:
     """
     Each public name of a book and of an extension is in the table: a new one is tried without a license too.
     """
-    public = {name for kind in (CardBook, Extension) for name in vars(kind) if not name.startswith("_")}
+    public = {name for kind in (CardBook, Extension) for name in dir(kind) if not name.startswith("_")}
 
     assert VERBS.keys() | {"install_license"} == public
     assert {name for name in ACTIVATING if name.isidentifier()} <= VERBS.keys()
