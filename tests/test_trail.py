@@ -33,12 +33,11 @@ from tests.book_world import (
 )
 from tests.databases import DATABASES, SERVERS, DatabaseKind, empty_database, engine_on, on
 from voipcard import CardBook
-from voipcard.auditing import heads_of, last_seen
 from voipcard.core.moments import to_micros
 from voipcard.errors import DuplicateError, StaleError, StoreError, TamperedError
 from voipcard.names import GUESSES, TRAIL
 from voipcard.stores import Changes, Document, MemoryStore, SQLAlchemyStore
-from voipcard.trail import LANES, Tally, lane_of
+from voipcard.trail import LANES, Head, Tally, heads_of, lane_of
 
 OWN: Final = 128
 """How many lanes are for commits of their own."""
@@ -49,6 +48,13 @@ def places(book: CardBook) -> list[tuple[int, int]]:
     Give the lane and the number of every audit entry, in the order of the store.
     """
     return [lane_of(record.id) for record in engine_of(book).store.audit(limit=10_000)]
+
+
+def all_of(book: CardBook) -> list[Head]:
+    """
+    Give the heads of all lanes.
+    """
+    return heads_of(engine_of(book).store, engine_of(book).records)
 
 
 def relabel(book: CardBook, label: object = "Main") -> None:
@@ -127,7 +133,7 @@ def test_every_lane_has_a_head_from_the_beginning(tmp_path: Path) -> None:
     """
     with file_book(tmp_path / "cards.db") as in_file:
         for book in (new_book(), in_file):
-            heads = heads_of(engine_of(book))
+            heads = all_of(book)
 
             assert [*range(LANES)] == [head.lane for head in heads]
             assert {1} == {head.version for head in heads}
@@ -275,7 +281,7 @@ def test_the_tally_is_what_is_there() -> None:
     extension.recharge(made[0], 1)
     extension.transfer(made[0], made[1], amount=1)
     extension.remove(made[2])
-    tallies = [head.tally for head in heads_of(engine_of(book))]
+    tallies = [head.tally for head in all_of(book)]
     total = Tally(*map(sum, zip(*tallies, strict=True)))
 
     assert (total.cards, total.versions, total.entries, total.forgotten) == (3, 3 + 3, 3 + 3, 0)
@@ -320,7 +326,7 @@ def test_what_is_stale_for_the_caller_does_not_name_the_lane() -> None:
     one, other = book_on(store), book_on(store.another())
     relabel(one)
     engine = engine_of(one)
-    lane = heads_of(engine)[places(one)[0][0]]
+    lane = heads_of(engine.store, engine.records)[places(one)[0][0]]
 
     def meddle() -> None:
         head = attrs.evolve(lane, version=lane.version + 1).document(engine.records)
@@ -427,17 +433,17 @@ def test_where_others_are_always_faster_the_caller_hears_of_it_at_last() -> None
 
 def test_the_newest_moment_is_kept_when_the_clock_is_set_back() -> None:
     """
-    `last_seen` is the newest moment of all entries, which keep the moments that they were written at.
+    What was last seen is the newest moment of all entries, which keep the moments that they were written at.
     """
     clock = Clock()
     book = new_book(clock=clock)
     engine = engine_of(book)
-    assert last_seen(engine) == 0
+    assert engine.last_seen() == 0
     for hours in (5, -3, 1):
         clock.move(hours=hours)
         relabel(book)
 
-    assert to_micros(MORNING) + 5 * 3600 * 10**6 == last_seen(engine)
+    assert to_micros(MORNING) + 5 * 3600 * 10**6 == engine.last_seen()
     assert [(entry.created_at - MORNING).seconds // 3600 for entry in book.audit_trail()] == [5, 2, 3]
     assert sound(book) == ()
 

@@ -20,10 +20,10 @@ from voipcard.core.moments import to_micros
 from voipcard.errors import CursorError, TamperedError
 from voipcard.records import NO_CHAIN
 from voipcard.stores.contract import MAX_INTEGER, AuditRecord
-from voipcard.trail import LANES, AuditEntry, Head, all_heads, before_link, lane_of
+from voipcard.trail import AuditEntry, Head, before_link, heads_of, lane_of
 from voipcard.transact import Engine
 
-__all__ = ["AuditPage", "audit_page", "audit_trail", "heads_of", "last_seen"]
+__all__ = ["AuditPage", "audit_page", "audit_trail"]
 
 MAX_PAGE: Final = 10_000
 
@@ -71,7 +71,7 @@ def audit_page(engine: Engine, limit: int, cursor: str | None) -> AuditPage:
     checked_integer("limit", limit, at_least=1, at_most=MAX_PAGE)
     positions = dict(_positions(engine, cursor))
     ahead = []
-    for head in heads_of(engine):
+    for head in heads_of(engine.store, engine.records):
         number, mark = positions.get(head.lane, (0, b""))
         if head.count < number or (head.count == number and head.mac[:_MARK] != mark):
             raise TamperedError(head.key, "audit entry")
@@ -87,33 +87,11 @@ def audit_page(engine: Engine, limit: int, cursor: str | None) -> AuditPage:
     return AuditPage(tuple(map(AuditEntry.of, records)), _cursor(engine, positions))
 
 
-def heads_of(engine: Engine) -> list[Head]:
-    """
-    Give the heads of all lanes.
-
-    Raises:
-        TamperedError: If one was changed from outside, or is not there.
-    """
-    found = all_heads(engine.store)
-
-    return [Head.read(lane, found.get(lane), engine.records) for lane in range(LANES)]
-
-
-def last_seen(engine: Engine) -> int:
-    """
-    Give the newest moment that anything in the audit trail has, in microseconds; 0 if there is nothing.
-
-    It is at least that of everything that this book told before, whatever the clock says now.
-
-    Raises:
-        TamperedError: If the head of a lane was changed from outside, or is not there.
-    """
-    return max(head.seen_at for head in heads_of(engine))
-
-
 def _between(engine: Engine, start: int, end: int) -> Iterator[AuditEntry]:
     lanes = [
-        _links(engine, head, 0, b"", _AT_ONCE) for head in heads_of(engine) if head.count and head.seen_at >= start
+        _links(engine, head, 0, b"", _AT_ONCE)
+        for head in heads_of(engine.store, engine.records)
+        if head.count and head.seen_at >= start
     ]
     # Where a clock was set back, what came later in a lane stays behind what came before.
     for record in heapq.merge(*map(_rising, lanes), key=lambda pair: pair[0]):

@@ -10,11 +10,10 @@ from typing import Final
 
 import attrs
 
-from voipcard.auditing import heads_of
 from voipcard.core.moments import from_micros
 from voipcard.errors import InvalidValueError, SignatureError
 from voipcard.signing import SigningKey, VerifyKey, checked_keys, sign, verified
-from voipcard.trail import Head, Tally, all_heads, before_link, lane_of
+from voipcard.trail import Head, Tally, all_heads, before_link, heads_of, lane_of
 from voipcard.transact import Engine
 
 __all__ = ["Checkpoint", "checkpoint"]
@@ -74,7 +73,7 @@ def checkpoint(engine: Engine, key: SigningKey) -> str:
         "created_at": from_micros(engine.now()).isoformat(),
         "lanes": [
             [head.lane, head.version, head.count, head.mac.hex(), head.tally]
-            for head in heads_of(engine)
+            for head in heads_of(engine.store, engine.records)
             if head.version > 1
         ],
     }

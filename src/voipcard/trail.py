@@ -38,6 +38,7 @@ __all__ = [
     "all_heads",
     "before_link",
     "beginning",
+    "heads_of",
     "is_tallied",
     "lane_of",
 ]
@@ -406,6 +407,18 @@ def all_heads(store: Store) -> dict[int, Document]:
     found = {document.key: document for document in store.documents(TRAIL, limit=2 * LANES)}
 
     return {lane: found[key] for lane in range(LANES) if (key := Head(lane).key) in found}
+
+
+def heads_of(store: Store, records: Records) -> list[Head]:
+    """
+    Give the heads of all lanes.
+
+    Raises:
+        TamperedError: If one was changed from outside, or is not there.
+    """
+    found = all_heads(store)
+
+    return [Head.read(lane, found.get(lane), records) for lane in range(LANES)]
 
 
 def link_id(lane: int, number: int) -> bytes:

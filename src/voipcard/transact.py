@@ -42,7 +42,7 @@ from voipcard.licensing import NEWEST_LICENSE, Licenses
 from voipcard.names import ACTIVE, BOOK, EXTENSION, KEYRING, LICENSE, OPERATION
 from voipcard.records import Records
 from voipcard.stores.contract import AuditRecord, CardRecord, Changes, CounterChange, Document, Store
-from voipcard.trail import LANES, AuditEntry, Head, Trail, all_heads
+from voipcard.trail import AuditEntry, Trail, heads_of
 
 __all__ = ["AuditEntry", "BookFacts", "Decision", "Engine", "Reading", "asked", "new_id"]
 
@@ -403,9 +403,7 @@ class Engine:
         Raises:
             TamperedError: If a part of what it is known by was changed from outside, or is not there.
         """
-        heads = all_heads(self.store)
-
-        return max(Head.read(lane, heads.get(lane), self.records).seen_at for lane in range(LANES))
+        return max(head.seen_at for head in heads_of(self.store, self.records))
 
     def quota(self, extension: str | None = None) -> Quota:
         """
