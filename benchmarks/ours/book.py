@@ -7,7 +7,7 @@ from __future__ import annotations
 import voipcard
 from benchmarks.protocol import Parameters
 
-__all__ = ["opened", "opened_copy"]
+__all__ = ["opened", "opened_copy", "settle"]
 
 
 def opened(parameters: Parameters) -> voipcard.Extension:
@@ -33,6 +33,18 @@ def opened_copy(parameters: Parameters, limits: voipcard.GuessLimits = voipcard.
         shutil.copyfile(f"{shared}{end}", f"{copy}{end}")
 
     return voipcard.open_book(copy, limits=limits).acting_as("bench").extension(parameters.facts().extension)
+
+
+def settle(parameters: Parameters) -> None:
+    """
+    Let a database have been looked after since it was prepared, as a server does once a minute.
+
+    PostgreSQL keeps its plans until then, also those that were made for a table that had nothing in it.
+    """
+    if parameters.database:
+        from tests.servers import execute
+
+        execute(parameters.database, "VACUUM ANALYZE")
 
 
 def _of_server(parameters: Parameters, limits: voipcard.GuessLimits) -> voipcard.Extension:
