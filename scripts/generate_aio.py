@@ -1,7 +1,8 @@
 """
 Writes the async twins into src/voipcard/aio.py: one of each method of the classes that have a twin, and of `open_book`.
 
-What stands there between the marks comes from here; the rest of the file is written by hand.
+A class may be put together of others, each in a module of its own. What stands in aio.py between the marks comes from
+here; the rest of the file is written by hand.
 """
 
 from __future__ import annotations
@@ -11,18 +12,21 @@ import ast
 import difflib
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from textwrap import indent
 from typing import Final
 
 PACKAGE: Final = Path(__file__).parent.parent / "src/voipcard"
 TARGET: Final = PACKAGE / "aio.py"
-MODULES: Final = {"open_book": "opening.py", "CardBook": "book.py", "Extension": "extension.py"}
+MODULES: Final = {"open_book": "opening.py", "CardBook": "book/__init__.py", "Extension": "extension/__init__.py"}
 """What has a twin, and where it is defined."""
 
-STAYING: Final = {"acting_as", "extension"}
+STAYING: Final = {"acting_as", "extension", "on_commit"}
 """Methods that neither read nor write: there is nothing to wait for."""
+
+CONSTANT: Final = {"id", "currency", "profile", "suite"}
+"""Properties that read nothing, because they never change: they stay properties."""
 
 BY_HAND: Final = {
     "close",
@@ -37,25 +41,63 @@ LEFT_OUT: Final = {"__getitem__", "__contains__"}
 WIDTH: Final = 120
 
 
-def regenerated(current: str, sources: Mapping[str, str]) -> str:
+def regenerated(current: str, read: Callable[[str], str]) -> str:
     """
     Give the text of aio.py as it has to be.
 
     Args:
         current: Its text as it is.
 
-        sources: The texts of the modules in `MODULES`, by what they define.
+        read: Gives the text of a module by its path in the package.
     """
-    for name, source in sources.items():
-        [defined] = [node for node in ast.parse(source).body if getattr(node, "name", "") == name]
+    for name, module in MODULES.items():
+        source = read(module)
+        defined = _defined(name, source)
         if isinstance(defined, ast.FunctionDef):
             current = _between_marks(current, name, f"\n{_opening(defined, source)}\n")
         else:
-            methods = [node for node in ast.iter_child_nodes(defined) if isinstance(node, ast.FunctionDef)]
-            twins = [_method(node, source) for node in methods if _has_twin(node)]
+            methods = _methods(name, source, read).values()
+            twins = [_method(node, origin) for node, origin in methods if _has_twin(node)]
             current = _between_marks(current, name, indent("\n".join(twins), "    "))
 
     return current
+
+
+def _defined(name: str, source: str) -> ast.FunctionDef | ast.ClassDef:
+    [defined] = [
+        node
+        for node in ast.parse(source).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name
+    ]
+
+    return defined
+
+
+def _methods(name: str, source: str, read: Callable[[str], str]) -> dict[str, tuple[ast.FunctionDef, str]]:
+    """
+    Give the methods of a class, and then those of the classes that it is put together of, with the texts they are in.
+    """
+    defined = _defined(name, source)
+    methods = {node.name: (node, source) for node in defined.body if isinstance(node, ast.FunctionDef)}
+    bases = [ast.unparse(base) for base in defined.bases] if isinstance(defined, ast.ClassDef) else []
+    for base in bases:
+        inherited = _methods(base, read(_module_of(base, source)), read)
+        methods = {**methods, **{each: method for each, method in inherited.items() if each not in methods}}
+
+    return methods
+
+
+def _module_of(name: str, source: str) -> str:
+    """
+    Tell where a name comes from that a module imports.
+    """
+    [module] = [
+        node.module
+        for node in ast.parse(source).body
+        if isinstance(node, ast.ImportFrom) and node.module and name in {alias.name for alias in node.names}
+    ]
+
+    return f"{module.removeprefix('voipcard.').replace('.', '/')}.py"
 
 
 def _between_marks(current: str, name: str, text: str) -> str:
@@ -89,27 +131,45 @@ def _opening(node: ast.FunctionDef, source: str) -> str:
 def _method(node: ast.FunctionDef, source: str) -> str:
     head, document, same = _head(node, source), _document(node), f"self._sync.{node.name}"
     returns = ast.unparse(node.returns) if node.returns else ""
-    waits = "async "
-    if node.decorator_list:
+    mark, waits = "", "async "
+    if node.name in CONSTANT:
+        mark, waits, body = "@property\n", "", f"return {same}\n"
+    elif node.decorator_list:
         document = re.sub(r"\n(\w)", lambda first: f"\nTell {first[1].lower()}", document, count=1)
         body = f"return await self._crossing.run(lambda: {same})\n"
+    elif node.name in STAYING and returns == "None":
+        waits, body = "", _call(f"{same}(", _arguments(node), ")")
     elif node.name in STAYING:
         waits, body = "", _call(f"return Async{returns}({same}(", _arguments(node), "), self._crossing)")
     elif returns.startswith("Iterator["):
         waits, body = "", _call("return Items(", ["self._crossing", same, *_arguments(node)], ")")
     else:
-        body = _call("return await self._crossing.run(", [same, *_arguments(node)], ")")
-    if waits and returns == "Extension":
-        body = f"{body.replace('return', 'extension =')}\nreturn AsyncExtension(extension, self._crossing)\n"
-    elif waits and returns == "list[Extension]":
-        twins = "[AsyncExtension(extension, self._crossing) for extension in found]"
-        body = f"{body.replace('return', 'found =')}\nreturn {twins}\n"
+        body = _call(f"{_kept(returns)} await self._crossing.run(", [same, *_arguments(node)], ")") + _turned(returns)
 
     head = f"{waits}{head}"
     if 4 + head.index("\n") > WIDTH:
         head = re.sub(r"(.*?\()(.*)(\) -> .*)", r"\1\n    \2\n\3", head, count=1)
 
-    return head + indent(document + body, "    ")
+    return mark + head + indent(document + body, "    ")
+
+
+def _kept(returns: str) -> str:
+    """
+    Say what is done with an answer of that type, of which a twin may have to be made.
+    """
+    return {"Extension": "extension =", "list[Extension]": "found ="}.get(returns, "return")
+
+
+def _turned(returns: str) -> str:
+    """
+    Make twins of the answer where it is not yet one.
+    """
+    if returns == "Extension":
+        return "\nreturn AsyncExtension(extension, self._crossing)\n"
+    if returns == "list[Extension]":
+        return "\nreturn [AsyncExtension(extension, self._crossing) for extension in found]\n"
+
+    return ""
 
 
 def _head(node: ast.FunctionDef, source: str) -> str:
@@ -158,7 +218,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if aio.py is out of date")
     check = parser.parse_args(arguments).check
     current = TARGET.read_text("utf-8")
-    wanted = regenerated(current, {name: (PACKAGE / module).read_text("utf-8") for name, module in MODULES.items()})
+    wanted = regenerated(current, lambda module: (PACKAGE / module).read_text("utf-8"))
     if not check:
         TARGET.write_text(wanted, "utf-8")
     elif wanted != current:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scripts import generate_aio
-from scripts.generate_aio import MODULES, PACKAGE, regenerated
+from scripts.generate_aio import PACKAGE, regenerated
 
 CURRENT = generate_aio.TARGET.read_text("utf-8")
 
@@ -18,9 +18,11 @@ CURRENT = generate_aio.TARGET.read_text("utf-8")
 @pytest.fixture
 def sources() -> dict[str, str]:
     """
-    Give the texts of what has twins.
+    Give the texts of what has twins, by their paths.
     """
-    return {name: (PACKAGE / module).read_text("utf-8") for name, module in MODULES.items()}
+    paths = [PACKAGE / "opening.py", *PACKAGE.glob("book/*.py"), *PACKAGE.glob("extension/*.py")]
+
+    return {path.relative_to(PACKAGE).as_posix(): path.read_text("utf-8") for path in paths}
 
 
 def changed(source: str, old: str, new: str) -> str:
@@ -39,8 +41,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sources: dict[str, 
     """
     monkeypatch.setattr(generate_aio, "PACKAGE", tmp_path)
     monkeypatch.setattr(generate_aio, "TARGET", tmp_path / "aio.py")
-    for name, module in MODULES.items():
-        (tmp_path / module).write_text(sources[name], "utf-8")
+    for module, source in sources.items():
+        (tmp_path / module).parent.mkdir(exist_ok=True)
+        (tmp_path / module).write_text(source, "utf-8")
     (tmp_path / "aio.py").write_text(CURRENT, "utf-8")
 
     return tmp_path
@@ -57,29 +60,31 @@ def test_writing_again_changes_nothing(sources: dict[str, str]) -> None:
     """
     The script gives the same text again when it is given its own.
     """
-    assert regenerated(regenerated(CURRENT, sources), sources) == CURRENT
+    assert regenerated(regenerated(CURRENT, sources.__getitem__), sources.__getitem__) == CURRENT
 
+
+FINDING, KEYS = "extension/finding.py", "book/keys.py"
 
 CHANGES = [
-    pytest.param(
-        "Extension", "    def get(", "    def weigh(self) -> int:\n        return 1\n\n    def get(", id="new"
-    ),
-    pytest.param("Extension", "def remove_unused(", "def remove_idle(", id="renamed"),
-    pytest.param("Extension", "dry_run: bool = False", "dry_run: bool = True", id="default"),
-    pytest.param("Extension", "def reveal(self, card: CardCode | str)", "def reveal(self, card: str)", id="type"),
-    pytest.param("CardBook", "At most 255 characters; empty for none.", "At most 25 characters.", id="docstring"),
-    pytest.param("open_book", "    policy: Policy | None = None,\n", "", id="argument that is gone"),
+    pytest.param(FINDING, "    def get(", "    def weigh(self) -> int:\n        return 1\n\n    def get(", id="new"),
+    pytest.param("extension/changing.py", "def remove_unused(", "def remove_idle(", id="renamed"),
+    pytest.param("extension/making.py", "dry_run: bool = False", "dry_run: bool = True", id="default"),
+    pytest.param(FINDING, "def reveal(self, card: CardCode | str)", "def reveal(self, card: str)", id="type"),
+    pytest.param(KEYS, "The number of the new key, how", "The number, how", id="docstring"),
+    pytest.param("book/__init__.py", "def suite(self) -> Suite:", "def suite(self) -> str:", id="of the class itself"),
+    pytest.param("book/__init__.py", "WithKeys, ", "", id="part that is gone"),
+    pytest.param("opening.py", "    policy: Policy | None = None,\n", "", id="argument that is gone"),
 ]
 
 
-@pytest.mark.parametrize("name, old, new", CHANGES)
+@pytest.mark.parametrize("module, old, new", CHANGES)
 def test_a_change_that_was_not_written_is_noticed(
-    package: Path, capsys: pytest.CaptureFixture[str], name: str, old: str, new: str
+    package: Path, capsys: pytest.CaptureFixture[str], module: str, old: str, new: str
 ) -> None:
     """
     Whoever changes a method and does not run the script is told by the check, with what is different.
     """
-    source = package / MODULES[name]
+    source = package / module
     source.write_text(changed(source.read_text("utf-8"), old, new), "utf-8")
 
     outcome, told = generate_aio.main(["--check"]), capsys.readouterr().out
@@ -88,12 +93,12 @@ def test_a_change_that_was_not_written_is_noticed(
     assert told.startswith("--- aio.py\n+++ as it would be written\n@@ ")
 
 
-@pytest.mark.parametrize("name, old, new", CHANGES)
-def test_what_was_changed_is_written(package: Path, name: str, old: str, new: str) -> None:
+@pytest.mark.parametrize("module, old, new", CHANGES)
+def test_what_was_changed_is_written(package: Path, module: str, old: str, new: str) -> None:
     """
     After the script was run the check is content, and what it wrote is Python.
     """
-    source = package / MODULES[name]
+    source = package / module
     source.write_text(changed(source.read_text("utf-8"), old, new), "utf-8")
 
     assert (generate_aio.main([]), generate_aio.main(["--check"])) == (0, 0)
@@ -106,7 +111,7 @@ def test_a_change_by_hand_between_the_marks_is_noticed(package: Path) -> None:
     """
     (package / "aio.py").write_text(changed(CURRENT, "Draw random codes", "Draw lots"), "utf-8")
     by_script = generate_aio.main(["--check"])
-    (package / "aio.py").write_text(changed(CURRENT, "After a\n    fork, open the book again.", "Open it."), "utf-8")
+    (package / "aio.py").write_text(changed(CURRENT, "After a fork, open the book again.", "Open it."), "utf-8")
 
     assert (by_script, generate_aio.main(["--check"])) == (1, 0)
 
@@ -123,10 +128,10 @@ def test_a_method_of_an_unknown_kind_is_refused(sources: dict[str, str], old: st
     """
     What the script was not taught it makes no twin of, and says so.
     """
-    sources["Extension"] = changed(sources["Extension"], old, new)
+    sources[FINDING] = changed(sources[FINDING], old, new)
 
     with pytest.raises(SystemExit, match="does not know what the twin of"):
-        regenerated(CURRENT, sources)
+        regenerated(CURRENT, sources.__getitem__)
 
 
 def test_a_place_that_is_missing_is_named(sources: dict[str, str]) -> None:
@@ -134,11 +139,14 @@ def test_a_place_that_is_missing_is_named(sources: dict[str, str]) -> None:
     Without its marks the script does not know where to write.
     """
     with pytest.raises(SystemExit, match="no place for what comes from CardBook"):
-        regenerated(changed(CURRENT, "# From CardBook", "# By hand"), sources)
+        regenerated(changed(CURRENT, "# From CardBook", "# By hand"), sources.__getitem__)
 
 
 LAID_OUT = """
-class Extension:
+from voipcard.extension.weighing import Measuring, Weighing
+
+
+class Extension(Weighing):
     def short(self, card: str) -> Iterator[str]:
         \"\"\"
         Give them.
@@ -163,11 +171,33 @@ class Extension:
         \"\"\"
         Give it.
         \"\"\"
+"""
+
+WEIGHING = """
+class Weighing:
+    def __init__(self) -> None:
+        self.number = 1
 
     @property
     def weight(self) -> int:
         \"\"\"
         How much it weighs.
+        \"\"\"
+
+    @property
+    def currency(self) -> str:
+        \"\"\"
+        What it costs.
+        \"\"\"
+
+    def short(self) -> str:
+        \"\"\"
+        Give another.
+        \"\"\"
+
+    def on_commit(self, hook: Hook) -> None:
+        \"\"\"
+        Call it.
         \"\"\"
 """
 
@@ -212,14 +242,31 @@ AS_LAID_OUT = """
         \"\"\"
         return await self._crossing.run(lambda: self._sync.weight)
 
+    @property
+    def currency(self) -> str:
+        \"\"\"
+        What it costs.
+        \"\"\"
+        return self._sync.currency
+
+    def on_commit(self, hook: Hook) -> None:
+        \"\"\"
+        Call it.
+        \"\"\"
+        self._sync.on_commit(hook)
+
     # Up to here
 """
 
 
-def test_lines_are_broken_as_the_formatter_would() -> None:
+def test_lines_are_broken_as_the_formatter_would(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     What is written needs no formatter: lines of at most 120 characters, and more of them only where they are needed.
-    """
-    places = "\n    # From Extension, by scripts/generate_aio.py\n    # Up to here\n"
 
-    assert regenerated(places, {"Extension": LAID_OUT}) == AS_LAID_OUT
+    A class has first its own methods, and then those of its parts that it does not have itself.
+    """
+    monkeypatch.setattr(generate_aio, "MODULES", {"Extension": "extension/__init__.py"})
+    places = "\n    # From Extension, by scripts/generate_aio.py\n    # Up to here\n"
+    sources = {"extension/__init__.py": LAID_OUT, "extension/weighing.py": WEIGHING}
+
+    assert regenerated(places, sources.__getitem__) == AS_LAID_OUT

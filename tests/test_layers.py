@@ -86,7 +86,7 @@ LAYERS: Final[dict[str, set[str]]] = {
         *{"access", "guessing", "recharging", "issuing", "editing", "lifecycle", "exporting"},
     },
     "book": {
-        *{*_BORDER, "ciphers", "providers", "deciding", "installing", "transact", "registry", "purging", "rotating"},
+        *{*_BORDER, "ciphers", "providers", "installing", "transact", "registry", "purging", "rotating"},
         *{"auditing", "checkpoints", "guessing", "lifecycle", "signing", "trail", "verifying", "extension"},
     },
     "opening": {
@@ -94,7 +94,7 @@ LAYERS: Final[dict[str, set[str]]] = {
         *{"trail", "transact", "book"},
     },
     "crossing": {"errors", "core.arguments"},
-    "aio": {*_BORDER, "ciphers", "providers", "crossing", *_FACES},
+    "aio": {*_BORDER, "auditing", "ciphers", "crossing", "providers", "signing", "trail", *_FACES},
     "testing": {"errors", "core", "stores.contract"},
     FACE: {
         *{*_BORDER, "auditing", "ciphers", "providers", "licensing", "signing", "stores", "sheets", "trail"},

@@ -11,26 +11,37 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, Self, Unpack
 
 from voipcard import opening
+from voipcard.access import Access, Question
+from voipcard.auditing import AuditPage
 from voipcard.book import CardBook
+from voipcard.ciphers import Suite
 from voipcard.core.arguments import Progress
-from voipcard.core.batches import Batch
+from voipcard.core.batches import Batch, BatchFacts
 from voipcard.core.cards import CardCode, Handout, NewCard
 from voipcard.core.codes import CodeFormat
 from voipcard.core.credit import Amount
 from voipcard.core.drawing import RandomSource
+from voipcard.core.expiry import Expiry
 from voipcard.core.ledger import LedgerEntry
-from voipcard.core.license import License, Quota
+from voipcard.core.license import License, LicenseState, Quota
 from voipcard.core.pins import PinFormat
 from voipcard.core.policy import Policy
+from voipcard.core.profiles import Profile
 from voipcard.core.query import CardQuery
+from voipcard.core.settings import ExtensionSettings, SettingsChanges
+from voipcard.core.throttle import DEFAULT_LIMITS, GuessLimits
 from voipcard.core.uploads import OnError
 from voipcard.crossing import Crossing, Items, ThroughConnection, ThroughThreads
-from voipcard.editing import Cards
 from voipcard.extension import Extension
-from voipcard.keyring import KeyProvider
+from voipcard.guessing import CardGuesses, GuessWatch
+from voipcard.providers import KeyProvider
+from voipcard.rotating import Rotation
 from voipcard.searching import CardFilters, Page
+from voipcard.signing import SigningKey, VerifyKey
 from voipcard.stores.contract import Store
-from voipcard.transact import AuditEntry, Clock
+from voipcard.targets import Cards
+from voipcard.trail import AuditEntry, Hook
+from voipcard.transact import Clock
 from voipcard.verifying import Verification
 
 if TYPE_CHECKING:
@@ -50,8 +61,12 @@ async def open_book(
     *,
     currency: str | None = None,
     key: KeyProvider | None = None,
-    license: License | None = None,
+    profile: Profile | None = None,
+    suite: Suite | None = None,
+    license: License | str | os.PathLike[str] | None = None,
+    license_keys: Iterable[VerifyKey] = (),
     policy: Policy | None = None,
+    limits: GuessLimits = DEFAULT_LIMITS,
     clock: Clock | None = None,
     source: RandomSource = os.urandom,
     threads: int = 40,
@@ -73,11 +88,26 @@ async def open_book(
             What protects the book's keys. For a path it may be left out: then it is a file beside the database, named
             like it with `.key` at the end, and made for a new book. The two must not share a backup.
 
+        profile:
+            What a new book keeps of its PINs, for good: `operator`, where they can be revealed, or `strict`, where they
+            can be compared with what a caller dials and never be read. None for `operator`; later it is checked if it
+            is given.
+
+        suite:
+            What a new book seals with, for good: `aes-256-siv`, or `aes-256-gcm` where rules ask for an algorithm that
+            is listed. None for `aes-256-siv`; later it is checked if it is given.
+
         license:
-            How many codes may be active. It is stored in the book if it differs from the one there, so that it holds
-            for every process. None leaves the book's own; a new book has no limit.
+            How many codes may be active: a `License`, a signed text, or the path of a file with one. It is installed
+            in the book if it differs from the one there, so that it holds for every process. None leaves the book's
+            own; a new book has no limit. One that cannot be installed is no reason not to open the book: a warning is
+            logged, and unless the book has a signed license of its own that holds, no more codes can be active.
+
+        license_keys: Whose signatures under licenses are believed. Without them a signed license does not hold.
 
         policy: What is refused as too easily guessed; None for the defaults of `Policy`.
+
+        limits: How much guessing is let through; every process that lets callers in has to be given the same.
 
         clock: Where time comes from: gives an aware datetime. None for the system's clock.
 
@@ -90,6 +120,8 @@ async def open_book(
 
     Raises:
         CurrencyError: If the book is new and has no currency, or is kept in another one.
+
+        InvalidValueError: If there is no such *profile*, or the book has the other one. Nothing was written.
 
         KeyMissingError: If the book exists and its key does not. Nothing was written.
 
@@ -108,8 +140,12 @@ async def open_book(
         place,
         currency=currency,
         key=key,
+        profile=profile,
+        suite=suite,
         license=license,
+        license_keys=license_keys,
         policy=policy,
+        limits=limits,
         clock=clock,
         source=source,
     )
@@ -129,22 +165,21 @@ class AsyncCardBook:
     `await book.quota()`.
 
     Any number of tasks of one event loop may use a book at once. As many of their calls as the book has threads are
-    under way; the others wait. Progress is told in the worker thread, and an iterable is iterated over there. After a
-    fork, open the book again.
+    under way; the others wait. Progress is told in the worker thread, hooks of `on_commit` are called and iterables are
+    iterated over there. After a fork, open the book again.
 
     A call that is cancelled lets go of its caller at once. If its thread has not begun, it never happens. If it has, it
     goes on to its end, and may still happen after its caller was let go. To learn what became of it, ask for the same
     again with the same order number or `operation`: it is then done if it was not, and answered with what it did if it
     was. `aclose` waits for all of them.
 
-    Attributes:
-        currency: The ISO 4217 code of the currency of all amounts; `XXX` if it was never said.
+    `authenticate` takes no such name: each call is an attempt. One that is cancelled has been counted and told in the
+    audit trail, as any other, or it has not been made. It is never half.
     """
 
     def __init__(self, sync: CardBook, crossing: Crossing) -> None:
         self._sync = sync
         self._crossing = crossing
-        self.currency: str = sync.currency
 
     def __repr__(self) -> str:
         return f"<Async{repr(self._sync)[1:]}"
@@ -175,7 +210,8 @@ class AsyncCardBook:
 
         Every call is then a part of that transaction and holds from its commit on, as `voipcard.stores.SQLAlchemyStore`
         says. Calls come one after another, in the thread of the event loop: batches of thousands hold it up and are
-        better made outside. After a call was cancelled, roll the transaction back.
+        better made outside. After a call was cancelled, roll the transaction back. Once the transaction is committed,
+        `release_hooks` calls the hooks, in that same thread.
 
         Args:
             connection: The connection. It is neither committed, nor rolled back, nor closed.
@@ -192,6 +228,34 @@ class AsyncCardBook:
         return AsyncCardBook(sync, ThroughConnection(connection))
 
     # From CardBook, by scripts/generate_aio.py
+
+    @property
+    def id(self) -> str:
+        """
+        32 hexadecimal digits that no other book has: what a license is issued for.
+        """
+        return self._sync.id
+
+    @property
+    def currency(self) -> str:
+        """
+        The ISO 4217 code of the currency of all amounts; `XXX` if it was never said.
+        """
+        return self._sync.currency
+
+    @property
+    def profile(self) -> Profile:
+        """
+        What the book keeps of its PINs: `operator` if they can be revealed, `strict` if they never can.
+        """
+        return self._sync.profile
+
+    @property
+    def suite(self) -> Suite:
+        """
+        What it seals with: `aes-256-siv` or `aes-256-gcm`.
+        """
+        return self._sync.suite
 
     def acting_as(self, actor: str) -> AsyncCardBook:
         """
@@ -283,27 +347,106 @@ class AsyncCardBook:
 
         return AsyncExtension(extension, self._crossing)
 
+    async def rotate_keys(
+        self, *, limit: int = 1000, operation: str | None = None, progress: Progress | None = None
+    ) -> Rotation:
+        """
+        Seal and index cards anew, under a new key: begin with it, or go on where the call before stopped.
+
+        Call it until nothing is left. Everything goes on meanwhile, in this process and in others, and a process that
+        dies in between does no harm: any other may go on. That it began and that it ended is in the audit trail. The
+        credit of no card changes, its version does.
+
+        Once nothing is left, the next call begins another rotation, unless it has the same *operation*.
+
+        Args:
+            limit: How many cards to go over at most, 1 or more. At most 1,000 of them are in a commit.
+
+            operation:
+                A name of your own for this rotation, so that it is done only once. Calls that go on with it have the
+                same one.
+
+            progress: Is told after every commit how many cards the rotation has gone over, and of how many.
+
+        Returns:
+            The number of the new key, how many cards are sealed anew by now, and about how many are left.
+
+        Raises:
+            TamperedError: If a card was changed from outside. It stays where it is, and so does the rotation.
+
+            KeyMissingError: If the key that protects the keys is not there.
+
+            KeyMismatchError: If it is another one.
+
+            JoinedStoreError: If the book is used within a transaction of yours.
+
+            InvalidValueError: If *limit* is out of its range.
+        """
+        return await self._crossing.run(self._sync.rotate_keys, limit=limit, operation=operation, progress=progress)
+
+    async def change_key(self, key: KeyProvider, *, operation: str | None = None) -> None:
+        """
+        Protect the keys of the book by another key. The one before does not open it any more.
+
+        No card is sealed anew: that is `rotate_keys`. Other processes that have the book open go on until they need a
+        key that they do not know; open it again there, with the new key, before the next rotation.
+
+        Args:
+            key:
+                What protects the keys from now on. It is tried first: nothing is written unless it gives back what it
+                wraps.
+
+            operation: A name of your own for this call, so that it is done only once.
+
+        Raises:
+            KeyMissingError: If there is no key.
+
+            KeyMismatchError: If it does not give back what it wraps.
+
+            JoinedStoreError: If the book is used within a transaction of yours.
+
+            OperationConflictError: If *operation* was used for something else.
+        """
+        return await self._crossing.run(self._sync.change_key, key, operation=operation)
+
     async def license(self) -> License:
         """
-        Tell how many codes of the book may be active.
+        Tell how many codes of the book may be active: the license in force.
+
+        None at all where the installed one fails.
         """
         return await self._crossing.run(lambda: self._sync.license)
+
+    async def license_state(self) -> LicenseState:
+        """
+        Tell what is installed as a license, whether it holds now, and why not.
+
+        That is what a portal shows on its page about the license.
+        """
+        return await self._crossing.run(lambda: self._sync.license_state)
 
     async def quota(self) -> Quota:
         """
         Tell how many codes of the book may be active, are, and can still be added.
+
+        Where no license holds the limit is 0.
         """
         return await self._crossing.run(lambda: self._sync.quota)
 
-    async def install_license(self, license: License, *, operation: str | None = None) -> Quota:
+    async def install_license(
+        self, license: License | str | os.PathLike[str], *, operation: str | None = None
+    ) -> Quota:
         """
         Set how many codes may be active. It holds at once, for every process that has the book open.
 
         A license below what is active disables nothing: until enough codes are disabled, no more can be added or
-        enabled.
+        enabled. Once a book has had a signed license it takes only signed ones that are not older.
 
         Args:
-            license: The license.
+            license:
+                The license: a number that you set yourself, as a `License`; or a signed text; or the path of a file
+                with one. A signed one has to be signed by one of the `license_keys` that the book was opened with, to
+                be for this book or any book, and to hold now.
 
             operation: A name of your own for this call, so that it is done only once.
 
@@ -313,35 +456,183 @@ class AsyncCardBook:
         Raises:
             InvalidValueError: If *license* is something else.
 
+            LicenseError: If the license does not hold. The one before stays.
+
             OperationConflictError: If *operation* was used for something else.
         """
         return await self._crossing.run(self._sync.install_license, license, operation=operation)
 
-    def audit_trail(self, *, after: AuditEntry | None = None) -> AsyncIterator[AuditEntry]:
+    def audit_trail(
+        self, *, created_from: datetime | None = None, created_before: datetime | None = None
+    ) -> AsyncIterator[AuditEntry]:
         """
-        Give what was done to the book, oldest first, without secrets.
+        Give what was done to the book up to now, oldest first, without secrets.
+
+        It reads the audit trail from its beginning, whatever part of it is asked for. To follow what is done, use
+        `audit_page`.
 
         Args:
-            after: The last entry that is known already.
+            created_from: Only what was done at this moment or later; an aware datetime.
+
+            created_before: Only what was done before this moment; an aware datetime.
 
         Raises:
-            TamperedError: If an entry was changed from outside.
-        """
-        return Items(self._crossing, self._sync.audit_trail, after=after)
+            InvalidValueError: If a moment is not aware.
 
-    async def verify(self, *, progress: Progress | None = None) -> Verification:
+            TamperedError: If an entry was changed from outside, taken away, put in or moved.
+        """
+        return Items(self._crossing, self._sync.audit_trail, created_from=created_from, created_before=created_before)
+
+    async def audit_page(self, *, limit: int = 1000, cursor: str | None = None) -> AuditPage:
+        """
+        Give what was done to the book since somebody last asked: a feed that misses nothing and repeats nothing.
+
+        Each entry comes exactly once, also one that a slow process commits after later ones were read. A page is about
+        in the order of time, and one entry that was committed late may be older than what an earlier page had.
+
+        Args:
+            limit: How many entries at most, 1 to 10,000.
+
+            cursor:
+                The `next_cursor` of the page before; None to begin with the first entry of the book. It is a text of up
+                to 7,000 characters, to be kept together with what was done about the entries.
+
+        Returns:
+            The page. With no entries if there is nothing new; its cursor can be used again later.
+
+        Raises:
+            CursorError: If the cursor is damaged, or of another book.
+
+            TamperedError:
+                If an entry was changed from outside, taken away, put in or moved, or if the book is one that was
+                restored to what it was before the cursor was given.
+        """
+        return await self._crossing.run(self._sync.audit_page, limit=limit, cursor=cursor)
+
+    def on_commit(self, hook: Hook) -> None:
+        """
+        Call *hook* with each audit entry after it was committed by this book, whoever acts.
+
+        It is called in the thread that commits, once for each entry, and what it raises is only logged: what was
+        committed stays. Best effort: a process that dies after a commit calls nothing any more, and what other
+        processes commit is not told here. For what must not be missed use `audit_page`.
+
+        A book that has joined a transaction of yours waits with it until `release_hooks`.
+
+        Args:
+            hook: Takes an `AuditEntry`, which has no secrets.
+
+        Raises:
+            InvalidValueError: If *hook* cannot be called.
+        """
+        self._sync.on_commit(hook)
+
+    async def release_hooks(self) -> None:
+        """
+        Call the hooks with what was committed in a transaction of yours, once that has been committed.
+
+        Do not call it where the transaction was rolled back: what waits is forgotten with this book. Without a joined
+        transaction nothing waits, and this does nothing.
+        """
+        return await self._crossing.run(self._sync.release_hooks)
+
+    async def checkpoint(self, key: SigningKey) -> str:
+        """
+        Give a signed text that says what the book is now, to be kept where nobody who can write to the book can.
+
+        Whoever can restore the whole file to what it was yesterday can undo a recharge without any trace in it.
+        `verify` finds that with a checkpoint from before.
+
+        Args:
+            key: Who signs it. It belongs on another machine than the book; keep the text and not the key with others.
+
+        Returns:
+            Up to 40,000 ASCII characters. They tell no more about the book than its id and how much was done.
+
+        Raises:
+            InvalidValueError: If *key* is something else.
+
+            TamperedError: If the head of a lane of the audit trail was changed from outside.
+        """
+        return await self._crossing.run(self._sync.checkpoint, key)
+
+    async def verify(
+        self, *, progress: Progress | None = None, checkpoint: str | None = None, keys: Iterable[VerifyKey] = ()
+    ) -> Verification:
         """
         Go over the whole book: every record, sealed value, ledger entry, document, counter and audit entry.
 
-        Others may go on working. Reads a few rows at a time, and writes nothing.
+        What was edited, put in, deleted, moved or cut off is found, and a card that is again what it was before. Others
+        may go on working; then what is missing in all of the cards, entries or documents is found only where it is more
+        than they do meanwhile. Reads a few rows at a time, and writes nothing.
 
         Args:
             progress: Is told how many cards were gone over, and of how many.
 
+            checkpoint: What `checkpoint` gave before: then it is also found if all of the book is older than that.
+
+            keys: The public halves of the keys that may have signed it.
+
         Returns:
             What was gone over and what was found; nothing is raised for it.
+
+        Raises:
+            SignatureError: If none of *keys* signed the checkpoint, or if it is another book's.
         """
-        return await self._crossing.run(self._sync.verify, progress=progress)
+        return await self._crossing.run(self._sync.verify, progress=progress, checkpoint=checkpoint, keys=keys)
+
+    async def disable_expired(self, *, limit: int = 1000, operation: str | None = None) -> int:
+        """
+        Disable cards of all extensions that have expired, so that they no longer count against the license.
+
+        Their credit stays. Changes at most *limit* cards in one commit: call it again until it returns 0. Where nothing
+        has expired, nothing is written.
+
+        Args:
+            limit: How many cards at most, 1 to 1,000.
+
+            operation: A name of your own for this call.
+
+        Returns:
+            How many cards were disabled.
+
+        Raises:
+            InvalidValueError: If *limit* is out of its range.
+
+            OperationConflictError: If *operation* was used for something else.
+        """
+        return await self._crossing.run(self._sync.disable_expired, limit=limit, operation=operation)
+
+    async def watch_guessing(self) -> GuessWatch:
+        """
+        Tell how many attempts to get in failed since this was asked last, and whether that is alarming.
+
+        Call it every minute or so, from one place. An alarm is in the audit trail, and locks nobody out.
+
+        Returns:
+            The figures. It is alarming if there are more than 50 failures a minute and ten times as many as usual.
+        """
+        return await self._crossing.run(self._sync.watch_guessing)
+
+    async def purge_expired(self, *, limit: int = 1000) -> int:
+        """
+        Remove what the book keeps only for a time and has kept for long enough, such as how often somebody guessed.
+
+        It keeps the book small and changes nothing that anybody can see, so it leaves no entry in the audit trail.
+        Cards that have expired stay. Call it again until it returns 0, and all of that every hour or so. Others may go
+        on working: each call is one commit, and what was renewed meanwhile stays, as does what was changed from
+        outside, for `verify` to find.
+
+        Args:
+            limit: How many documents are removed at most, 1 to 10,000.
+
+        Returns:
+            How many were removed.
+
+        Raises:
+            InvalidValueError: If *limit* is something else.
+        """
+        return await self._crossing.run(self._sync.purge_expired, limit=limit)
 
     # Up to here
 
@@ -392,9 +683,49 @@ class AsyncExtension:
 
     async def quota(self) -> Quota:
         """
-        Tell how many codes may be active, are, and can still be added: the license counts all extensions together.
+        Tell how many codes may be active, are, and can still be added.
+
+        The license counts all extensions together. Where `max_active_codes` is set for this one and leaves less, that
+        is what counts here: then these are the codes of this extension.
+
+        Where no license holds the limit is 0, so that nothing can be added; `CardBook.license_state` tells why.
         """
         return await self._crossing.run(lambda: self._sync.quota)
+
+    async def settings(self) -> ExtensionSettings:
+        """
+        Tell what is set for it. One that the book does not know yet has the defaults of `ExtensionSettings`.
+        """
+        return await self._crossing.run(lambda: self._sync.settings)
+
+    async def configure(self, *, operation: str | None = None, **changes: Unpack[SettingsChanges]) -> ExtensionSettings:
+        """
+        Change what is set for the extension: what is given, and nothing else. It holds at once, for every process.
+
+        The book knows the extension from then on. Cards that are there stay as they are: an `expiry` is for those that
+        are made later without saying when they expire, and a `region` for callers' numbers that are written from then
+        on. So the region is set first: a number that is stored already is found as it was written then.
+
+        Args:
+            operation: A name of your own for this call.
+
+            changes: The settings that `ExtensionSettings` documents: `minimum_credit="0.50", pin_required=True`.
+
+        Returns:
+            All settings, as they are now.
+
+        Raises:
+            InvalidValueError: If a value is out of its range, or the region of no country.
+
+            AmountError: If *minimum_credit* is negative or cannot be an amount.
+
+            OperationConflictError: If *operation* was used for something else.
+
+            ImportError: If there is a region, and the extra `phone` is not installed.
+
+        Source: VoipNow user guide, "Setting the Calling Card Extension".
+        """
+        return await self._crossing.run(self._sync.configure, operation=operation, **changes)
 
     async def generate(
         self,
@@ -405,9 +736,11 @@ class AsyncExtension:
         code_format: CodeFormat | None = None,
         pin_format: PinFormat | None = None,
         labels: Iterable[str] = (),
-        expires_at: datetime | None = None,
+        expires_at: datetime | Expiry | None = None,
         enabled: bool = True,
         odds_limit: float | None = None,
+        to: str | os.PathLike[str] | None = None,
+        format: Format | None = None,  # noqa: A002 - what everybody calls it
         operation: str | None = None,
         dry_run: bool = False,
         progress: Progress | None = None,
@@ -428,7 +761,10 @@ class AsyncExtension:
 
             labels: Words to attach to every card, at most 100 of at most 255 characters.
 
-            expires_at: From when on the cards cannot be used; an aware datetime, or None for never.
+            expires_at:
+                From when on the cards cannot be used: an aware datetime, or an `Expiry` such as
+                `Expiry(days_after_first_use=90)`, of which `Expiry()` means never; None for what is set for the
+                extension.
 
             enabled: Whether the cards can be used at once. Cards that are not enabled do not count against the license.
 
@@ -436,17 +772,30 @@ class AsyncExtension:
                 The probability, up to 1, with which a code may be guessed within a year; None for what the book's
                 policy accepts.
 
-            operation: A name of your own for this call. Done again, it gives out the same codes, and that is audited.
+            to:
+                The path of a new file for the hand-outs, `.csv` or `.xlsx`, written as `voipcard.sheets.write` does. It
+                is whole and on the disk before the cards are in the book, so that no crash loses a code or a PIN. If
+                the cards are refused there is no file; if nobody knows, because the answer of the store was lost, it
+                stays. None for no file.
+
+            format: The format of that file; None to go by the end of its path.
+
+            operation:
+                A name of your own for this call. Done again, it gives out the same codes, and that is audited. The file
+                is left alone then, and written once more where there is none.
 
             dry_run: Whether to tell only what would happen. Nothing is written, and no codes are drawn.
 
             progress: Is told how many cards are sealed, and of how many.
 
         Returns:
-            The hand-outs, in clear text. They are given out this once; later only `reveal` can.
+            The hand-outs, in clear text. They are given out this once; later only `reveal` can, and of a `strict` book
+            nobody can tell the PINs again.
 
         Raises:
             QuotaExceededError: If the license does not allow so many more active codes.
+
+            LicenseError: If they are to be active and the license does not hold.
 
             CrowdedError: If the codes would fill too much of what the format can hold.
 
@@ -455,6 +804,13 @@ class AsyncExtension:
             AmountError: If *credit* cannot be an initial credit.
 
             InvalidValueError: If another argument is out of its range.
+
+            SheetError:
+                If the file cannot be written. Its reason is `exists` if there is something named *to* already: it may
+                be the only copy of somebody's PINs, and is never written over. It is `not_kept` if *operation* was done
+                before, the file is gone, and its PINs were in nothing else. No cards were made.
+
+            JoinedStoreError: If a file is wanted, and the store has joined a transaction that may be rolled back.
 
             OperationConflictError: If *operation* was used for something else.
 
@@ -471,6 +827,8 @@ class AsyncExtension:
             expires_at=expires_at,
             enabled=enabled,
             odds_limit=odds_limit,
+            to=to,
+            format=format,
             operation=operation,
             dry_run=dry_run,
             progress=progress,
@@ -486,7 +844,7 @@ class AsyncExtension:
         caller_id: bool = False,
         code_format: CodeFormat | None = None,
         labels: Iterable[str] = (),
-        expires_at: datetime | None = None,
+        expires_at: datetime | Expiry | None = None,
         enabled: bool = True,
         operation: str | None = None,
         dry_run: bool = False,
@@ -510,7 +868,10 @@ class AsyncExtension:
 
             labels: Words to attach to every card, at most 100 of at most 255 characters.
 
-            expires_at: From when on the cards cannot be used; an aware datetime, or None for never.
+            expires_at:
+                From when on the cards cannot be used: an aware datetime, or an `Expiry` such as
+                `Expiry(days_after_first_use=90)`, of which `Expiry()` means never; None for what is set for the
+                extension.
 
             enabled: Whether the cards can be used at once. Cards that are not enabled do not count against the license.
 
@@ -533,6 +894,8 @@ class AsyncExtension:
             CardExistsError: If codes are in the extension already, or twice among *cards*.
 
             QuotaExceededError: If the license does not allow so many more active codes.
+
+            LicenseError: If they are to be active and the license does not hold.
 
             InvalidValueError: If there are no cards, or another argument is out of its range.
 
@@ -565,7 +928,7 @@ class AsyncExtension:
         encoding: str | None = None,
         code_format: CodeFormat | None = None,
         labels: Iterable[str] = (),
-        expires_at: datetime | None = None,
+        expires_at: datetime | Expiry | None = None,
         enabled: bool = True,
         on_error: OnError = "refuse",
         problem_limit: int = 1000,
@@ -602,7 +965,8 @@ class AsyncExtension:
             labels: Words to attach to every card, at most 100 of at most 255 characters.
 
             expires_at:
-                From when on cards cannot be used whose row does not say it; an aware datetime, or None for never.
+                From when on cards cannot be used whose row does not say it: an aware datetime or an `Expiry`; None for
+                what is set for the extension.
 
             enabled: Whether cards can be used at once, unless their row says that they are disabled.
 
@@ -630,6 +994,8 @@ class AsyncExtension:
             SheetError: If the file cannot be read.
 
             QuotaExceededError: If the license does not allow so many more active codes.
+
+            LicenseError: If they are to be active and the license does not hold.
 
             InvalidValueError: If an argument is out of its range.
 
@@ -688,7 +1054,9 @@ class AsyncExtension:
 
             InvalidPinError: If *pin* cannot be one.
 
-            WeakPinError: If *pin* is easily guessed and the book's policy does not allow that.
+            WeakPinError:
+                If *pin* is easily guessed and the book's policy does not allow that, or if the code begins or ends with
+                the PIN, whichever of them is new.
 
             CardExistsError: If another card of the extension has this code.
 
@@ -720,6 +1088,8 @@ class AsyncExtension:
 
         Raises:
             QuotaExceededError: If the license does not allow so many more active codes.
+
+            LicenseError: If they are to be active and the license does not hold.
 
             UnknownCardError: If the extension has no such card.
 
@@ -821,24 +1191,336 @@ class AsyncExtension:
             self._sync.remove_unused, older_than=older_than, operation=operation, dry_run=dry_run, progress=progress
         )
 
-    async def reveal(self, card: CardCode | str) -> Handout:
+    async def set_expiry(
+        self,
+        cards: Cards,
+        expires_at: datetime | None,
+        *,
+        operation: str | None = None,
+        progress: Progress | None = None,
+    ) -> int:
         """
-        Give the code and PIN of a card in clear text. That somebody asked is in the audit trail before.
+        Set when cards expire, or that they never do.
+
+        It holds until the `Expiry` that they were made with moves it: a first use may bring the end nearer, and a
+        recharge put it off. At most 1,000 cards are changed in a commit. With an operation, a call that was interrupted
+        goes on where it stopped.
+
+        Args:
+            cards: A card, its serial, many of them, or a `CardQuery`, which is read as the call goes on.
+
+            expires_at: From when on they cannot be used; an aware datetime, or None for never.
+
+            operation: A name of your own for this call.
+
+            progress: Is told how many cards were changed.
+
+        Returns:
+            How many cards expired at another moment before.
+
+        Raises:
+            UnknownCardError: If the extension has no such card.
+
+            InvalidValueError: If *expires_at* is not aware.
+
+            OperationConflictError: If *operation* was used for something else.
+        """
+        return await self._crossing.run(
+            self._sync.set_expiry, cards, expires_at, operation=operation, progress=progress
+        )
+
+    async def disable_expired(self, *, limit: int = 1000, operation: str | None = None) -> int:
+        """
+        Disable cards that have expired, so that they no longer count against the license. Their credit stays.
+
+        Changes at most *limit* cards in one commit: call it again until it returns 0. Where nothing has expired,
+        nothing is written.
+
+        Args:
+            limit: How many cards at most, 1 to 1,000.
+
+            operation: A name of your own for this call.
+
+        Returns:
+            How many cards were disabled.
+
+        Raises:
+            InvalidValueError: If *limit* is out of its range.
+
+            OperationConflictError: If *operation* was used for something else.
+        """
+        return await self._crossing.run(self._sync.disable_expired, limit=limit, operation=operation)
+
+    async def label_cards(
+        self,
+        cards: Cards,
+        *,
+        add: Iterable[str] = (),
+        remove: Iterable[str] = (),
+        operation: str | None = None,
+        progress: Progress | None = None,
+    ) -> int:
+        """
+        Add labels to cards and remove others, such as `to print` and `shipped`.
+
+        At most 1,000 cards are changed in a commit. With an operation, a call that was interrupted goes on where it
+        stopped.
+
+        Args:
+            cards: A card, its serial, many of them, or a `CardQuery`, which is read as the call goes on.
+
+            add: Labels, at most 100 of 1 to 255 characters. One that a card has already stays where it is.
+
+            remove: Labels to remove from the cards that have them.
+
+            operation: A name of your own for this call.
+
+            progress: Is told how many cards were changed.
+
+        Returns:
+            How many cards had other labels before.
+
+        Raises:
+            UnknownCardError: If the extension has no such card.
+
+            InvalidValueError: If a label cannot be one, if there is none, or if a card would have more than 100.
+
+            OperationConflictError: If *operation* was used for something else.
+        """
+        return await self._crossing.run(
+            self._sync.label_cards, cards, add=add, remove=remove, operation=operation, progress=progress
+        )
+
+    async def authenticate(
+        self,
+        code: str,
+        *,
+        pin: str = "",
+        source: str | None = None,
+        ingress: str | None = None,
+        call_id: str | None = None,
+    ) -> Access:
+        """
+        Let a caller in who dials a code and, where the card has one, a PIN.
+
+        The attempt is counted as failed, durably, before code and PIN are compared, and taken back if they are right.
+        Too little credit to call is no reason not to be let in: `Access.may_call` tells it. Every attempt is in the
+        audit trail, with the true reason of a refusal.
+
+        Args:
+            code: What the caller dialed. It never matches a CallerID card.
+
+            pin: What the caller dialed as PIN; empty for nothing. A card without a PIN takes any.
+
+            source:
+                The number or address that the caller comes from; None if it is not known. Only a keyed hash of it is
+                kept.
+
+            ingress:
+                The trunk that the call came in through; None if it does not matter. Callers of whom neither source nor
+                ingress is known count as one ingress.
+
+            call_id: The switch's name for the call, so that a call has three attempts; None for any number.
+
+        Returns:
+            The card, and what the caller may do.
+
+        Raises:
+            AccessDeniedError: If the caller is not let in, for whatever reason; it does not say which.
+
+            JoinedStoreError: In a transaction of the caller's: its rollback would give attempts back.
+
+            InvalidCodeError: If *code* is no text.
+
+            InvalidPinError: If *pin* is no text.
+
+            InvalidValueError: If *source*, *ingress* or *call_id* is no line of text of at most 255 characters.
+
+        Source: VoipNow user guide, "Calling Card Extension".
+        """
+        return await self._crossing.run(
+            self._sync.authenticate, code, pin=pin, source=source, ingress=ingress, call_id=call_id
+        )
+
+    async def authenticate_caller(
+        self,
+        number: str,
+        *,
+        pin: str = "",
+        source: str | None = None,
+        ingress: str | None = None,
+        call_id: str | None = None,
+    ) -> Access:
+        """
+        Let a caller in whose number is a CallerID card, without a code; a PIN is still asked for if the card has one.
+
+        Ask `asks_for` first: an unknown number fails here like a wrong code, and counts against the caller.
+
+        Args:
+            number: The caller's number, with or without `+`. It never matches a dialed code.
+
+            pin: As for `authenticate`.
+
+            source: As for `authenticate`; None for the number itself.
+
+            ingress: As for `authenticate`.
+
+            call_id: As for `authenticate`.
+
+        Returns:
+            The card, and what the caller may do.
+
+        Raises:
+            AccessDeniedError: If the caller is not let in, for whatever reason; it does not say which.
+
+            JoinedStoreError: In a transaction of the caller's.
+
+            InvalidPinError: If *pin* is no text.
+
+            InvalidValueError: If another argument is no line of text of at most 255 characters.
+
+        Source: VoipNow user guide, "Calling Card Extension".
+        """
+        return await self._crossing.run(
+            self._sync.authenticate_caller, number, pin=pin, source=source, ingress=ingress, call_id=call_id
+        )
+
+    async def asks_for(self, number: str) -> Question:
+        """
+        Tell what a caller with this number has to be asked for, before `authenticate` or `authenticate_caller`.
+
+        Nothing is written or counted. Whoever can forge numbers learns which of them are CallerID cards, as by calling:
+        give such cards a PIN.
+
+        Args:
+            number: The caller's number, with or without `+`.
+
+        Returns:
+            `nothing` if the number is a CallerID card without a PIN, `pin` if it is one with a PIN, `code` if it is
+            none.
+        """
+        return await self._crossing.run(self._sync.asks_for, number)
+
+    async def guesses(self, card: CardCode | str) -> CardGuesses:
+        """
+        Give the wrong PINs in a row on a card, and whether it is locked or blocked because of them.
 
         Args:
             card: The card, or its serial.
 
-        Returns:
-            The hand-out, with the credit that is on the card now.
+        Raises:
+            UnknownCardError: If the extension has no such card.
+        """
+        return await self._crossing.run(self._sync.guesses, card)
+
+    async def unblock(self, card: CardCode | str, *, operation: str | None = None) -> None:
+        """
+        Forget the wrong PINs on a card, so that it can be used again at once.
+
+        Args:
+            card: The card, or its serial.
+
+            operation: A name of your own for this call.
 
         Raises:
-            ActorRequiredError: If nobody said who is acting.
-
             UnknownCardError: If the extension has no such card.
 
-            TamperedError: If the stored code or PIN was changed from outside.
+            OperationConflictError: If *operation* was used for something else.
         """
-        return await self._crossing.run(self._sync.reveal, card)
+        return await self._crossing.run(self._sync.unblock, card, operation=operation)
+
+    async def batches(self) -> list[BatchFacts]:
+        """
+        Give what the book knows of the batches of the extension, in the order in which they were made.
+
+        Reads one document for each batch of the book. A batch stays known when its cards are removed.
+
+        Raises:
+            TamperedError: If a document was changed from outside.
+        """
+        return await self._crossing.run(self._sync.batches)
+
+    async def batch(self, id: str) -> BatchFacts:
+        """
+        Give what the book knows of a batch.
+
+        Args:
+            id: Its id: the first part of its cards' serials.
+
+        Raises:
+            UnknownBatchError: If the extension has no such batch.
+
+            TamperedError: If its document was changed from outside.
+        """
+        return await self._crossing.run(self._sync.batch, id)
+
+    async def disable_batch(self, id: str, *, operation: str | None = None) -> BatchFacts:
+        """
+        Freeze a batch: none of its cards can be used until it is enabled again. One write, however many cards it has.
+
+        The cards stay as they are: a card can be used where it and its batch are enabled. So those that are enabled
+        still count against the license; `disable` them for that.
+
+        Args:
+            id: Its id: the first part of its cards' serials.
+
+            operation: A name of your own for this call.
+
+        Returns:
+            What the book knows of it now.
+
+        Raises:
+            UnknownBatchError: If the extension has no such batch.
+
+            OperationConflictError: If *operation* was used for something else.
+        """
+        return await self._crossing.run(self._sync.disable_batch, id, operation=operation)
+
+    async def enable_batch(self, id: str, *, operation: str | None = None) -> BatchFacts:
+        """
+        Let the cards of a batch be used again, as far as they are enabled themselves. A new batch is enabled.
+
+        Args:
+            id: Its id: the first part of its cards' serials.
+
+            operation: A name of your own for this call.
+
+        Returns:
+            What the book knows of it now.
+
+        Raises:
+            UnknownBatchError: If the extension has no such batch.
+
+            OperationConflictError: If *operation* was used for something else.
+        """
+        return await self._crossing.run(self._sync.enable_batch, id, operation=operation)
+
+    async def label_batch(
+        self, id: str, *, add: Iterable[str] = (), remove: Iterable[str] = (), operation: str | None = None
+    ) -> BatchFacts:
+        """
+        Add labels to a batch and remove others. One write, however many cards it has; their own labels stay.
+
+        Args:
+            id: Its id: the first part of its cards' serials.
+
+            add: Labels, at most 100 of 1 to 255 characters. One that it has already stays where it is.
+
+            remove: Labels to remove if it has them.
+
+            operation: A name of your own for this call.
+
+        Returns:
+            What the book knows of it now.
+
+        Raises:
+            UnknownBatchError: If the extension has no such batch.
+
+            InvalidValueError: If a label cannot be one, if there is none, or if it would have more than 100.
+
+            OperationConflictError: If *operation* was used for something else.
+        """
+        return await self._crossing.run(self._sync.label_batch, id, add=add, remove=remove, operation=operation)
 
     async def recharge(
         self, card: CardCode | str, amount: Amount, *, order_number: str = "", operation: str | None = None
@@ -1216,8 +1898,8 @@ class AsyncExtension:
             query: As for `search`.
 
             reveal:
-                Whether to write codes and PINs in clear text. That somebody asked, and for which cards, is in the audit
-                trail before the first byte is written.
+                Whether to write codes and PINs in clear text; of a `strict` book codes, and `not kept` for PINs. That
+                somebody asked, and for which cards, is in the audit trail before the first byte is written.
 
             columns: Which columns, from left to right; None for all: first those of VoipNow's list, in their order.
 
@@ -1274,5 +1956,25 @@ class AsyncExtension:
             code_contains=code_contains,
             **filters,
         )
+
+    async def reveal(self, card: CardCode | str) -> Handout:
+        """
+        Give the code and PIN of a card in clear text. That somebody asked is in the audit trail before.
+
+        Args:
+            card: The card, or its serial.
+
+        Returns:
+            The hand-out, with the credit that is on the card now. Of a `strict` book it says that there is a PIN, and
+            not which.
+
+        Raises:
+            ActorRequiredError: If nobody said who is acting.
+
+            UnknownCardError: If the extension has no such card.
+
+            TamperedError: If the stored code or PIN was changed from outside.
+        """
+        return await self._crossing.run(self._sync.reveal, card)
 
     # Up to here

@@ -21,21 +21,27 @@ class WithLicense(Bound):
     @property
     def license(self) -> License:
         """
-        How many codes of the book may be active: the license in force. None at all where the installed one fails.
+        How many codes of the book may be active: the license in force.
+
+        None at all where the installed one fails.
         """
         return self._engine.license()[0].in_force
 
     @property
     def license_state(self) -> LicenseState:
         """
-        What is installed as a license, whether it holds now, and why not: what to show on a page about the license.
+        What is installed as a license, whether it holds now, and why not.
+
+        That is what a portal shows on its page about the license.
         """
         return self._engine.license()[0]
 
     @property
     def quota(self) -> Quota:
         """
-        How many codes of the book may be active, are, and can still be added. Where no license holds the limit is 0.
+        How many codes of the book may be active, are, and can still be added.
+
+        Where no license holds the limit is 0.
         """
         return self._engine.quota()
 
