@@ -205,7 +205,7 @@ def _looked_at(run: Run, urls: Sequence[str], meter: Meter) -> Finding:
     gained = sum(call.amount for call in run.calls if not call.cards and call.answer != "refused")
     tallies = in_processes(_race, urls, times=len(urls))
     asked = list(map(waiting, urls))
-    left = [race.outcome(url, [race.Tally(gained, 0, 0, 0, []), *tallies]) for url in asked]
+    left = [race.outcome(SQLAlchemyStore(url), [race.Tally(gained, 0, 0, 0, []), *tallies]) for url in asked]
 
     return Finding(run.name, meter, [_as_told(run, url) for url in asked], left, tallies)
 

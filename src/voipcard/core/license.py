@@ -37,6 +37,13 @@ def _in_utc(value: datetime | None) -> datetime | None:
     return from_micros(to_micros(value)) if value is not None and is_aware else value
 
 
+def _issued(value: datetime) -> datetime:
+    if not isinstance(value, datetime) or value.utcoffset() is None:
+        raise InvalidValueError("issued_at", "has to be an aware datetime, such as datetime.now(UTC)")
+
+    return from_micros(to_micros(value))
+
+
 def _not_empty(_: object, field: attrs.Attribute[str], value: str) -> None:
     if not checked_text(field.name, value):
         raise InvalidValueError(field.name, "has no characters")
@@ -91,7 +98,7 @@ class SignedLicense(License):
     id: str = attrs.field(validator=_not_empty)
     customer: str = attrs.field(validator=_not_empty)
     book_id: str | None = attrs.field()
-    issued_at: datetime = attrs.field(converter=_in_utc, validator=_checked_moment)
+    issued_at: datetime = attrs.field(converter=_issued)
     not_before: datetime | None = attrs.field(converter=_in_utc, validator=_checked_moment)
     expires_at: datetime | None = attrs.field(converter=_in_utc, validator=_checked_moment)
     key_id: str
@@ -103,8 +110,6 @@ class SignedLicense(License):
             raise InvalidValueError("book_id", "has to be the id of a book, 32 hexadecimal digits, or None")
 
     def __attrs_post_init__(self) -> None:
-        if self.issued_at is None:
-            raise InvalidValueError("issued_at", "has to be an aware datetime, such as datetime.now(UTC)")
         if self.expires_at is not None and self.expires_at <= (self.not_before or self.issued_at):
             raise InvalidValueError("expires_at", "is not after the license begins to hold")
 
