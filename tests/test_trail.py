@@ -235,6 +235,29 @@ def test_transactions_of_callers_have_other_lanes() -> None:
     assert sound(book) == ()
 
 
+def test_transactions_of_callers_may_begin_in_many_threads() -> None:
+    """
+    Threads that join transactions at the same moment get lanes of their own.
+    """
+    store = MemoryStore()
+    book = book_on(store)
+
+    def work(number: int) -> None:
+        for turn in range(200):
+            joined = store.another()
+            joined.joined = True  # type: ignore[attr-defined]
+            same = book.over(joined)
+            if turn % 20 == 0:
+                same.label_extension(f"000{number}*1", str(turn))
+            else:
+                engine_of(same).trail._left(engine_of(same).trail._taken())  # noqa: SLF001 - as often as can be
+
+    in_threads(work, 8)
+
+    assert len(places(book)) == 80
+    assert sound(book) == ()
+
+
 # What goes through a lane
 
 

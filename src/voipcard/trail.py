@@ -275,14 +275,10 @@ class Trail:
 
         records: The keys of the book at work.
 
-        hooks: What is called after commits.
-
-        beside: The trail of another handle on the same data, whose lanes are left alone where possible.
+        beside: The trail of another handle on the same data: it shares the hooks, and keeps to other lanes.
     """
 
-    def __init__(
-        self, store: Store, records: Records, *, hooks: Hooks | None = None, beside: Trail | None = None
-    ) -> None:
+    def __init__(self, store: Store, records: Records, *, beside: Trail | None = None) -> None:
         self._store: Final = store
         self._records: Final = records
         self._joined: Final = bool(getattr(store, "joined", False))
@@ -293,7 +289,7 @@ class Trail:
         self._free: list[_Lane] = []
         self._held: set[int] = set()
         self._waiting: list[AuditRecord] = []
-        self.hooks: Final[Hooks] = hooks or (beside.hooks if beside else Hooks())
+        self.hooks: Final[Hooks] = beside.hooks if beside else Hooks()
 
     def over(self, store: Store) -> Trail:
         """
@@ -466,4 +462,5 @@ def _in_turn(first: int) -> Iterator[int]:
     """
     start, step = secrets.randbelow(_OWN), 2 * secrets.randbelow(_OWN // 2) + 1
 
-    return (first + (start + turn * step) % _OWN for turn in itertools.count())
+    # No generator, which threads could not share.
+    return map(lambda turn: first + (start + turn * step) % _OWN, itertools.count())  # noqa: C417
