@@ -8,9 +8,11 @@ import asyncio
 import itertools
 import os
 import pickle
+import re
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from io import BytesIO
@@ -27,6 +29,7 @@ from tests.book_world import (
     MORNING,
     OTHER,
     PATIENCE,
+    PROMPT,
     BareKey,
     Clock,
     book_on,
@@ -35,8 +38,8 @@ from tests.book_world import (
     seeded,
     sound,
 )
-from voipcard import Batch, CardBook, CardQuery, CodeFormat, Credit, License, NewCard, aio
-from voipcard.errors import KeyMissingError, StoreClosedError, VoipcardError
+from voipcard import AuditPage, Batch, CardBook, CardQuery, CodeFormat, Credit, License, NewCard, SigningKey, aio
+from voipcard.errors import AccessDeniedError, InvalidValueError, KeyMissingError, StoreClosedError, VoipcardError
 from voipcard.stores import Changes, Document, MemoryStore, SQLiteStore, Store
 
 pytestmark = pytest.mark.anyio
@@ -54,7 +57,9 @@ async def twin_on(store: Store, **settings: Any) -> aio.AsyncCardBook:  # noqa: 
     """
     Open the book in a store.
     """
-    return await aio.open_book(store, currency="EUR", key=BareKey(), **{"clock": Clock(), **settings})
+    settings = {"clock": Clock(), "limits": PROMPT, **settings}
+
+    return await aio.open_book(store, currency="EUR", key=BareKey(), **settings)
 
 
 def behind(book: aio.AsyncCardBook) -> CardBook:
@@ -67,20 +72,26 @@ def behind(book: aio.AsyncCardBook) -> CardBook:
 # The same as without
 
 
+SIGNS: Final = SigningKey.generate("audit")
+"""Who signs checkpoints."""
+
 Step: TypeAlias = tuple[str, str, tuple[Any, ...], dict[str, Any]]
 
 
-def steps() -> Iterator[Step]:
+def making() -> Iterator[Step]:
     """
-    Give something to do with every method: on the book or an extension, its name and its arguments.
+    Set up a book and an extension, and make cards: the owner of each method, its name and its arguments.
     """
-    two_codes = {"code_format": CodeFormat(check_digit="damm"), "labels": ["spring"], "order_number": "PO-1"}
-    upload = b"7700111122,0482,PO-7,4.50\n7700111123,,PO-7,ten\n"
     yield "book", "install_license", (License(max_active_codes=20),), {}
     yield "book", "install_license", ("twenty",), {}
     yield "book", "label_extension", (EXTENSION, "Kiosk"), {"operation": "label"}
     yield "book", "disable_extension", (OTHER,), {}
     yield "book", "enable_extension", (OTHER,), {}
+    yield EXTENSION, "configure", (), {"minimum_credit": "0.50", "no_credit_sound": "too-little"}
+    yield EXTENSION, "configure", (), {"seconds_to_dial": 0}
+    yield EXTENSION, "settings", (), {}
+    two_codes = {"code_format": CodeFormat(check_digit="damm"), "labels": ["spring"], "order_number": "PO-1"}
+    upload = b"7700111122,0482,PO-7,4.50\n7700111123,,PO-7,ten\n"
     yield EXTENSION, "generate", (3,), {"credit": "10.00", **two_codes}
     yield EXTENSION, "generate", (30,), {}
     yield EXTENSION, "generate", (2,), {"operation": "two", "dry_run": True}
@@ -89,10 +100,35 @@ def steps() -> Iterator[Step]:
     yield EXTENSION, "add", ([NewCard("77001834", "0482", 5), "+40721000111"],), {}
     yield EXTENSION, "add", ("77001834",), {}
     yield EXTENSION, "upload", (BytesIO(upload),), {"on_error": "skip"}
+
+
+def using() -> Iterator[Step]:
+    """
+    Change cards and batches, let callers in and recharge.
+    """
     yield EXTENSION, "edit", ("first",), {"code": "88001834", "pin": "9310"}
     yield EXTENSION, "edit", ("first",), {"pin": "x"}
+    yield EXTENSION, "authenticate", ("88001834",), {"pin": "9310", "source": "40799000000", "call_id": "8f3c"}
+    yield EXTENSION, "authenticate", ("88001834",), {"pin": "0000", "ingress": "trunk"}
+    yield EXTENSION, "authenticate", ("1234567",), {}
+    yield EXTENSION, "asks_for", ("40721000111",), {}
+    yield EXTENSION, "authenticate_caller", ("40721000111",), {}
+    yield EXTENSION, "authenticate_caller", ("40721000112",), {}
+    yield EXTENSION, "guesses", ("first",), {}
+    yield EXTENSION, "guesses", ("nobody",), {}
+    yield EXTENSION, "unblock", ("first",), {"operation": "forget"}
+    yield EXTENSION, "set_expiry", ("third", MORNING), {}
+    yield EXTENSION, "disable_expired", (), {"limit": 10}
+    yield "book", "disable_expired", (), {"limit": 0}
+    yield EXTENSION, "label_cards", (["first", "second"],), {"add": ["printed"], "remove": ["spring"]}
     yield EXTENSION, "disable", (["first", "second"],), {}
     yield EXTENSION, "enable", (CardQuery(enabled=False),), {}
+    yield EXTENSION, "batches", (), {}
+    yield EXTENSION, "batch", ("batch",), {}
+    yield EXTENSION, "batch", ("nobody",), {}
+    yield EXTENSION, "disable_batch", ("batch",), {"operation": "freeze"}
+    yield EXTENSION, "enable_batch", ("batch",), {}
+    yield EXTENSION, "label_batch", ("batch",), {"add": ["shipped"]}
     yield EXTENSION, "recharge", ("first", "2.50"), {"order_number": "PO-9"}
     yield EXTENSION, "recharge", ("first", "2.50"), {"order_number": "PO-9"}
     yield EXTENSION, "recharge", ("first", "3.50"), {"order_number": "PO-9"}
@@ -102,6 +138,12 @@ def steps() -> Iterator[Step]:
     yield EXTENSION, "transfer", ("first", "first"), {"amount": 3}
     yield EXTENSION, "history", ("first",), {"newest_first": True}
     yield EXTENSION, "history", ("nobody",), {}
+
+
+def looking() -> Iterator[Step]:
+    """
+    Find cards, reveal and remove.
+    """
     yield EXTENSION, "find", (), {"code": "88001834"}
     yield EXTENSION, "find", ("first",), {"code": "88001834"}
     yield EXTENSION, "get", ("nobody",), {}
@@ -117,25 +159,55 @@ def steps() -> Iterator[Step]:
     yield EXTENSION, "label", (), {}
     yield EXTENSION, "enabled", (), {}
     yield EXTENSION, "quota", (), {}
+
+
+def keeping() -> Iterator[Step]:
+    """
+    Look after the book.
+    """
     yield "book", "license", (), {}
     yield "book", "license_state", (), {}
     yield "book", "quota", (), {}
     yield "book", "extensions", (), {}
+    yield "book", "watch_guessing", (), {}
+    yield "book", "purge_expired", (), {"limit": 0}
+    yield "book", "purge_expired", (), {}
+    yield "book", "rotate_keys", (), {"limit": 20, "operation": "rotate"}
+    yield "book", "rotate_keys", (), {"operation": "rotate"}
+    yield "book", "change_key", (BareKey("elsewhere"),), {}
+    yield "book", "release_hooks", (), {}
     yield "book", "audit_trail", (), {}
+    yield "book", "audit_page", (), {"limit": 1000}
+    yield "book", "audit_page", (), {"cursor": "nowhere"}
+    yield "book", "checkpoint", (SIGNS,), {}
+    yield "book", "verify", (), {"checkpoint": "checkpoint", "keys": [SIGNS.verify_key]}
+    yield "book", "verify", (), {"checkpoint": "checkpoint"}
     yield "book", "verify", (), {}
 
 
-def known(argument: object, book: CardBook) -> Any:  # noqa: ANN401 - what was given, or a serial
+def steps() -> Iterator[Step]:
     """
-    Put serials in the places of "first" and "second".
+    Give something to do with every method of the book or an extension.
+    """
+    yield from making()
+    yield from using()
+    yield from looking()
+    yield from keeping()
+
+
+def known(argument: object, book: CardBook) -> Any:  # noqa: ANN401 - what was given, or what only a book can tell
+    """
+    Put what only a book can tell in the places of "first", "second" and "third", "batch" and "checkpoint".
     """
     if isinstance(argument, list | tuple):
         return type(argument)(known(each, book) for each in argument)
-    if argument not in {"first", "second"}:
+    if argument == "checkpoint":
+        return book.checkpoint(SIGNS)
+    if argument not in {"first", "second", "third", "batch"}:
         return argument
-    first, second, _ = book.extension(EXTENSION).search(CardQuery(order_number="PO-1", order="serial"))
+    cards = list(book.extension(EXTENSION).search(CardQuery(order_number="PO-1", order="serial")))
 
-    return (first if argument == "first" else second).serial
+    return cards[0].batch if argument == "batch" else cards[["first", "second", "third"].index(str(argument))].serial
 
 
 def going() -> Callable[[], datetime]:
@@ -149,11 +221,17 @@ def going() -> Callable[[], datetime]:
 
 def said(answer: object) -> object:
     """
-    Tell what an answer says, with codes and PINs, and without the ids that are drawn from the system.
+    Tell what an answer says, with codes and PINs, and without what is drawn from the system or made with a key.
     """
     handouts = answer.handouts if isinstance(answer, Batch) else []
+    if isinstance(answer, AuditPage):
+        return said(list(answer.entries))
+    if isinstance(answer, str) and answer.startswith("voipcard-checkpoint"):
+        return answer.splitlines()[0]
 
-    return repr(answer).replace("<Async", "<"), [attrs.astuple(handout) for handout in handouts]
+    told = re.sub(r"'(call|source|ingress)': '[0-9a-f]+'", r"'\1'", repr(answer))
+
+    return told.replace("<Async", "<"), [attrs.astuple(handout) for handout in handouts]
 
 
 def refusal(error: VoipcardError) -> object:
@@ -170,6 +248,7 @@ def answered(book: CardBook, step: Step) -> object:
     owner, name, arguments, options = step
     try:
         asked = getattr(book if owner == "book" else book.extension(owner), name)
+        options = {option: known(value, book) for option, value in options.items()}
         answer = asked(*known(arguments, book), **options) if callable(asked) else asked
         return said(list(answer) if hasattr(answer, "__next__") else answer)
     except VoipcardError as error:
@@ -183,6 +262,7 @@ async def awaited(twin: aio.AsyncCardBook, step: Step) -> object:
     owner, name, arguments, options = step
     try:
         asked = getattr(twin if owner == "book" else twin.extension(owner), name)
+        options = {option: known(value, behind(twin)) for option, value in options.items()}
         answer = asked(*known(arguments, behind(twin)), **options)
         return said([item async for item in answer] if hasattr(answer, "__anext__") else await answer)
     except VoipcardError as error:
@@ -213,7 +293,12 @@ def test_the_comparison_has_each_method() -> None:
         name for twin in (aio.AsyncCardBook, aio.AsyncExtension) for name in vars(twin) if not name.startswith("_")
     }
 
-    assert names - {step[1] for step in steps()} == {"acting_as", "extension", "aclose", "joining"}
+    constants = {"id", "currency", "profile", "suite"}
+
+    assert names - {step[1] for step in steps()} == {
+        *constants,
+        *{"acting_as", "extension", "on_commit", "aclose", "joining"},
+    }
 
 
 async def test_a_twin_is_called_and_compared_as_the_book_is() -> None:
@@ -224,7 +309,9 @@ async def test_a_twin_is_called_and_compared_as_the_book_is() -> None:
     extension = twin.extension(EXTENSION)
 
     assert repr(twin.acting_as("alice")) == "<AsyncCardBook in EUR for 'alice'>"
-    assert (twin.currency, extension.number, repr(extension)) == ("EUR", EXTENSION, f"<AsyncExtension {EXTENSION}>")
+    assert (extension.number, repr(extension)) == (EXTENSION, f"<AsyncExtension {EXTENSION}>")
+    assert (twin.id, twin.currency) == (behind(twin).id, "EUR")
+    assert (twin.profile, twin.suite) == ("operator", "aes-256-siv")
     assert {extension, twin.extension(EXTENSION)} == {extension}
     assert extension != twin.extension(OTHER)
     assert extension != behind(twin).extension(EXTENSION)
@@ -261,6 +348,22 @@ async def test_progress_is_told_in_the_worker_thread() -> None:
 
     assert {name.partition("_")[0] for name in threads} == {"voipcard"}
     assert len(threads) > 1
+
+
+async def test_hooks_are_called_in_the_worker_thread() -> None:
+    """
+    A hook is told each entry, before the call that it is about is answered, in the thread that has committed.
+    """
+    book = await twin_on(MemoryStore())
+    told: list[tuple[str, str]] = []
+    book.on_commit(lambda entry: told.append((entry.verb, threading.current_thread().name.partition("_")[0])))
+    extension = book.acting_as("alice").extension(EXTENSION)
+    [card] = await extension.generate(1)
+    await extension.recharge(card.serial, 1)
+
+    assert told == [("generate", "voipcard"), ("recharge", "voipcard")]
+    with pytest.raises(InvalidValueError):
+        book.on_commit("print")  # type: ignore[arg-type]
 
 
 # Opening and closing
@@ -395,6 +498,9 @@ async def test_what_cannot_be_opened_is_refused_as_it_is() -> None:
 
 
 TIMES: Final = 60
+PATIENT: Final = attrs.evolve(PROMPT, free_failures=1000, block_after=1000)
+"""Lets very many guess, so that none is refused before it is evaluated."""
+
 LONGEST: Final = 0.06
 """After how many seconds the most patient caller goes. It takes about so long until all have been answered."""
 
@@ -503,6 +609,40 @@ async def test_a_cancelled_batch_is_made_once(tmp_path: Path, cancelled: Cancell
         assert {batch.replayed for batch in again} == {True, False}
         assert await extension.count() == 2 * TIMES
         assert {len(batch) for batch in again} == {2}
+
+
+@ways
+async def test_a_cancelled_attempt_is_counted_or_was_not_made(tmp_path: Path, cancelled: Cancelled) -> None:
+    """
+    Of callers who are let go at random moments each was refused and counted, or did not try: no attempt is half done.
+
+    What is counted is the wrong PINs on the card and the failures of all callers, and each is in the audit trail.
+    """
+    async with await twin_on(Slow(tmp_path / "cards.db"), threads=8, limits=PATIENT) as book:
+        extension = book.extension(EXTENSION)
+        [card] = await extension.generate(1)
+        left: list[bool] = []
+
+        async def fail(number: int) -> None:
+            with suppress(AccessDeniedError):
+                await extension.authenticate(card.code, pin="x", source=str(number), call_id=str(number))
+
+        async def attempt(number: int) -> None:
+            left.append(await cancelled(partial(fail, number), chance(10 * LONGEST)))
+
+        async with anyio.create_task_group() as group:
+            for number in range(TIMES):
+                group.start_soon(attempt, number)
+
+    with file_book(tmp_path / "cards.db", limits=PATIENT) as closed:
+        tried = [entry.detail["reason"] for entry in closed.audit_trail() if entry.verb == "authenticate"]
+
+        assert set(left) == {True, False}
+        assert set(tried) == {"wrong_pin"}
+        assert left.count(False) <= len(tried) < TIMES
+        assert closed.extension(EXTENSION).guesses(card.serial).failures == len(tried)
+        assert closed.watch_guessing().failures == len(tried)
+        assert sound(closed) == ()
 
 
 @ways

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -199,6 +200,39 @@ async def test_nothing_is_revealed_in_a_transaction(kind: DatabaseKind) -> None:
     async with portal_on(kind) as portal, portal.transaction() as (_, extension):
         with pytest.raises(JoinedStoreError):
             await extension.reveal(portal.serial)
+
+
+@on_both
+async def test_nobody_is_let_in_in_a_transaction(kind: DatabaseKind) -> None:
+    """
+    What would be forgotten by a rollback is no limit: attempts in a transaction are refused before they are compared.
+    """
+    async with portal_on(kind) as portal:
+        async with portal.transaction() as (_, extension):
+            with pytest.raises(JoinedStoreError):
+                await extension.authenticate("7700183422157", pin="0482")
+            with pytest.raises(JoinedStoreError):
+                await extension.authenticate_caller("40722123456")
+
+        assert "authenticate" not in [entry.verb async for entry in portal.book.audit_trail()]
+
+
+@on_both
+async def test_hooks_are_released_after_the_commit(kind: DatabaseKind) -> None:
+    """
+    Hooks wait for the portal's commit, and are then told what was done, in the thread of the event loop.
+    """
+    told: list[tuple[str, threading.Thread]] = []
+    async with portal_on(kind) as portal:
+        portal.book.on_commit(lambda entry: told.append((entry.verb, threading.current_thread())))
+        async with portal.engine.begin() as connection:
+            joined = await portal.book.joining(connection)
+            await joined.extension(EXTENSION).recharge(portal.serial, 5)
+            before = list(told)
+        await joined.release_hooks()
+        await joined.release_hooks()
+
+        assert (before, told) == ([], [("recharge", threading.current_thread())])
 
 
 @on_both
