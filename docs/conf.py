@@ -3,7 +3,8 @@ How Sphinx builds the documentation: Markdown pages, and a reference that is rea
 
 Docstrings here are not reStructuredText. Two hooks make them so: names between single backticks are code, and links
 where they name something public; blocks between three backticks are literal blocks. A third hook finds the one place
-where a public name is documented, wherever the class behind it is defined.
+where a public name is documented, wherever the class behind it is defined. A class that is put together of parts shows
+the methods of all of them, in their order.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from textwrap import indent
 from typing import TYPE_CHECKING, Final
 
 from sphinx.pycode import ModuleAnalyzer
+
+import voipcard
 
 if TYPE_CHECKING:
     from docutils import nodes
@@ -88,11 +91,15 @@ HOMES: Final = {
     **dict(_homes()),
     # Not exported, and best explained by what is.
     "CardFilters": "voipcard.CardQuery",
+    "SettingsChanges": "voipcard.ExtensionSettings",
     "CardOrder": "voipcard.CardQuery.order",
     "EntryOrder": "voipcard.stores.EntryQuery.order",
     "SearchableCard": "voipcard.stores.CardRecord",
     "SearchableEntry": "voipcard.stores.EntryRecord",
 }
+
+PUT_TOGETHER: Final = (voipcard.CardBook, voipcard.Extension)
+"""Classes whose methods are defined in their parts."""
 
 MADE_ELSEWHERE: Final = {
     "AsyncCardBook",
@@ -188,10 +195,27 @@ def find_home(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: n
     )  # fmt: skip
 
 
+def order_parts(whole: type) -> None:
+    """
+    Let autodoc show what a class has from its parts as if it stood in the class: part by part, each in its order.
+    """
+    order = ModuleAnalyzer.for_module(whole.__module__)
+    order.analyze()
+    for part in inspect.getmro(whole)[1:-1]:
+        analyzer = ModuleAnalyzer.for_module(part.__module__)
+        analyzer.analyze()
+        for name, _ in sorted(analyzer.tagorder.items(), key=lambda tag: tag[1]):
+            member = name.removeprefix(f"{part.__name__}.")
+            if member != name:
+                order.tagorder.setdefault(f"{whole.__name__}.{member}", len(order.tagorder))
+
+
 def setup(app: Sphinx) -> None:
     """
     Hang the hooks in, before those of napoleon.
     """
+    for whole in PUT_TOGETHER:
+        order_parts(whole)
     app.connect("autodoc-process-docstring", rewrite, priority=400)
     app.connect("autodoc-process-signature", rewrite_signature)
     app.connect("missing-reference", find_home)

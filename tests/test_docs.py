@@ -4,6 +4,7 @@ The documentation leaves nothing out: every block runs or says why not, and ever
 
 from __future__ import annotations
 
+import inspect
 import re
 from importlib import import_module
 from pathlib import Path
@@ -20,7 +21,14 @@ FENCE: Final = re.compile(r"^( *)(`{3,})(.*)\n(?:.*\n)*?\1\2$", re.MULTILINE)
 DIRECTIVE: Final = re.compile(r"\.\. auto(class|data|function|module):: ([\w.]+)((?:\n   .+)*)")
 
 # The type of a public class is its own; what a module exports beside it are other modules.
-MODULES: Final = ["voipcard", "voipcard.errors", "voipcard.sheets", "voipcard.stores", "voipcard.testing"]
+MODULES: Final = [
+    "voipcard",
+    "voipcard.aio",
+    "voipcard.errors",
+    "voipcard.sheets",
+    "voipcard.stores",
+    "voipcard.testing",
+]
 
 
 def _name(page: Path) -> str:
@@ -86,3 +94,30 @@ def test_every_public_name_is_in_the_reference(module: str) -> None:
     elsewhere = {"voipcard.VoipcardError", *MODULES}
 
     assert exported - elsewhere - _documented() == set()
+
+
+def _hidden(name: str, options: str) -> set[str]:
+    """
+    Give the public methods of a class that come from its parts, and that the reference does not show.
+    """
+    module, _, word = name.rpartition(".")
+    whole = getattr(import_module(module), word)
+    parts = [part for part in inspect.getmro(whole)[1:] if part.__module__.startswith("voipcard.")]
+    members = {member for part in parts for member in vars(part) if not member.startswith("_")}
+
+    return members if re.search(":members:$", options, re.M) and ":inherited-members:" not in options else set()
+
+
+def test_the_reference_shows_what_a_class_has_from_its_parts() -> None:
+    """
+    A class whose methods are all shown, and that is put together of others, is shown with theirs.
+    """
+    shown = [
+        (name, options)
+        for page in (ROOT / "docs" / "reference").glob("*.md")
+        for kind, name, options in DIRECTIVE.findall(page.read_text())
+        if kind == "class"
+    ]
+
+    assert {name: hidden for name, options in shown if (hidden := _hidden(name, options))} == {}
+    assert "authenticate" in _hidden("voipcard.Extension", "\n   :members:")

@@ -59,9 +59,9 @@ class Reconciliation:
         self._engine: Final = engine
         self._before: Final = _heads(engine)
         self._ends: Final[dict[int, tuple[int, bytes]]] = {}
-        self.cards = 0
-        self.versions = 0
-        self.documents = 0
+        self.cards: int = 0
+        self.versions: int = 0
+        self.documents: int = 0
         self.buried: Final = _Buried()
         self.buried_since: Final = _Buried()
 

@@ -46,7 +46,7 @@ class Records:
     """
 
     def __init__(self, keyring: Keyring, keys: Keys | None = None, store: Store | None = None) -> None:
-        self.keyring = keyring
+        self.keyring: Keyring = keyring
         self.keys: Final = keys
         self._store: Final = store
         # For what is authenticated under a root that never changes, whatever `keyring` is by now.

@@ -38,7 +38,7 @@ class Keys:
 
     def __init__(self, provider: KeyProvider, ring: Keyring) -> None:
         self.provider = provider
-        self.ring = ring
+        self.ring: Keyring = ring
         self._guard: Final = threading.Lock()
 
     def __repr__(self) -> str:
