@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from hypothesis import strategies as st
 
-from voipcard.core.cards import CardCode, NewCard
+from voipcard.core.cards import CardCode, NewCard, is_caller_id
 from voipcard.core.credit import UNLIMITED, Credit
 from voipcard.core.ledger import LedgerEntry
 from voipcard.core.moments import to_micros
@@ -64,14 +64,13 @@ def texts(max_size: int = 255) -> SearchStrategy[str]:
 
 def codes() -> SearchStrategy[str]:
     """
-    Draw card codes as they are stored: 1 to 255 printable ASCII characters without separators.
+    Draw card codes as they are stored: 1 to 255 printable ASCII characters without separators, no marked CallerIDs.
     """
-    return st.one_of(
-        st.from_regex(r"[0-9]{13}", fullmatch=True),
-        st.text(
-            st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="-."), min_size=1, max_size=255
-        ),
-    )
+    printable = st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="-.")
+    # A parenthesis before the `+` does not make a code of a CallerID.
+    dialed = st.text(printable, min_size=1, max_size=255).filter(lambda text: not is_caller_id(text))
+
+    return st.one_of(st.from_regex(r"[0-9]{13}", fullmatch=True), dialed)
 
 
 def caller_ids() -> SearchStrategy[str]:
@@ -99,7 +98,7 @@ def new_cards() -> SearchStrategy[NewCard]:
     """
     Draw cards that are to be added.
     """
-    dialed = st.tuples(codes().filter(lambda code: not code.startswith("+")), st.just(value=False))
+    dialed = st.tuples(codes(), st.just(value=False))
     calling = st.tuples(caller_ids(), st.just(value=True))
 
     return st.builds(
