@@ -105,7 +105,7 @@ def _hidden(name: str, options: str) -> set[str]:
     parts = [part for part in inspect.getmro(whole)[1:] if part.__module__.startswith("voipcard.")]
     members = {member for part in parts for member in vars(part) if not member.startswith("_")}
 
-    return members if re.search(":members:$", options, re.M) and ":inherited-members:" not in options else set()
+    return members if re.search(":members:$", options, re.MULTILINE) and ":inherited-members:" not in options else set()
 
 
 def test_the_reference_shows_what_a_class_has_from_its_parts() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import graphlib
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -22,10 +23,11 @@ import pytest
 import voipcard
 
 FACE: Final = "voipcard"
+DESIGN: Final = Path(__file__).parents[1] / "docs" / "explanation" / "design.md"
 
 _BORDER: Final = {"errors", "core", "stores.contract", "names"}
 _FACES: Final = {
-    *{"access", "guessing", "transact", "searching", "editing", "targets", "verifying", "rotating"},
+    *{"access", "guessing", "transact", "searching", "targets", "verifying", "rotating"},
     *{"extension", "book", "opening"},
 }
 
@@ -48,7 +50,7 @@ LAYERS: Final[dict[str, set[str]]] = {
     "core.query": {"errors", "core.arguments", "core.credit", "core.moments", "core.cards", "core.ledger"},
     "ciphers": {"errors"},
     "providers": {"errors", "ciphers"},
-    "keyring": {"errors", "ciphers", "providers"},
+    "keyring": {"errors", "ciphers"},
     "unlocking": {"errors", "names", "ciphers", "providers", "keyring", "stores.contract"},
     "signing": {"errors"},
     "licensing": {"errors", "core", "signing"},
@@ -390,6 +392,32 @@ def test_no_modules_import_one_another_in_a_circle() -> None:
     The modules can be read in an order in which each builds on earlier ones only.
     """
     assert cycle(_package()) == []
+
+
+def _on_the_page() -> tuple[dict[str, set[str]], dict[str, set[str]]]:
+    """
+    Read the tables of the design page: what each part knows, and what it knows where loading it does not load that.
+    """
+    knows: dict[str, set[str]] = {}
+    later: dict[str, set[str]] = {}
+    for names, known in re.findall(r"^\| (`.+?) \| (.+?) \| .+ \|$", DESIGN.read_text("utf-8"), re.MULTILINE):
+        at_once, _, lazily = known.replace("`", "").partition("; ")
+        words = set(re.split(r", | and ", at_once)) - {"–"}
+        for name in set(re.findall(r"`([\w.]+)`", names)) & LAYERS.keys():
+            knows.setdefault(name, words - {"the border"} | (_BORDER if "the border" in words else set()))
+            later.setdefault(name, set(re.findall(r"stores|sheets", lazily)))
+
+    return knows, {name: words for name, words in later.items() if words}
+
+
+def test_the_design_page_has_the_same_tables() -> None:
+    """
+    Whoever reads the page about the design reads what is checked here.
+    """
+    knows, later = _on_the_page()
+
+    assert knows == {part: known for part, known in LAYERS.items() if part != FACE}
+    assert later == LAZY
 
 
 def test_the_tables_allow_no_circle() -> None:

@@ -30,7 +30,7 @@ from voipcard.stores.contract import CardRecord, Changes, CounterChange
 from voipcard.targets import Cards, Targets, in_chunks
 from voipcard.transact import Engine
 
-__all__ = ["Cards", "edit", "remove", "remove_unused", "reveal", "switch"]
+__all__ = ["edit", "remove", "remove_unused", "reveal", "switch"]
 
 
 def edit(

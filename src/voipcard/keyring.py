@@ -20,7 +20,6 @@ from cryptography.hazmat.primitives.hmac import HMAC
 
 from voipcard.ciphers import AES_256_SIV, KEY_SIZE, SUITES, Cipher, Suite, cipher, derived
 from voipcard.errors import TamperedError
-from voipcard.providers import KeyProvider as KeyProvider  # noqa: PLC0414  (until aio.py is made again)
 
 __all__ = ["FIRST", "Keyring", "Roots"]
 

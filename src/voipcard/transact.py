@@ -42,9 +42,9 @@ from voipcard.licensing import NEWEST_LICENSE, Licenses
 from voipcard.names import ACTIVE, BOOK, EXTENSION, KEYRING, LICENSE, OPERATION
 from voipcard.records import Records
 from voipcard.stores.contract import AuditRecord, CardRecord, Changes, CounterChange, Document, Store
-from voipcard.trail import AuditEntry, Trail, heads_of
+from voipcard.trail import Trail, heads_of
 
-__all__ = ["AuditEntry", "BookFacts", "Decision", "Engine", "Reading", "asked", "new_id"]
+__all__ = ["BookFacts", "Clock", "Engine", "asked", "new_id"]
 
 T = TypeVar("T")
 
