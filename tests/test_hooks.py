@@ -5,6 +5,7 @@ What is called after a commit: once for each audit entry, never for what was not
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,51 @@ def test_threads_that_are_committed_together_are_told_once_each() -> None:
 
     assert len(told) == 80
     assert {entry.id for entry in told} == {entry.id for entry in book.audit_trail() if entry.verb == "recharge"}
+
+
+def test_a_hook_keeps_no_other_thread_waiting() -> None:
+    """
+    While a hook runs, other threads go on with what that thread has done, and it may wait for them.
+    """
+    book = new_book()
+    extension = book.extension(EXTENSION)
+    serials = [handout.serial for handout in extension.generate(2, credit=5)]
+    done: list[bool] = []
+
+    def hook(entry: AuditEntry) -> None:
+        if entry.detail["serial"] == serials[0]:
+            other = threading.Thread(target=extension.recharge, args=(serials[1], 1), daemon=True)
+            other.start()
+            other.join(10)
+            done.append(not other.is_alive())
+
+    book.on_commit(hook)
+    extension.recharge(serials[0], 7)
+
+    assert done == [True]
+    assert str(extension[serials[1]].credit) == "6.00"
+
+
+def test_a_hook_is_called_by_the_thread_whose_call_it_was() -> None:
+    """
+    Each thread is told what it did itself, also where several were committed together, and before its call returns.
+    """
+    book = new_book()
+    extension = book.extension(EXTENSION)
+    serials = [handout.serial for handout in extension.generate(8)]
+    told: list[tuple[int, str]] = []
+    book.on_commit(lambda entry: told.append((threading.get_ident(), entry.detail["serial"])))
+
+    def work(number: int) -> list[int]:
+        counts = []
+        for _ in range(10):
+            extension.recharge(serials[number], 1)
+            counts.append(told.count((threading.get_ident(), serials[number])))
+
+        return counts
+
+    assert in_threads(work, 8) == [[*range(1, 11)]] * 8
+    assert len(told) == 80
 
 
 def test_a_joined_book_waits_for_its_transaction(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from voipcard.errors import (
     said_again,
 )
 from voipcard.records import Records
-from voipcard.stores.contract import CardRecord, Changes, Store, joined
+from voipcard.stores.contract import AuditRecord, CardRecord, Changes, Store, joined
 from voipcard.trail import Trail
 from voipcard.turns import Turns
 
@@ -61,12 +61,14 @@ class Decision(Generic[T]):
         at_ceiling:
             What follows where a counter would rise too far: `refuse` for what the license allows, `again` to decide
             once more.
+        links: What it left in the audit trail where another thread has committed it, for the hooks.
     """
 
     changes: Changes | None
     answer: T
     memo: Any = None
     at_ceiling: Literal["refuse", "again"] = "refuse"
+    links: Sequence[AuditRecord] = ()
 
 
 @attrs.frozen
@@ -136,8 +138,12 @@ class Decider:
         """
         task = _Task(decide, cards, operations)
         decision = self.turns.take(task) if cards else None
+        if decision is None:
+            return cast("T", self._run_alone(task))
+        # Not before the turn is over: a hook may take long, or wait for a thread that wants one.
+        self._trail.tell(decision.links)
 
-        return cast("T", decision.answer) if decision else self._run_alone(task)
+        return cast("T", decision.answer)
 
     def _run_alone(self, task: _Task) -> Any:  # noqa: ANN401  (whatever the task answers)
         refusal: StoreError | None = None
@@ -176,7 +182,7 @@ class Decider:
             if changes is None:
                 break
             try:
-                self._trail.commit(changes)
+                links = self._trail.write(changes)
             except StaleError as error:
                 if not error.lasting:
                     continue
@@ -188,7 +194,7 @@ class Decider:
                     break  # One of them may be what the disk has no room for.
                 # Who was refused, or had nothing to write, may have been so because of what was not committed now.
                 return [said_again(error) if _written(outcome) else None for outcome in outcomes]
-            return outcomes
+            return _with_links(outcomes, links) if self._trail.hooks else outcomes
 
         return [None for _ in tasks]
 
@@ -251,6 +257,22 @@ def _outcome(task: _Task, reading: Reading) -> Decision[Any] | Exception:
         return task.decide(reading)
     except Exception as error:  # noqa: BLE001 - it is raised in the thread that it belongs to
         return error
+
+
+def _with_links(
+    outcomes: Sequence[Decision[Any] | Exception | None], links: Sequence[AuditRecord]
+) -> list[Decision[Any] | Exception | None]:
+    """
+    Give each decision what it left in the audit trail, which has that of all of them in their order.
+    """
+    left = iter(links)
+
+    return [
+        attrs.evolve(outcome, links=tuple(itertools.islice(left, len(outcome.changes.audit))))
+        if isinstance(outcome, Decision) and outcome.changes is not None
+        else outcome
+        for outcome in outcomes
+    ]
 
 
 def _chained(records: Records, writes: Sequence[Changes]) -> Sequence[Changes]:

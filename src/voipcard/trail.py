@@ -15,7 +15,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -299,9 +299,18 @@ class Trail:
 
     def commit(self, changes: Changes) -> None:
         """
+        Commit *changes*, and tell the hooks. See `write`.
+        """
+        self.tell(self.write(changes))
+
+    def write(self, changes: Changes) -> Sequence[AuditRecord]:
+        """
         Commit *changes*, with their audit entries in one lane, each with its id and its place in the chain.
 
         What changes neither cards nor ledger nor anything that is kept, and leaves no audit entry, is in no lane.
+
+        Returns:
+            The audit entries as they were written, for `tell`.
 
         Raises:
             StaleError: As the store does, but never because of the lane alone: then another one is tried.
@@ -311,11 +320,18 @@ class Trail:
         tally = Tally.of(changes)
         if not changes.audit and tally == _NOTHING:
             self._store.commit(changes)
-            return
+            return ()
         attempt = 1
         while (links := self._attempt(changes, tally, is_last=attempt == _ATTEMPTS)) is None:
             time.sleep(min(_LONGEST_PAUSE, 0.0001 * 2 ** min(attempt, 10)) * os.urandom(1)[0] / 255)
             attempt += 1
+
+        return links
+
+    def tell(self, links: Sequence[AuditRecord]) -> None:
+        """
+        Tell the hooks what was committed; in a transaction of the caller's, once it is over.
+        """
         if self._joined and self.hooks:
             self._waiting += links
         else:
