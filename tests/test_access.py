@@ -581,9 +581,9 @@ def test_the_right_pin_of_a_disabled_card_is_no_wrong_one() -> None:
     assert extension.guesses(handout.serial).failures == 0
 
 
-def test_what_is_refused_uses_up_only_its_call() -> None:
+def test_who_has_no_attempts_left_uses_up_only_the_call() -> None:
     """
-    A source that has no attempts left locks no card, and a card that is locked uses up no source.
+    A source that has no attempts left locks no card.
     """
     extension = new_book().extension(EXTENSION)
     handout = card_of(extension)
@@ -592,10 +592,44 @@ def test_what_is_refused_uses_up_only_its_call() -> None:
     denied(extension, 20, handout.code, source="a thief")
 
     assert extension.guesses(handout.serial).failures == 0
-    denied(extension, 3, handout.code, source="b")
-    denied(extension, 20, handout.code, source="an owner")
-    other = card_of(extension)
-    assert extension.authenticate(other.code, pin=other.pin, source="an owner").card.serial == other.serial
+
+
+@pytest.mark.parametrize("traces", [{"source": "a thief"}, {"ingress": "a trunk"}, {"call_id": "a call"}])
+@pytest.mark.parametrize("tries", [1, 2, 3, 4, 5])
+def test_what_is_left_does_not_tell_which_codes_are_real(traces: dict[str, str], tries: int) -> None:
+    """
+    Whoever has a good card sees with it how many attempts are left: as many, whether the others were on a card or not.
+    """
+    limits = attrs.evolve(PROMPT, per_call=5, per_source=5, per_ingress=5)
+    answers = []
+    for is_real in (True, False):
+        extension = new_book(limits=limits).extension(EXTENSION)
+        own, other = extension.generate(2)
+        denied(extension, tries, other.code if is_real else "7700183422157", **traces)
+        answers.append(outcome(lambda: extension.authenticate(own.code, pin=own.pin, **traces)) == DENIED)  # noqa: B023
+
+    assert answers == [tries == 5] * 2
+
+
+def test_a_clock_that_was_wrong_once_locks_no_cards() -> None:
+    """
+    A source that was seen in the future is held to its limit until then; the cards it tries wait no longer than others.
+    """
+    clock = Clock()
+    extension = new_book(clock=clock).extension(EXTENSION)
+    handout = card_of(extension)
+    clock.move(days=300)
+    outcome(lambda: extension.authenticate("7700183422157", source="a phone"))
+    clock.move(days=-300)
+    denied(extension, 3, handout.code, source="another")
+    denied(extension, 1, handout.code, source="a phone")
+
+    assert extension.guesses(handout.serial) == voipcard.CardGuesses(
+        3, clock.now + timedelta(seconds=30), blocked=False
+    )
+    clock.move(seconds=30)
+    denied(extension, 1, handout.code, source="a phone")
+    assert extension.guesses(handout.serial).locked_until == clock.now + timedelta(seconds=60)
 
 
 ATTEMPTS: Final = st.lists(

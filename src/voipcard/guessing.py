@@ -197,25 +197,27 @@ class Tally:
             Why it may not be evaluated, or nothing; what counts from now on; and what to commit for it.
         """
         traces = self.traces
+        in_lock, lock = self.lock.reserve(now, limits, is_caller_id=is_caller_id)
         # A clock that was set back makes no attempt younger, and so frees none.
         now = max((now, *self.call.moments, *self.source.moments))
         ingress = self.ingress
         in_call, call = self.call.reserve(now, limit=limits.per_call, window=_CALL)
         in_source, source = self.source.reserve(now, limit=limits.per_source, window=limits.source_window)
-        in_lock, lock = self.lock.reserve(now, limits, is_caller_id=is_caller_id)
-        refusals = (
+        exhausted = (
             ("too_many_in_call", traces.call and not in_call),
             ("too_many_from_source", traces.source and not in_source),
             ("too_many_through_ingress", traces.ingress and ingress.is_full(limits.per_ingress)),
-            # The code that no card has is locked for nobody: it is wrong in any case.
-            ("blocked" if self.lock.is_blocked(limits) else "locked", self._has_card and not in_lock),
         )
-        refusal = next((reason for reason, applies in refusals if applies), "")
-        # What is refused is not evaluated, so that it tells nothing and uses up nothing but the patience of its call.
+        spent = next((reason for reason, applies in exhausted if applies), "")
+        # The code that no card has is locked for nobody: it is wrong in any case.
+        is_locked = self._has_card and not in_lock
+        refusal = spent or (("blocked" if self.lock.is_blocked(limits) else "locked") if is_locked else "")
+        # Who has no attempts left uses up nothing but the patience of the call. That a card is locked counts like a
+        # wrong PIN: else who has a good card could see with it, by what is left, whether another code is one.
         after = attrs.evolve(
             self,
             call=call,
-            source=self.source if refusal else source,
+            source=self.source if spent else source,
             lock=self.lock if refusal else lock,
             reserved_at=now,
         )
@@ -223,8 +225,8 @@ class Tally:
         counters = []
         require = []
         if traces.ingress:
-            moved = f"{traces.ingress}/{'refused' if refusal else ingress.position}"
-            ceiling = None if refusal else ingress.ceiling(limits.per_ingress)
+            moved = f"{traces.ingress}/{'refused' if spent else ingress.position}"
+            ceiling = None if spent else ingress.ceiling(limits.per_ingress)
             counters = [CounterChange(moved, 1, ceiling)]
             require = [(traces.ingress, self.versions[traces.ingress])]
         written = {key: self.versions[key] + 1 for key in self.versions if key != traces.ingress}
