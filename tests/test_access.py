@@ -47,7 +47,7 @@ from voipcard.errors import (
     JoinedStoreError,
     UnknownCardError,
 )
-from voipcard.stores import MemoryStore, SQLiteStore, Store
+from voipcard.stores import Changes, MemoryStore, SQLiteStore, Store
 
 NUMBER: Final = "40722123456"
 WRONG: Final = "0007"
@@ -450,6 +450,58 @@ def test_a_recharge_between_is_not_lost() -> None:
     assert extension[handout.serial].first_used_at is not None
 
 
+BETWEEN: Final[dict[str, Callable[[Extension, Handout], object]]] = {
+    "unknown": lambda extension, handout: extension.remove(handout.serial),
+    "wrong_pin": lambda extension, handout: extension.edit(handout.serial, pin="928374"),
+    "disabled": lambda extension, handout: extension.disable(handout.serial),
+    "expired": lambda extension, handout: extension.set_expiry(handout.serial, MORNING),
+}
+"""What may become of a card while a caller is let in with it, and what is true then."""
+
+
+@pytest.mark.parametrize("reason", BETWEEN)
+def test_what_becomes_of_a_card_meanwhile_is_minded(reason: str) -> None:
+    """
+    Where a card is changed or removed before its first use is written down, the caller is denied as by what it is then.
+    """
+    store = Meddled()
+    book = book_on(store)
+    extension = book.extension(EXTENSION)
+    handout = card_of(extension)
+    other = book_on(store).extension(EXTENSION)
+    commits = iter((None, lambda: BETWEEN[reason](other, handout)))
+    commit = store.commit
+
+    def meddling(changes: Any) -> None:  # noqa: ANN401
+        store.meddle = next(commits, None)
+        commit(changes)
+
+    store.commit = meddling  # type: ignore[method-assign]
+
+    assert outcome(lambda: extension.authenticate(handout.code, pin=handout.pin, source="a phone")) == DENIED
+    assert reasons_of(book) == [reason]
+    assert sound(book) == ()
+
+
+@pytest.mark.parametrize("key", ["guesses/card/", "guesses/source/", "batch/", "extension/"])
+def test_damage_is_told_to_nobody_who_calls(key: str) -> None:
+    """
+    Where what is kept beside a card was changed from outside, nobody gets in with it, and callers are told as always.
+    """
+    store = MemoryStore()
+    book = book_on(store)
+    extension = book.extension(EXTENSION)
+    handout = card_of(extension)
+    denied(extension, 1, handout.code, source="a phone")
+    [document] = store.documents(key)
+    damaged = document._replace(value=b"?" * 40, version=document.version + 1)
+    store.commit(Changes(documents=[(damaged, document.version)]))
+
+    for code, pin in ((handout.code, handout.pin), (handout.code, WRONG), ("7700183422157", WRONG)):
+        assert outcome(lambda: extension.authenticate(code, pin=pin, source="a phone")) == DENIED  # noqa: B023
+    assert reasons_of(book)[1] == "tampered"
+
+
 # How often
 
 
@@ -730,9 +782,50 @@ def test_many_failures_raise_an_alarm_and_lock_nobody_out() -> None:
 # What is no attempt
 
 
+def test_what_a_switch_does_not_know_is_no_caller() -> None:
+    """
+    An empty text stands for what is not known, and not for one caller or one call that all of them are.
+    """
+    book = new_book()
+    extension = book.extension(EXTENSION)
+    handout = card_of(extension)
+    denied(extension, 11, "7700183422157", source="", call_id="", ingress="a trunk")
+
+    extension.authenticate(handout.code, pin=handout.pin, source="", call_id="", ingress="a trunk")
+    assert reasons_of(book) == ["unknown"] * 11 + [""]
+
+
+def test_a_number_is_one_source_however_it_is_written() -> None:
+    """
+    A caller whose number is not told otherwise is held to the limits by it, and not by the way it is written.
+    """
+    book = new_book()
+    extension = book.extension(EXTENSION)
+    for at in range(11):
+        outcome(lambda: extension.authenticate_caller(f"+{NUMBER[:at]} {NUMBER[at:]}"))  # noqa: B023
+
+    assert reasons_of(book) == ["unknown"] * 10 + ["too_many_from_source"]
+
+
+@pytest.mark.parametrize("number", ["", "anonymous", "4" * 300, "407\0", "\ud800", "٤٠٧"])
+def test_what_is_no_number_is_denied(number: str) -> None:
+    """
+    Whatever a caller's switch says instead of a number is denied like a number that is unknown, and counted.
+    """
+    book = new_book()
+    extension = book.extension(EXTENSION)
+
+    assert outcome(lambda: extension.authenticate_caller(number)) == DENIED
+    assert extension.asks_for(number) == "code"
+    assert reasons_of(book) == ["unknown"]
+
+
 @pytest.mark.parametrize(
     "call, expected",
     [
+        (lambda extension: extension.authenticate_caller(None), (InvalidCodeError, "caller_id", "not_text", 0)),
+        (lambda extension: extension.asks_for(40722123456), (InvalidCodeError, "caller_id", "not_text", 0)),
+        (lambda extension: extension.authenticate("1", source=0), (InvalidValueError, "source")),
         (lambda extension: extension.authenticate(7700183422157), (InvalidCodeError, "code", "not_text", 0)),
         (lambda extension: extension.authenticate("1", pin=4827), (InvalidPinError, "pin", "not_text", 0)),
         (lambda extension: extension.authenticate("1", source="a\n"), (InvalidValueError, "source")),

@@ -16,7 +16,7 @@ import attrs
 
 from voipcard.batches import batch_facts
 from voipcard.core.batches import BatchFacts
-from voipcard.core.cards import CardCode, Kind, canonical_code, canonical_pin
+from voipcard.core.cards import CardCode, Kind, canonical_caller_id, canonical_code, canonical_pin
 from voipcard.core.credit import Credit
 from voipcard.core.expiry import after_first_use
 from voipcard.core.settings import ExtensionSettings
@@ -25,7 +25,7 @@ from voipcard.errors import AccessDeniedError, InvalidCodeError, InvalidPinError
 from voipcard.guessing import Tally, Traces, lock_of, phantom_of
 from voipcard.names import BATCH, EXTENSION, KEYRING
 from voipcard.registry import ExtensionFacts, caller_id_of, facts_of_document
-from voipcard.stores.contract import CardRecord, Document
+from voipcard.stores.contract import AuditRecord, CardRecord, Changes, Document
 from voipcard.transact import Engine
 
 __all__ = ["Access", "Announcement", "Question", "asks_for", "authenticate", "authenticate_caller"]
@@ -136,7 +136,9 @@ def authenticate_caller(
     """
     Let a caller in whose number is known. See `Extension.authenticate_caller`.
     """
-    source = number if source is None else source
+    _refuse_no_text(number)
+    if source is None or source == "":
+        source = _number_or_none(number)
     traces = Traces.of(engine, call_id=call_id, source=source, ingress=ingress)
 
     return _Attempt(engine, extension, "caller_id", number, _dialed_pin(pin), traces).let_in()
@@ -146,6 +148,7 @@ def asks_for(engine: Engine, extension: str, number: str) -> Question:
     """
     Tell what a caller has to be asked for. See `Extension.asks_for`.
     """
+    _refuse_no_text(number)
     with _taking_at_least(engine.limits.response_floor):
         seen = _Attempt(engine, extension, "caller_id", number, _NEVER, Traces("", "", "")).look()
         if not seen.is_hit:
@@ -198,14 +201,24 @@ class _Attempt:
         engine = self.engine
         engine.refuse_joined("authenticate")
         with _taking_at_least(engine.limits.response_floor):
-            refusal, seen, tally = self._reserve()
-            is_right = seen.is_hit & engine.records.has_pin(seen.record, self.pin) & (not refusal)
-            reason = self._reason(seen, refusal, is_right=is_right)
-            access = engine.decider.run(lambda reading: self._settled(reading, seen, tally, reason, is_right=is_right))
+            try:
+                access = self._tried()
+            except TamperedError as error:
+                # What is kept of this code alone may be damaged: who is told so knows that it is one.
+                engine.commit(Changes(audit=self._audited("tampered", subject=error.subject)))
+                access = None
         if access is None:
             raise AccessDeniedError
 
         return access
+
+    def _tried(self) -> Access | None:
+        engine = self.engine
+        refusal, seen, tally = self._reserve()
+        is_right = self._is_right(seen) & (not refusal)
+        reason = self._reason(seen, refusal, is_right=is_right)
+
+        return engine.decider.run(lambda reading: self._settled(reading, seen, tally, reason, is_right=is_right))
 
     def look(self) -> _Sight:
         """
@@ -224,9 +237,7 @@ class _Attempt:
             # A key that was made meanwhile may have moved the card to where it was not looked for.
             if not engine.keys_changed(found.get(KEYRING), keys):
                 break
-        batch = batch_facts(engine, found.get(BATCH + record.batch))
-        if batch is None:
-            engine.records.value_or_absent(None, BATCH + record.batch)
+        batch = self._batch(found.get(BATCH + record.batch), BATCH + record.batch)
 
         return _Sight(facts, record, is_hit, self._is_intact(record), batch, found, lock_key)
 
@@ -257,6 +268,20 @@ class _Attempt:
             return False
 
         return True
+
+    def _batch(self, document: Document | None, key: str) -> BatchFacts | None:
+        """
+        Give what is known of a batch. It may be that of another card, and must not keep anybody from being counted.
+        """
+        if document is None:
+            self.engine.records.value_or_absent(None, key)
+        try:
+            return batch_facts(self.engine, document)
+        except TamperedError:
+            return None
+
+    def _is_right(self, seen: _Sight) -> bool:
+        return seen.is_hit & self.engine.records.has_pin(seen.record, self.pin)
 
     def _reserve(self) -> tuple[str, _Sight, Tally]:
         while (reserved := self.engine.decider.run(self._reserved)) is None:  # Now and then a slot has to begin first.
@@ -310,24 +335,24 @@ class _Attempt:
         """
         Take back what did not fail, write down what happened, and let the caller in or not.
         """
-        engine, record = self.engine, seen.record
+        engine = self.engine
         now = engine.now()
         if reading.refusal:  # Others tried at the same time, or the card was changed.
+            if not reason:
+                seen = self.look()
+                is_right = self._is_right(seen) & (seen.lock_key == tally.lock_key)
+                reason = self._reason(seen, "", is_right=is_right)
             found = self._documents([*self.traces.documents, tally.lock_key])
             # What was reserved in a slot is taken back there, even if the next one has begun.
             tally = attrs.evolve(
                 self._tally(tally.lock_key, found), reserved_at=tally.reserved_at, ingress=tally.ingress
             )
         changes = tally.settled(engine.records, now, engine.limits, is_right=is_right, is_in=not reason)
-        detail: dict[str, Any] = {**self.traces.detail(), "by": self.kind, "reason": reason}
-        if seen.is_hit:
-            detail["serial"] = record.serial
-        audit = engine.audited("authenticate", extension=self.extension, **detail)
-        changes = attrs.evolve(changes, audit=audit)
+        record = seen.record
+        serial = {"serial": record.serial} if seen.is_hit else {}
+        changes = attrs.evolve(changes, audit=self._audited(reason, **serial))
         if reason:
             return Decision(changes, None)
-        if reading.refusal:
-            record = engine.card(self.extension, record.serial)
         if record.first_used_at is None:
             expiry = seen.batch.expiry if seen.batch else None
             used = engine.records.signed(
@@ -341,6 +366,11 @@ class _Attempt:
 
         return Decision(changes, _access(engine.records.card(record), seen.facts.settings))
 
+    def _audited(self, reason: str, **detail: str) -> Sequence[AuditRecord]:
+        told: dict[str, Any] = {**self.traces.detail(), "by": self.kind, "reason": reason, **detail}
+
+        return self.engine.audited("authenticate", extension=self.extension, **told)
+
 
 def _access(card: CardCode, settings: ExtensionSettings) -> Access:
     may_call = card.available >= settings.minimum_credit
@@ -351,6 +381,21 @@ def _access(card: CardCode, settings: ExtensionSettings) -> Access:
         announcements.append(Announcement("no_credit", settings.no_credit_sound, card.available))
 
     return Access(card, may_call, settings.balance_inquiry, card.available, tuple(announcements), settings)
+
+
+def _refuse_no_text(number: str) -> None:
+    if not isinstance(number, str):
+        raise InvalidCodeError("caller_id", "not_text")
+
+
+def _number_or_none(number: str) -> str | None:
+    """
+    Give a caller's number in one way, so that it is one source however it is written; None for what is no number.
+    """
+    try:
+        return canonical_caller_id(number)
+    except InvalidCodeError:
+        return None
 
 
 def _dialed_code(code: str) -> str:

@@ -61,6 +61,7 @@ class Traces:
         Raises:
             InvalidValueError: If one of them is no line of text of at most 255 characters.
         """
+        call_id, source, ingress = _known("call_id", call_id), _known("source", source), _known("ingress", ingress)
         if source is None and ingress is None:
             ingress = ""
 
@@ -91,10 +92,15 @@ class Traces:
         return {name: key.rpartition("/")[2] for name, key in attrs.asdict(self).items() if key}
 
 
+def _known(kind: str, text: str | None) -> str | None:
+    # Switches say nothing by saying "", which must not make one caller of all whom they say it of.
+    return None if text is None else checked_text(kind, text) or None
+
+
 def _name(engine: Engine, kind: str, text: str | None, names: int | None) -> str:
     if text is None:
         return ""
-    digest = engine.records.operation("guesses", kind, checked_text(kind, text))
+    digest = engine.records.operation("guesses", kind, text)
     number = int.from_bytes(digest, "big")
 
     return f"{GUESSES}{kind}/{digest.hex() if names is None else f'{number % names:x}'}"

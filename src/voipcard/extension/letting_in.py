@@ -40,14 +40,15 @@ class LettingIn(Bound):
             pin: What the caller dialed as PIN; empty for nothing. A card without a PIN takes any.
 
             source:
-                The number or address that the caller comes from; None if it is not known. Only a keyed hash of it is
-                kept.
+                The number or address that the caller comes from; None or empty if it is not known. Only a keyed hash
+                of it is kept.
 
             ingress:
-                The trunk that the call came in through; None if it does not matter. Callers of whom neither source nor
-                ingress is known count as one ingress.
+                The trunk that the call came in through; None or empty if it does not matter. Callers of whom neither
+                source nor ingress is known count as one ingress.
 
-            call_id: The switch's name for the call, so that a call has three attempts; None for any number.
+            call_id:
+                The switch's name for the call, so that a call has three attempts; None or empty for any number of them.
 
         Returns:
             The card, and what the caller may do.
@@ -95,7 +96,7 @@ class LettingIn(Bound):
 
             pin: As for `authenticate`.
 
-            source: As for `authenticate`; None for the number itself.
+            source: As for `authenticate`; None or empty for the number itself, if it is one.
 
             ingress: As for `authenticate`.
 
@@ -108,6 +109,8 @@ class LettingIn(Bound):
             AccessDeniedError: If the caller is not let in, for whatever reason; it does not say which.
 
             JoinedStoreError: In a transaction of the caller's.
+
+            InvalidCodeError: If *number* is no text.
 
             InvalidPinError: If *pin* is no text.
 
@@ -140,6 +143,9 @@ class LettingIn(Bound):
         Returns:
             `nothing` if the number is a CallerID card without a PIN, `pin` if it is one with a PIN, `code` if it is
             none.
+
+        Raises:
+            InvalidCodeError: If *number* is no text.
         """
         return access.asks_for(self._engine, self.number, number)
 
