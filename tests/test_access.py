@@ -779,6 +779,19 @@ def test_many_failures_raise_an_alarm_and_lock_nobody_out() -> None:
     assert [entry.verb for entry in book.audit_trail()].count("guessing_alarm") == 1
 
 
+def test_the_first_look_is_no_alarm() -> None:
+    """
+    What failed before somebody looked for the first time, over nobody knows how long, is told by no alarm.
+    """
+    clock = Clock()
+    book = new_book(clock=clock)
+    for number in range(60):
+        clock.move(days=1)
+        outcome(lambda: book.extension(EXTENSION).authenticate("7700183422157", source=f"{number}"))  # noqa: B023
+
+    assert [book.watch_guessing(), book.watch_guessing()] == [voipcard.GuessWatch(0, 0.0, 0.0, alarm=False)] * 2
+
+
 # What is no attempt
 
 

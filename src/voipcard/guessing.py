@@ -388,14 +388,15 @@ def watch(engine: Engine) -> GuessWatch:
     def decide(_: Reading) -> Decision[GuessWatch]:
         now = engine.now()
         before, version = engine.value(ALARM)
-        seen_at, seen, usual = before or (now - micros(_MINUTE), 0, 0.0)
-        counters = engine.store.counters(ALARMS)
-        failures = sum(counters.values()) - seen
+        counted = sum(engine.store.counters(ALARMS).values())
+        # Nobody knows in how many minutes those failed who did before somebody looked for the first time.
+        seen_at, seen, usual = before or (now, counted, 0.0)
+        failures = counted - seen
         minutes = max(1, now - seen_at) / micros(_MINUTE)
         per_minute = failures / max(1.0, minutes)
         found = GuessWatch(failures, per_minute, usual, is_alarming(per_minute, usual))
         usual += _WEIGHT * (per_minute - usual)
-        document = engine.records.document(ALARM, (now, seen + failures, usual), version=version + 1)
+        document = engine.records.document(ALARM, (now, counted, usual), version=version + 1)
         audit = (
             engine.audited("guessing_alarm", failures=failures, minutes=round(minutes, 1), usual=round(usual, 1))
             if found.alarm

@@ -92,6 +92,10 @@ def test_named_limits_say_where_they_come_from(limits: GuessLimits) -> None:
         {"free_failures": 2.5},
         {"block_after": -1},
         {"source_window": timedelta(0)},
+        {"source_window": timedelta.max},
+        {"longest_pause": timedelta(days=367)},
+        {"ingress_window": timedelta(seconds=59)},
+        {"response_floor": timedelta(seconds=11)},
         {"ingress_window": 3600},
         {"first_pause": timedelta(seconds=-1)},
         {"response_floor": timedelta(microseconds=-1)},
@@ -100,7 +104,7 @@ def test_named_limits_say_where_they_come_from(limits: GuessLimits) -> None:
 )
 def test_what_is_no_limit_is_refused(wrong: dict[str, Any]) -> None:
     """
-    A limit is a number from 1 to 1,000, or a time above zero; only the floor may be zero.
+    A limit is a number from 1 to 1,000, or a time that can be kept; only the floor may be zero.
     """
     with pytest.raises(InvalidValueError) as refused:
         GuessLimits(**wrong)
@@ -178,6 +182,16 @@ def test_the_pauses_double_up_to_the_longest() -> None:
     expected = [0, 0, 30, 60, 120, 240, 480, 960, 1920, 3600, 3600]
 
     assert expected == [int(DEFAULT_LIMITS.pause(failures).total_seconds()) for failures in range(1, 12)]
+
+
+def test_a_pause_is_never_too_long_to_be_written() -> None:
+    """
+    However many wrong PINs there may be, the pauses double until they are as long as the longest.
+    """
+    day = timedelta(days=1)
+    limits = GuessLimits(free_failures=1, first_pause=day, longest_pause=366 * day, block_after=1000)
+
+    assert [day, 2 * day, 256 * day, 366 * day, 366 * day] == [limits.pause(count) for count in (1, 2, 9, 10, 1000)]
 
 
 class Trunk:

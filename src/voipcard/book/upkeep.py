@@ -49,7 +49,8 @@ class WithUpkeep(Bound):
         """
         Tell how many attempts to get in failed since this was asked last, and whether that is alarming.
 
-        Call it every minute or so, from one place. An alarm is in the audit trail, and locks nobody out.
+        Call it every minute or so, from one place; the first call only begins to count. An alarm is in the audit trail,
+        and locks nobody out.
 
         Returns:
             The figures. It is alarming if there are more than 50 failures a minute and ten times as many as usual.

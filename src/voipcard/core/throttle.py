@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -29,14 +29,16 @@ def micros(duration: timedelta) -> int:
     return duration // _MICROSECOND
 
 
-def _positive(_: object, attribute: attrs.Attribute[timedelta], value: timedelta) -> None:
-    if not isinstance(value, timedelta) or value <= timedelta(0):
-        raise InvalidValueError(attribute.name, "has to be a timedelta above 0")
+_SECOND: Final = timedelta(seconds=1)
+_YEAR: Final = timedelta(days=366)
 
 
-def _not_negative(_: object, attribute: attrs.Attribute[timedelta], value: timedelta) -> None:
-    if not isinstance(value, timedelta) or value < timedelta(0):
-        raise InvalidValueError(attribute.name, "has to be a timedelta, 0 or more")
+def _lasting(lowest: timedelta, highest: timedelta = _YEAR) -> Any:  # noqa: ANN401  (attrs takes what it returns)
+    def check(_: object, attribute: attrs.Attribute[timedelta], value: timedelta) -> None:
+        if not isinstance(value, timedelta) or not lowest <= value <= highest:
+            raise InvalidValueError(attribute.name, f"has to be a timedelta from {lowest} to {highest}")
+
+    return check
 
 
 def _counted(_: object, attribute: attrs.Attribute[int], value: int) -> None:
@@ -53,17 +55,18 @@ class GuessLimits:
         source: Where the figures come from.
         per_call: Failed attempts within one call, 1 to 1,000.
         per_source: Failed attempts of one source within any *source_window*, 1 to 1,000.
-        source_window: How long an attempt of a source counts.
+        source_window: How long an attempt of a source counts, a second to 366 days.
         per_ingress: Failed attempts through one ingress within any *ingress_window*, 1 to 1,000.
-        ingress_window: How long an attempt through an ingress counts.
+        ingress_window: How long an attempt through an ingress counts, a minute to 366 days.
         free_failures: Wrong PINs in a row on one card before the first pause, 1 to 1,000.
-        first_pause: The first pause of a card; each further wrong PIN doubles it.
-        longest_pause: The longest pause.
+        first_pause: The first pause of a card, a second to 366 days; each further wrong PIN doubles it.
+        longest_pause: The longest pause, a second to 366 days.
         block_after: Wrong PINs in a row that block a card, 1 to 1,000.
         caller_id_block:
-            How long a CallerID card stays blocked. Its "code" is public, so whoever knows the number could block it for
-            ever. A card with a dialed code stays blocked until an operator unblocks it.
-        response_floor: How long an answer takes at least, whatever it is; a longer one takes a multiple of it.
+            How long a CallerID card stays blocked, a second to 366 days. Its "code" is public, so whoever knows the
+            number could block it for ever. A card with a dialed code stays blocked until an operator unblocks it.
+        response_floor:
+            How long an answer takes at least, whatever it is, 0 to 10 seconds; a longer one takes a multiple of it.
 
     Raises:
         InvalidValueError: If a limit is outside its range.
@@ -77,15 +80,18 @@ class GuessLimits:
     source: str = ""
     per_call: int = attrs.field(default=3, validator=_counted)
     per_source: int = attrs.field(default=10, validator=_counted)
-    source_window: timedelta = attrs.field(default=timedelta(hours=24), validator=_positive)
+    source_window: timedelta = attrs.field(default=timedelta(hours=24), validator=_lasting(_SECOND))
     per_ingress: int = attrs.field(default=120, validator=_counted)
-    ingress_window: timedelta = attrs.field(default=timedelta(hours=1), validator=_positive)
+    # It counts in twelve slots, and each has to last for longer than it takes to let it begin.
+    ingress_window: timedelta = attrs.field(default=timedelta(hours=1), validator=_lasting(timedelta(minutes=1)))
     free_failures: int = attrs.field(default=3, validator=_counted)
-    first_pause: timedelta = attrs.field(default=timedelta(seconds=30), validator=_positive)
-    longest_pause: timedelta = attrs.field(default=timedelta(hours=1), validator=_positive)
+    first_pause: timedelta = attrs.field(default=timedelta(seconds=30), validator=_lasting(_SECOND))
+    longest_pause: timedelta = attrs.field(default=timedelta(hours=1), validator=_lasting(_SECOND))
     block_after: int = attrs.field(default=10, validator=_counted)
-    caller_id_block: timedelta = attrs.field(default=timedelta(hours=24), validator=_positive)
-    response_floor: timedelta = attrs.field(default=timedelta(milliseconds=25), validator=_not_negative)
+    caller_id_block: timedelta = attrs.field(default=timedelta(hours=24), validator=_lasting(_SECOND))
+    response_floor: timedelta = attrs.field(
+        default=timedelta(milliseconds=25), validator=_lasting(timedelta(0), timedelta(seconds=10))
+    )
 
     def pause(self, failures: int) -> timedelta:
         """
@@ -98,9 +104,10 @@ class GuessLimits:
         if failures < self.free_failures:
             return timedelta(0)
 
-        doublings: int = 2 ** min(failures - self.free_failures, 30)
+        # As whole numbers, because doubled so often it may be longer than any timedelta.
+        doubled = micros(self.first_pause) << (failures - self.free_failures)
 
-        return min(self.longest_pause, self.first_pause * doublings)
+        return min(doubled, micros(self.longest_pause)) * _MICROSECOND
 
 
 DEFAULT_LIMITS: Final = GuessLimits(
