@@ -513,9 +513,11 @@ class AsyncCardBook:
         """
         Call *hook* with each audit entry after it was committed by this book, whoever acts.
 
-        It is called in the thread that commits, once for each entry, and what it raises is only logged: what was
-        committed stays. Best effort: a process that dies after a commit calls nothing any more, and what other
-        processes commit is not told here. For what must not be missed use `audit_page`.
+        It is called in the thread whose call it was, before that returns, once for each entry, and what it raises is
+        only logged: what was committed stays. It may use the book, and keeps no other thread waiting.
+
+        Best effort: a process that dies after a commit calls nothing any more, and what other processes commit is not
+        told here. For what must not be missed use `audit_page`.
 
         A book that has joined a transaction of yours waits with it until `release_hooks`.
 
@@ -607,7 +609,8 @@ class AsyncCardBook:
         """
         Tell how many attempts to get in failed since this was asked last, and whether that is alarming.
 
-        Call it every minute or so, from one place. An alarm is in the audit trail, and locks nobody out.
+        Call it every minute or so, from one place; the first call only begins to count. An alarm is in the audit trail,
+        and locks nobody out.
 
         Returns:
             The figures. It is alarming if there are more than 50 failures a minute and ten times as many as usual.
@@ -1313,14 +1316,15 @@ class AsyncExtension:
             pin: What the caller dialed as PIN; empty for nothing. A card without a PIN takes any.
 
             source:
-                The number or address that the caller comes from; None if it is not known. Only a keyed hash of it is
-                kept.
+                The number or address that the caller comes from; None or empty if it is not known. Only a keyed hash
+                of it is kept.
 
             ingress:
-                The trunk that the call came in through; None if it does not matter. Callers of whom neither source nor
-                ingress is known count as one ingress.
+                The trunk that the call came in through; None or empty if it does not matter. Callers of whom neither
+                source nor ingress is known count as one ingress.
 
-            call_id: The switch's name for the call, so that a call has three attempts; None for any number.
+            call_id:
+                The switch's name for the call, so that a call has three attempts; None or empty for any number of them.
 
         Returns:
             The card, and what the caller may do.
@@ -1361,7 +1365,7 @@ class AsyncExtension:
 
             pin: As for `authenticate`.
 
-            source: As for `authenticate`; None for the number itself.
+            source: As for `authenticate`; None or empty for the number itself, if it is one.
 
             ingress: As for `authenticate`.
 
@@ -1374,6 +1378,8 @@ class AsyncExtension:
             AccessDeniedError: If the caller is not let in, for whatever reason; it does not say which.
 
             JoinedStoreError: In a transaction of the caller's.
+
+            InvalidCodeError: If *number* is no text.
 
             InvalidPinError: If *pin* is no text.
 
@@ -1398,6 +1404,9 @@ class AsyncExtension:
         Returns:
             `nothing` if the number is a CallerID card without a PIN, `pin` if it is one with a PIN, `code` if it is
             none.
+
+        Raises:
+            InvalidCodeError: If *number* is no text.
         """
         return await self._crossing.run(self._sync.asks_for, number)
 

@@ -92,8 +92,10 @@ class WithAuditTrail(Bound):
         Call *hook* with each audit entry after it was committed by this book, whoever acts.
 
         It is called in the thread whose call it was, before that returns, once for each entry, and what it raises is
-        only logged: what was committed stays. It may use the book, and keeps no other thread waiting. Best effort: a process that dies after a commit calls nothing any more, and what other
-        processes commit is not told here. For what must not be missed use `audit_page`.
+        only logged: what was committed stays. It may use the book, and keeps no other thread waiting.
+
+        Best effort: a process that dies after a commit calls nothing any more, and what other processes commit is not
+        told here. For what must not be missed use `audit_page`.
 
         A book that has joined a transaction of yours waits with it until `release_hooks`.
 
