@@ -109,7 +109,7 @@ def galera(session: nox.Session) -> None:
 @nox.session(default=False)
 def guessing(session: nox.Session) -> None:
     """
-    Let processes guess PINs at once, and count what is evaluated: half an hour, or `nox -s guessing -- --runs 2`.
+    Let processes guess PINs at once, and count what is evaluated: an hour, or `nox -s guessing -- --runs 2`.
     """
     session.install("-e", ".[test]")
     session.run("python", "-m", "tests.labs.guessing", *session.posargs)

@@ -2,7 +2,7 @@
 Processes that guess PINs at the same time, and are killed meanwhile: no more is evaluated than the limits let through.
 
 `nox -s guessing` lets sixteen processes guess twenty times each, in twenty runs for each limit, in files and on
-PostgreSQL, beside a guard that reads, compares and writes: with all that, it takes half an hour.
+PostgreSQL, beside a guard that reads, compares and writes: with all that, it takes an hour.
 """
 
 from __future__ import annotations
