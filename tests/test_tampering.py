@@ -170,6 +170,7 @@ def continued(book: CardBook, serials: Sequence[str]) -> None:
     extension.transfer(serials[1], serials[0], amount=2)
     extension.disable(serials[2])
     extension.enable(serials[2])
+    extension.disable(serials[3])
     extension.edit(serials[1], pin="4711")
     extension.reveal(serials[1])
     made = extension.generate(2, credit=1)

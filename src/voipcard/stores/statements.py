@@ -126,9 +126,16 @@ def read_cards(rows: Sequence[tuple[Any, ...]]) -> list[CardRecord]:
         NotABookError: If the file is damaged.
     """
     return [
-        CardRecord._make((*card[:_ENABLED], card[_ENABLED] == 1, *card[_ENABLED + 1 :]))
+        CardRecord._make((*card[:_ENABLED], _BOOLEANS.get(card[_ENABLED], card[_ENABLED]), *card[_ENABLED + 1 :]))
         for card in read_rows(CardRecord, rows)
     ]
+
+
+_BOOLEANS: Final[Mapping[Any, bool]] = {0: False, 1: True}
+"""
+What is neither comes from outside. It stays what it is, so that the MAC of the card tells: a search for cards that are
+disabled would not find one with a 2.
+"""
 
 
 _seen: Final[set[tuple[type, tuple[type, ...]]]] = set()
