@@ -621,6 +621,7 @@ async def test_a_cancelled_attempt_is_counted_or_was_not_made(tmp_path: Path, ca
     async with await twin_on(Slow(tmp_path / "cards.db"), threads=8, limits=PATIENT) as book:
         extension = book.extension(EXTENSION)
         [card] = await extension.generate(1)
+        await book.watch_guessing()
         left: list[bool] = []
 
         async def fail(number: int) -> None:
