@@ -917,6 +917,32 @@ def test_attempts_are_forgotten_when_they_no_longer_count() -> None:
     assert extension.guesses(handout.serial).failures == 2
 
 
+@pytest.mark.parametrize("between", range(5))
+def test_a_purge_in_between_frees_no_attempts(between: int) -> None:
+    """
+    Where attempts are purged and others counted between the reading and the writing of one, none of them is lost.
+    """
+    clock = Clock()
+    store = Meddled()
+    book = book_on(store, clock=clock)
+    extension = book.extension(EXTENSION)
+    handout = card_of(extension)
+    extension.authenticate(handout.code, pin=handout.pin, source="a phone")
+    clock.move(seconds=1)
+
+    def others() -> None:
+        while book.purge_expired():
+            pass
+        for number in range(between):
+            outcome(lambda: extension.authenticate(f"770018342215{number}", source="a phone"))  # noqa: B023
+
+    store.meddle = others
+    for _ in range(12):
+        outcome(lambda: extension.authenticate("7700183422157", source="a phone"))
+
+    assert reasons_of(book).count("unknown") == 10
+
+
 def test_an_empty_book_lets_nobody_in() -> None:
     """
     A book without a card answers as any other.

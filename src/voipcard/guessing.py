@@ -106,6 +106,16 @@ def _name(engine: Engine, kind: str, text: str | None, names: int | None) -> str
     return f"{GUESSES}{kind}/{digest.hex() if names is None else f'{number % names:x}'}"
 
 
+def _following(version: int, now: int) -> int:
+    """
+    Give the version after this one.
+
+    A document may be purged and made anew. It begins with the time then, so that it never comes back to a version that
+    it has had: else whoever read it before could write over what was counted since.
+    """
+    return version + 1 if version else max(1, now)
+
+
 def lock_of(card: bytes) -> str:
     """
     Give the name of what is kept of the wrong PINs on a card.
@@ -235,7 +245,7 @@ class Tally:
             ceiling = None if spent else ingress.ceiling(limits.per_ingress)
             counters = [CounterChange(moved, 1, ceiling)]
             require = [(traces.ingress, self.versions[traces.ingress])]
-        written = {key: self.versions[key] + 1 for key in self.versions if key != traces.ingress}
+        written = {key: _following(self.versions[key], now) for key in self.versions if key != traces.ingress}
 
         return (
             refusal,
@@ -294,7 +304,8 @@ class Tally:
         for key in filter(None, keys):
             value, expires_at = values[key]
             version = self.versions[key]
-            documents.append((records.document(key, value, version=version + 1, expires_at=expires_at), version))
+            following = _following(version, now)
+            documents.append((records.document(key, value, version=following, expires_at=expires_at), version))
 
         return documents
 
@@ -350,7 +361,8 @@ def unblock(engine: Engine, extension: str, serial: str, *, operation: str | Non
         value, version = engine.value(key)
         failures = Lock(*(value or ())).failures
         audit = engine.audited("unblock", extension=extension, serial=serial, failures=failures)
-        empty = engine.records.document(key, attrs.astuple(Lock()), version=version + 1, expires_at=engine.now())
+        now = engine.now()
+        empty = engine.records.document(key, attrs.astuple(Lock()), version=_following(version, now), expires_at=now)
 
         return Decision(Changes(documents=[(empty, version)], audit=audit), None)
 
