@@ -7,6 +7,7 @@ from __future__ import annotations
 import inspect
 import shutil
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -36,7 +37,7 @@ from tests.book_world import (
     verbs_of,
 )
 from voipcard import Batch, CardBook, CardCode, CardQuery, Credit, LedgerEntry, License, NewCard, Quota
-from voipcard.errors import OperationConflictError, QuotaExceededError
+from voipcard.errors import InvalidValueError, OperationConflictError, QuotaExceededError
 from voipcard.stores import Changes, SQLiteStore
 
 TIMES: Final = 4
@@ -590,3 +591,40 @@ def test_a_refused_call_leaves_its_operation_free() -> None:
 
     assert (QuotaExceededError, 1, 0, 2) == refused
     assert not extension.add(["7700", "7701"], operation="once").replayed
+
+
+# The name of an operation
+
+
+class Written(str):
+    """
+    A text that shows itself otherwise, such as that of a template or of an enumeration.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<{id(self)}>"
+
+
+def test_an_operation_is_known_by_its_characters() -> None:
+    """
+    Of what class the text is does not matter.
+    """
+    book = new_book()
+    for name in ("once", Written("once"), Written("once")):
+        book.label_extension(EXTENSION, "Main", operation=name)
+
+    assert verbs_of(book) == ["label_extension"]
+
+
+@pytest.mark.parametrize("name", [5, True, 5.0, uuid.UUID(int=5), object(), ["once"], ""])
+def test_what_is_no_name_of_an_operation_is_refused(name: Any) -> None:  # noqa: ANN401 - what is refused
+    """
+    An object that shows itself by its address would be another operation each time.
+    """
+    book = new_book()
+
+    with pytest.raises(InvalidValueError):
+        book.label_extension(EXTENSION, "Main", operation=name)
+    assert verbs_of(book) == []

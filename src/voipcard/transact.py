@@ -263,7 +263,7 @@ class Engine:
             if dry_run:
                 return decide(Reading()).answer
             return self.decider.run(decide, cards=cards, operations=operations)
-        if isinstance(operation, str) and not checked_text("operation", operation):
+        if not isinstance(operation, bytes) and not (operation := checked_text("operation", operation)):
             raise InvalidValueError("operation", "has no characters")
         key = OPERATION + self.records.operation("operation", operation, str(part)).hex()
         digest = self.records.digest([verb, content()])
