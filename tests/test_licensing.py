@@ -195,10 +195,12 @@ def test_not_one_bit_of_a_license_can_be_changed() -> None:
         lambda _: b"",
         lambda _: b"\xff",
         lambda _: b"[]",
+        lambda _: b"[" * 100_000,
         lambda _: b"5",
         lambda data: data[:-1],
         lambda data: data.replace(b'"customer"', b'"client"'),
         lambda data: data.replace(b"{", b'{"features": [],'),
+        lambda data: data.replace(b"{", b'{"max_active_codes": 99,'),
         lambda data: data.replace(b'"max_active_codes": 12', b'"max_active_codes": "12"'),
         lambda data: data.replace(b'"max_active_codes": 12', b'"max_active_codes": 1e400'),
         lambda data: data.replace(b'"max_active_codes": 12', b'"max_active_codes": -1'),
@@ -350,18 +352,22 @@ def test_a_damaged_file_is_worth_no_more_than_none(
     assert (reason, Quota(0, 0)) == (book.license_state.problem, book.quota)
     assert (LicenseError, reason) == outcome(lambda: book.extension(EXTENSION).generate(1))
     assert book.extension(EXTENSION).generate(1, enabled=False).size == 1
+    assert (LicenseError, reason) == outcome(lambda: book.install_license(License(100)))
     assert Quota(LIMIT, 0) == book.install_license(issued())
     assert book.extension(EXTENSION).generate(1).size == 1
 
 
 def test_a_file_that_cannot_be_text_is_malformed(tmp_path: Path) -> None:
     """
-    Another file by mistake, however large, is told from a license that is not there.
+    Another file by mistake, however large, is told from one that is not there, and from one with a byte order mark.
     """
     for data in (b"\xff\xfe", bytes(10**6)):
         (tmp_path / "file").write_bytes(data)
         assert (LicenseError, "malformed") == outcome(lambda: new_book().install_license(tmp_path / "file"))
+    (tmp_path / "file").write_text(issued(), encoding="utf-8-sig")
+
     assert (LicenseError, "missing") == outcome(lambda: new_book().install_license(tmp_path))
+    assert Quota(LIMIT, 0) == new_book(license_keys=KEYS).install_license(tmp_path / "file")
 
 
 def test_a_license_is_installed_once_under_one_name() -> None:

@@ -125,10 +125,10 @@ def test_bits_that_stand_for_nothing_count(at: int) -> None:
     assert reason(changed(at, line.rstrip("="))) == "malformed"
 
 
-@pytest.mark.parametrize("around", ["\n\n{}\n", "  {}\t \r\n", "{}"])
+@pytest.mark.parametrize("around", ["\n\n{}\n", "  {}\t \r\n", "{}", "\ufeff{}\n"])
 def test_what_mails_and_editors_do_is_forgiven(around: str) -> None:
     """
-    Blanks around a text and the ends of lines say nothing.
+    Blanks around a text, a byte order mark before it and the ends of lines say nothing.
     """
     text = around.format(TEXT.rstrip("\n"))
 

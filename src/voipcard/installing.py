@@ -63,7 +63,7 @@ def install_given(engine: Engine, given: License | str | os.PathLike[str]) -> No
 
 def _problem(engine: Engine, license: License, newest: int | None) -> str:
     if not isinstance(license, SignedLicense):
-        return "" if newest is None else "unsigned"
+        return engine.licenses.given_problem if newest is None else "unsigned"
 
     return engine.licenses.problem(
         license, book_id=engine.facts.id, newest=newest, now=engine.now(), look=engine.last_seen

@@ -7,7 +7,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -148,7 +148,7 @@ def given_license(given: License | str | os.PathLike[str]) -> License | str:
         )
     try:
         with Path(given).open("rb") as file:
-            return file.read(MAX_TEXT_SIZE + 1).decode("ascii")
+            return file.read(MAX_TEXT_SIZE + 1).decode("utf-8-sig")
     except OSError:
         raise LicenseError("missing") from None
     except UnicodeDecodeError:
@@ -267,13 +267,24 @@ def _payload(license: SignedLicense) -> dict[str, Any]:
     return {**terms, **{name: terms[name].isoformat() for name in _MOMENTS if terms[name] is not None}}
 
 
+def _once_each(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    """
+    Refuse to choose between two that have one name: another reader may choose the other.
+    """
+    terms = dict(pairs)
+    if len(terms) < len(pairs):
+        raise ValueError
+
+    return terms
+
+
 @functools.lru_cache(maxsize=64)
 def _read(text: str, keys: tuple[VerifyKey, ...]) -> SignedLicense:
     try:
-        terms = json.loads(verified(_KIND, text, keys))
+        terms = json.loads(verified(_KIND, text, keys), object_pairs_hook=_once_each)
     except SignatureError as error:
         raise LicenseError(error.reason) from error
-    except ValueError:
+    except (ValueError, RecursionError):
         raise LicenseError("malformed") from None
     if not isinstance(terms, dict) or terms.keys() != set(_TERMS):
         raise LicenseError("malformed")

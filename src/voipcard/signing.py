@@ -273,7 +273,8 @@ def signed_text(text: str) -> str:
     """
     Give a signed text as it was signed: without what mails and editors do to the ends of lines and of files.
     """
-    return text.replace("\r\n", "\n").strip(" \t\r\n") + "\n"
+    # The byte order mark is what Notepad begins a file with.
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").strip(" \t\r\n") + "\n"
 
 
 def verified(kind: str, text: str, keys: Iterable[VerifyKey]) -> bytes:

@@ -66,7 +66,8 @@ class WithLicense(Bound):
         Raises:
             InvalidValueError: If *license* is something else.
 
-            LicenseError: If the license does not hold. The one before stays.
+            LicenseError: If the license does not hold, or is not signed and the book was opened with one that does not
+                hold. The one before stays.
 
             OperationConflictError: If *operation* was used for something else.
 
