@@ -10,6 +10,7 @@ import os
 import pickle
 import stat
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -23,11 +24,14 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import voipcard
+from tests.book_world import engine_of
 from voipcard import KeyCallback, KeyFile, KeyPassphrase, KeyVariable, open_book
 from voipcard.ciphers import SUITES, Suite, cipher
 from voipcard.errors import InvalidValueError, KeyMismatchError, KeyMissingError, StoreError, VoipcardError
 from voipcard.providers import KeyProvider, wrapped_by
 
+SOURCE: Final = Path(voipcard.__file__).parent
 ROOT: Final = bytes(range(32))
 PHRASE: Final = "six words drawn by honest dice"
 COSTS: Final = {"iterations": 1, "memory": 16, "lanes": 2}
@@ -121,7 +125,7 @@ def test_what_is_wrapped_comes_back(provider: Kept, suite: Suite, tmp_path: Path
     Whatever protects a secret gives the same one back, in both suites, and what is kept shows nothing of it.
     """
     with provider(tmp_path) as key:
-        wrapped, again = wrapped_by(key, ROOT, suite), wrapped_by(key, ROOT, suite)
+        wrapped, again = wrapped_by(key, lambda: ROOT, suite), wrapped_by(key, lambda: ROOT, suite)
 
         assert ROOT == key.unwrap(wrapped) == key.unwrap(again)
     assert wrapped != again
@@ -135,7 +139,7 @@ def test_what_was_wrapped_says_its_suite(provider: Kept, suite: Suite, tmp_path:
     The first byte is that of the book's suite.
     """
     with provider(tmp_path) as key:
-        assert SUITES[suite] == wrapped_by(key, ROOT, suite)[0]
+        assert SUITES[suite] == wrapped_by(key, lambda: ROOT, suite)[0]
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -145,7 +149,7 @@ def test_a_changed_secret_is_refused(provider: Kept, suite: Suite, tmp_path: Pat
     No bit of what was wrapped can be turned over, and nothing cut off or added.
     """
     with provider(tmp_path) as key:
-        wrapped = wrapped_by(key, ROOT, suite)
+        wrapped = wrapped_by(key, lambda: ROOT, suite)
         changes = [bytes(size) for size in (0, 1, 5, 16, 32)] + [wrapped[:-1], wrapped[1:], wrapped + b"\0"]
         for bit in range(8 * len(wrapped)):
             changed = bytearray(wrapped)
@@ -541,3 +545,62 @@ def test_a_callback_shows_neither_function() -> None:
     key = KeyCallback(b"key".join, b"key".join, "kms://vault")  # type: ignore[arg-type]
 
     assert repr(key) == "KeyCallback(place='kms://vault')"
+
+
+# What a report of an error shows
+
+
+def shown(call: Callable[[], object]) -> str:
+    """
+    Tell what somebody sees who is sent an error with the values of all variables of this library on its way.
+    """
+    try:
+        call()
+    except Exception as error:  # noqa: BLE001 - some are a service's own
+        report: BaseException | None = error
+        frames = []
+        while report:
+            stack = traceback.StackSummary.extract(traceback.walk_tb(report.__traceback__), capture_locals=True)
+            frames += [frame.locals for frame in stack if Path(frame.filename).is_relative_to(SOURCE)]
+            report = report.__context__
+        assert frames
+
+        return repr(frames)
+    pytest.fail("nothing was raised")
+
+
+def failing(_: bytes) -> bytes:
+    """
+    Be a service that does not answer.
+    """
+    raise TimeoutError
+
+
+def test_no_report_of_an_error_shows_a_key(tmp_path: Path) -> None:
+    """
+    Whatever is wrong with a key, neither it nor those that it protects are among the variables of what raises.
+    """
+    keys = [KeyFile(tmp_path / name) for name in ("a.key", "b.key")]
+    for key in keys:
+        key.create()
+    mistyped = KeyFile(tmp_path / "mistyped.key")
+    mistyped.path.write_text(keys[1].path.read_text().strip()[:-1])
+    missing = KeyFile(tmp_path / "missing.key")
+    path = tmp_path / "cards.db"
+    book = open_book(path, currency="EUR", key=keys[0])
+    roots = engine_of(book).records.keyring.roots.packed()
+    reports = [
+        *(shown(lambda: open_book(path, key=key)) for key in (keys[1], mistyped, missing)),  # noqa: B023
+        shown(lambda: book.change_key(missing)),
+        shown(lambda: book.change_key(mistyped)),
+        shown(lambda: book.change_key(KeyCallback(failing, failing, "a service"))),
+        shown(lambda: book.change_key(KeyCallback(bytes, lambda _: b"other", "a service"))),
+        shown(lambda: open_book(path, key=KeyPassphrase(PHRASE, **COSTS))),
+    ]
+    book.close()
+    secrets = [roots[4:], PHRASE.encode(), *(bytes.fromhex(key.path.read_text()) for key in keys)]
+
+    for report in reports:
+        for secret in secrets:
+            assert repr(secret)[2:-1] not in report
+            assert secret.hex()[:20] not in report

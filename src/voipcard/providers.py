@@ -123,15 +123,15 @@ class KeyFile:
         """
         Give back what was wrapped, in whichever suite.
         """
-        return _unwrapped(wrapped, self._key(), self.place)
+        return _fitting(_unwrapped(wrapped, self._key()), self.place)
 
     def _key(self) -> bytes:
         try:
-            text = self.path.read_bytes()
+            key = _parsed(self.path.read_bytes())
         except OSError:
             raise KeyMissingError(self.place) from None
 
-        return _parsed(text, self.place)
+        return _present(key, self.place)
 
 
 @attrs.frozen
@@ -162,10 +162,10 @@ class KeyVariable:
         """
         Give back what was wrapped, in whichever suite.
         """
-        return _unwrapped(wrapped, self._key(), self.place)
+        return _fitting(_unwrapped(wrapped, self._key()), self.place)
 
     def _key(self) -> bytes:
-        return _parsed(os.environb.get(self.name.encode(), b""), self.place)
+        return _present(_parsed(os.environb.get(self.name.encode(), b"")), self.place)
 
 
 class KeyPassphrase:
@@ -291,24 +291,31 @@ def fresh_key() -> KeyProvider:
     key, place = os.urandom(KEY_SIZE), "memory"
 
     return KeyCallback(
-        lambda secret: _wrapped(secret, key, AES_256_SIV), lambda wrapped: _unwrapped(wrapped, key, place), place
+        lambda secret: _wrapped(secret, key, AES_256_SIV),
+        lambda wrapped: _fitting(_unwrapped(wrapped, key), place),
+        place,
     )
 
 
-def wrapped_by(provider: KeyProvider, secret: bytes, suite: Suite) -> bytes:
+# Reports of errors show the values of the variables on the way. So no function below that raises has a key in one.
+
+
+def wrapped_by(provider: KeyProvider, secret: Callable[[], bytes], suite: Suite) -> bytes:
     """
-    Wrap in the suite of a book, as far as that is up to this library, and make sure that it can be unwrapped.
+    Wrap what *secret* gives, in the suite of a book as far as that is up to this library, so that it can be unwrapped.
 
     Raises:
         KeyMissingError: If the provider has no key.
 
         KeyMismatchError: If the provider does not give back what it wrapped: it would lose the book.
     """
+    if isinstance(provider, KeyFile | KeyVariable):
+        provider.wrap(b"", suite=suite)  # A key that is missing is missed here, before there is a secret to wrap.
     if isinstance(provider, KeyFile | KeyVariable | KeyPassphrase):
-        wrapped = provider.wrap(secret, suite=suite)
+        wrapped = provider.wrap(secret(), suite=suite)
     else:
-        wrapped = provider.wrap(secret)
-    if not isinstance(wrapped, bytes) or provider.unwrap(wrapped) != secret:
+        wrapped = provider.wrap(secret())
+    if not isinstance(wrapped, bytes) or provider.unwrap(wrapped) != secret():
         raise KeyMismatchError(provider.place)
 
     return wrapped
@@ -318,18 +325,38 @@ def _wrapped(secret: bytes, key: bytes, suite: Suite) -> bytes:
     return cipher(SUITES[suite], key, "wrap").seal(secret, b"", bytes([SUITES[suite]]))
 
 
-def _unwrapped(wrapped: bytes, key: bytes, place: str) -> bytes:
+def _unwrapped(wrapped: bytes, key: bytes) -> bytes | None:
+    """
+    Give back what was wrapped; None if it was not with this key.
+    """
     head = wrapped[:1]
     try:
         return cipher(head[0], key, "wrap").open(wrapped, b"", head)
     except (InvalidTag, ValueError, IndexError):
-        raise KeyMismatchError(place) from None
+        return None
 
 
-def _parsed(text: bytes, place: str) -> bytes:
+def _fitting(secret: bytes | None, place: str) -> bytes:
+    if secret is None:
+        raise KeyMismatchError(place)
+
+    return secret
+
+
+def _present(key: bytes | None, place: str) -> bytes:
+    if key == b"":
+        raise KeyMissingError(place)
+
+    return _fitting(key, place)
+
+
+def _parsed(text: bytes) -> bytes | None:
+    """
+    Give the key that a text is; nothing if there is no text, None if it is no key.
+    """
     stripped = text.strip()
     if not stripped:
-        raise KeyMissingError(place)
+        return b""
     for decode in (bytes.fromhex, lambda ascii_text: base64.b64decode(ascii_text, validate=True)):
         try:
             key = decode(stripped.decode("ascii"))
@@ -337,4 +364,5 @@ def _parsed(text: bytes, place: str) -> bytes:
             continue
         if len(key) == KEY_SIZE:
             return key
-    raise KeyMismatchError(place)
+
+    return None

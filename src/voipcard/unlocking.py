@@ -56,7 +56,7 @@ class Keys:
         """
         ring = Keyring.generate(suite)
 
-        return cls(provider, ring), _document(ring, wrapped_by(provider, ring.roots.packed(), suite))
+        return cls(provider, ring), _document(ring, wrapped_by(provider, ring.roots.packed, suite))
 
     @classmethod
     def unlocked(cls, document: Document, provider: KeyProvider) -> Keys:
@@ -129,7 +129,7 @@ def with_another_root(ring: Keyring, provider: KeyProvider) -> Document:
     roots = ring.roots.and_another()
     ring = Keyring(roots, live=[*ring.live, roots.newest], suite=ring.suite, version=ring.version + 1)
 
-    return _document(ring, wrapped_by(provider, roots.packed(), ring.suite))
+    return _document(ring, wrapped_by(provider, roots.packed, ring.suite))
 
 
 def without_older_roots(ring: Keyring, document: Document) -> Document:
@@ -147,7 +147,7 @@ def rewrapped(ring: Keyring, provider: KeyProvider) -> Document:
     """
     ring = Keyring(ring.roots, live=ring.live, suite=ring.suite, version=ring.version + 1)
 
-    return _document(ring, wrapped_by(provider, ring.roots.packed(), ring.suite))
+    return _document(ring, wrapped_by(provider, ring.roots.packed, ring.suite))
 
 
 def _document(ring: Keyring, wrapped: bytes) -> Document:
