@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -46,9 +47,11 @@ from voipcard.errors import (
     InvalidValueError,
     JoinedStoreError,
     UnknownCardError,
+    VoipcardError,
 )
 from voipcard.stores import Changes, MemoryStore, SQLiteStore, Store
 
+SOURCE: Final = Path(voipcard.__file__).parent
 NUMBER: Final = "40722123456"
 WRONG: Final = "0007"
 """A PIN that is never drawn: it is nearly the same digit again and again."""
@@ -896,6 +899,32 @@ def test_nothing_tells_who_called(tmp_path: Path) -> None:
     for secret in ("9988776655443322", "13579246", "40733333333", "40711111111", "40744444444", "918273"):
         assert secret not in told
         assert secret.encode() not in kept
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_no_report_of_a_denial_shows_what_was_dialed(is_closed: bool) -> None:  # noqa: FBT001
+    """
+    Among the variables of this library, which reports of errors show, is nothing that the caller dialed or came from.
+    """
+    book = new_book()
+    extension = book.extension(EXTENSION)
+    card_of(extension)
+    if is_closed:
+        book.close()
+    frames: list[str] = []
+    calls: list[Callable[[], object]] = [
+        lambda: extension.authenticate("9988776655443322", pin="13579246", source="40733333333"),
+        lambda: extension.authenticate_caller("40711111111", pin="13579246", source="40733333333"),
+    ]
+    for call in calls:
+        with pytest.raises(VoipcardError) as caught:
+            call()
+        stack = traceback.StackSummary.extract(traceback.walk_tb(caught.tb), capture_locals=True)
+        frames += [repr(frame.locals) for frame in stack if Path(frame.filename).is_relative_to(SOURCE)]
+
+    assert len(frames) > 2
+    for secret in ("9988776655443322", "13579246", "40733333333", "40711111111"):
+        assert secret not in repr(frames)
 
 
 def test_attempts_are_forgotten_when_they_no_longer_count() -> None:

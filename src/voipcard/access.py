@@ -28,7 +28,7 @@ from voipcard.registry import ExtensionFacts, caller_id_of, facts_of_document
 from voipcard.stores.contract import AuditRecord, CardRecord, Changes, Document
 from voipcard.transact import Engine
 
-__all__ = ["Access", "Announcement", "Question", "asks_for", "authenticate", "authenticate_caller"]
+__all__ = ["Access", "Announcement", "Attempt", "Question", "asks_for", "calling", "dialed"]
 
 Question: TypeAlias = Literal["nothing", "pin", "code"]
 """What a caller has to be asked for: nothing, only the PIN, or a code."""
@@ -105,7 +105,7 @@ class Access:
     settings: ExtensionSettings
 
 
-def authenticate(
+def dialed(
     engine: Engine,
     extension: str,
     code: str,
@@ -114,16 +114,16 @@ def authenticate(
     source: str | None,
     ingress: str | None,
     call_id: str | None,
-) -> Access:
+) -> Attempt:
     """
-    Let a caller in who dials a code. See `Extension.authenticate`.
+    Give the attempt of a caller who dials a code. See `Extension.authenticate`.
     """
     traces = Traces.of(engine, call_id=call_id, source=source, ingress=ingress)
 
-    return _Attempt(engine, extension, "code", _dialed_code(code), _dialed_pin(pin), traces).let_in()
+    return Attempt(engine, extension, "code", _dialed_code(code), _dialed_pin(pin), traces)
 
 
-def authenticate_caller(
+def calling(
     engine: Engine,
     extension: str,
     number: str,
@@ -132,16 +132,16 @@ def authenticate_caller(
     source: str | None,
     ingress: str | None,
     call_id: str | None,
-) -> Access:
+) -> Attempt:
     """
-    Let a caller in whose number is known. See `Extension.authenticate_caller`.
+    Give the attempt of a caller whose number is known. See `Extension.authenticate_caller`.
     """
     _refuse_no_text(number)
     if source is None or source == "":
         source = _number_or_none(number)
     traces = Traces.of(engine, call_id=call_id, source=source, ingress=ingress)
 
-    return _Attempt(engine, extension, "caller_id", number, _dialed_pin(pin), traces).let_in()
+    return Attempt(engine, extension, "caller_id", number, _dialed_pin(pin), traces)
 
 
 def asks_for(engine: Engine, extension: str, number: str) -> Question:
@@ -150,7 +150,7 @@ def asks_for(engine: Engine, extension: str, number: str) -> Question:
     """
     _refuse_no_text(number)
     with _taking_at_least(engine.limits.response_floor):
-        seen = _Attempt(engine, extension, "caller_id", number, _NEVER, Traces("", "", "")).look()
+        seen = Attempt(engine, extension, "caller_id", number, _NEVER, Traces("", "", "")).look()
         if not seen.is_hit:
             return "code"
 
@@ -182,9 +182,17 @@ class _Sight:
 
 
 @attrs.frozen
-class _Attempt:
+class Attempt:
     """
     One attempt to get in.
+
+    Attributes:
+        engine: The book.
+        extension: The number of the extension.
+        kind: Whether a code was dialed, or the caller's number is known.
+        text: The code in canonical form, or the number.
+        pin: The PIN in canonical form.
+        traces: Where it comes from.
     """
 
     engine: Engine

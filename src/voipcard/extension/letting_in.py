@@ -73,9 +73,13 @@ class LettingIn(Bound):
 
         Source: VoipNow user guide, "Calling Card Extension".
         """
-        return access.authenticate(
+        attempt = access.dialed(
             self._engine, self.number, code, pin=pin, source=source, ingress=ingress, call_id=call_id
         )
+        # Reports of errors show the values of variables, and callers are denied every day.
+        del code, pin, source
+
+        return attempt.let_in()
 
     def authenticate_caller(
         self,
@@ -126,9 +130,12 @@ class LettingIn(Bound):
 
         Source: VoipNow user guide, "Calling Card Extension".
         """
-        return access.authenticate_caller(
+        attempt = access.calling(
             self._engine, self.number, number, pin=pin, source=source, ingress=ingress, call_id=call_id
         )
+        del number, pin, source
+
+        return attempt.let_in()
 
     def asks_for(self, number: str) -> Question:
         """
