@@ -16,6 +16,7 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import create_engine
 
 from tests.book_world import (
     EXTENSION,
@@ -48,13 +49,15 @@ from voipcard import (
 )
 from voipcard.errors import InvalidValueError, LicenseError, QuotaExceededError
 from voipcard.names import BOOK, LICENSE
-from voipcard.stores import Changes, Document, MemoryStore, Store
+from voipcard.stores import Changes, Document, MemoryStore, SQLAlchemyStore, Store
 from voipcard.testing import samples
+from voipcard.trail import lane_of
 
 VENDOR: Final = SigningKey("vendor-2026", bytes(range(32)))
 STRANGER: Final = SigningKey("stranger", bytes(32))
 KEYS: Final = [VENDOR.verify_key]
 LIMIT: Final = 12
+DAY: Final = timedelta(days=1)
 
 
 def issued(**terms: Any) -> str:  # noqa: ANN401 - those of `issue_license`
@@ -595,6 +598,17 @@ def without_heads(world: World) -> World:
     return world.opened()
 
 
+def as_at_first(world: World) -> World:
+    """
+    Put back what the book said of itself before its first signed license.
+    """
+    records, book = engine_of(world.book).records, world.document(BOOK)
+    value = records.value(book)
+    value.pop("newest_license")
+
+    return world.replaced(records.document(BOOK, value, version=1))
+
+
 def enlarged(world: World) -> World:
     """
     Let the license say that it allows more.
@@ -647,6 +661,11 @@ BROKEN: Final[Mapping[str, tuple[str, Callable[[World], World]]]] = {
     "an older license": ("older", another(issued_at=MORNING - timedelta(microseconds=1))),
     "the document of the license before": ("older", lambda world: world.replaced(world.before[1])),
     "the document of the license by hand": ("unsigned", lambda world: world.replaced(world.before[0])),
+    "a book without a license, as at first": ("removed", lambda world: removed(as_at_first(world))),
+    "a book with a license by hand, as at first": (
+        "unsigned",
+        lambda world: as_at_first(world).replaced(world.before[0]),
+    ),
     "a license by hand": ("unsigned", lambda world: world.planted({"max_active_codes": 1000})),
     "a license that has expired": ("expired", passed),
     "a license that is for later": ("not_yet_valid", another(not_before=MORNING + timedelta(days=1))),
@@ -929,14 +948,42 @@ def test_what_a_book_remembers_of_licenses_cannot_be_put_back(world: World) -> N
     """
     Where somebody puts back what the book says of itself together with its license by hand, verification finds it.
     """
-    facts = engine_of(world.book).facts
-    book = world.document(BOOK)
-    value = engine_of(world.book).records.value(book)
-    value.pop("newest_license")
-    first = engine_of(world.book).records.document(BOOK, value, version=1)
-    world.store.commit(Changes(documents=[(first, book.version)]))
-    world = world.replaced(world.before[0])
+    world = as_at_first(world).replaced(world.before[0])
 
-    assert facts == engine_of(world.book).facts
-    assert world.book.license == License(100)
+    assert world.book.license == License(0)
     assert sound(world.book) != ()
+
+
+def test_the_whole_audit_trail_remembers_a_license(world: World) -> None:
+    """
+    Each lane that is written to by who knows of a license tells of it: putting back one head lets nobody forget.
+    """
+    [installing] = [entry for entry in world.book.audit_trail() if entry.detail.get("after", {}).get("not_before")]
+    lane = f"trail/{lane_of(installing.id)[0]:02x}"
+    other = opened(world.store.another(), clock=world.clock)
+    assert other.license.max_active_codes == LIMIT
+    other.label_extension(OTHER, "Kiosk")
+    records = engine_of(world.book).records
+    head = {**records.value(world.document(lane)), "licensed_at": 0}
+    broken = removed(as_at_first(world).replaced(records.document(lane, head, version=world.document(lane).version)))
+
+    assert (LicenseError, "removed") == outcome(lambda: broken.extension.generate(1))
+    assert (LicenseError, "older") == outcome(lambda: broken.book.install_license(issued(issued_at=MORNING - DAY)))
+    assert (LicenseError, "unsigned") == outcome(lambda: broken.book.install_license(License(100)))
+
+
+def test_a_license_that_was_rolled_back_is_forgotten(tmp_path: Path) -> None:
+    """
+    What was installed in a transaction of the caller's that was rolled back is nothing that the book has had.
+    """
+    engine = create_engine(f"sqlite:///{tmp_path / 'portal.db'}")
+    book = opened(SQLAlchemyStore(engine, create=True))
+    with engine.connect() as connection:
+        joined = book.over(SQLAlchemyStore(connection))
+        joined.install_license(issued())
+        assert Quota(LIMIT, 0) == joined.quota
+        connection.rollback()
+
+    assert License.unlimited() == book.license
+    assert book.extension(EXTENSION).generate(LIMIT + 1).size == LIMIT + 1
+    engine.dispose()

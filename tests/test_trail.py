@@ -461,12 +461,12 @@ def test_the_newest_moment_is_kept_when_the_clock_is_set_back() -> None:
     clock = Clock()
     book = new_book(clock=clock)
     engine = engine_of(book)
-    assert engine.last_seen() == 0
+    assert engine.recorded().seen_at == 0
     for hours in (5, -3, 1):
         clock.move(hours=hours)
         relabel(book)
 
-    assert to_micros(MORNING) + 5 * 3600 * 10**6 == engine.last_seen()
+    assert to_micros(MORNING) + 5 * 3600 * 10**6 == engine.recorded().seen_at
     assert [(entry.created_at - MORNING).seconds // 3600 for entry in book.audit_trail()] == [5, 2, 3]
     assert sound(book) == ()
 

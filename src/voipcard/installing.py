@@ -12,8 +12,8 @@ from voipcard.core.license import License, SignedLicense
 from voipcard.core.moments import to_micros
 from voipcard.deciding import Decision
 from voipcard.errors import LicenseError
-from voipcard.licensing import NEWEST_LICENSE, given_license, license_terms, license_value
-from voipcard.names import BOOK, LICENSE
+from voipcard.licensing import given_license, license_terms, license_value
+from voipcard.names import BOOK, LICENSE, NEWEST_LICENSE
 from voipcard.stores.contract import Changes, Document
 from voipcard.transact import Engine
 
@@ -31,8 +31,7 @@ def install(engine: Engine, given: License | str | os.PathLike[str], operation: 
 
     def decide(_: object) -> Decision[None]:
         book, book_version = engine.value(BOOK)
-        newest: int | None = book.get(NEWEST_LICENSE)
-        if problem := _problem(engine, license_, newest):
+        if problem := _problem(engine, license_, engine.newest_license(book)):
             raise LicenseError(problem)
         before, version = engine.license()
         documents = [(engine.records.document(LICENSE, value, version=version + 1), version)]
@@ -66,7 +65,7 @@ def _problem(engine: Engine, license: License, newest: int | None) -> str:
         return engine.licenses.given_problem if newest is None else "unsigned"
 
     return engine.licenses.problem(
-        license, book_id=engine.facts.id, newest=newest, now=engine.now(), look=engine.last_seen
+        license, book_id=engine.facts.id, newest=newest, now=engine.now(), look=engine.recorded
     )
 
 

@@ -15,13 +15,12 @@ from typing import Any, Final
 
 import attrs
 
-from voipcard.core.license import License, LicenseState, SignedLicense
+from voipcard.core.license import License, LicenseState, Recorded, SignedLicense
 from voipcard.core.moments import from_micros
 from voipcard.errors import InvalidValueError, LicenseError, SignatureError
 from voipcard.signing import MAX_TEXT_SIZE, SigningKey, VerifyKey, checked_keys, sign, signed_text, verified
 
 __all__ = [
-    "NEWEST_LICENSE",
     "Licenses",
     "given_license",
     "issue_license",
@@ -29,9 +28,6 @@ __all__ = [
     "license_value",
     "read_license",
 ]
-
-NEWEST_LICENSE: Final = "newest_license"
-"""Where the book's own document says when the newest signed license was signed that it has had."""
 
 _KIND: Final = "license"
 _SIGNED: Final = "signed"
@@ -185,7 +181,8 @@ class Licenses:
 
     def __init__(self, keys: Iterable[VerifyKey] = ()) -> None:
         self._keys: Final = checked_keys(keys)
-        self._seen: tuple[int, int] | None = None
+        self._seen: tuple[Recorded, int] | None = None
+        self._newest = 0
         self.given_problem = ""
         """
         What was wrong with the license that came with the opening. It counts as long as the book has never seen a
@@ -210,7 +207,7 @@ class Licenses:
         book_id: str,
         newest: int | None,
         now: int,
-        look: Callable[[], int],
+        look: Callable[[], Recorded],
     ) -> LicenseState:
         """
         Judge what a book keeps as its license.
@@ -218,9 +215,9 @@ class Licenses:
         Args:
             value: What it keeps; None for nothing.
             book_id: The id of the book.
-            newest: When the newest license that it has seen was signed, in microseconds; None if it has seen none.
+            newest: What `newest` gives.
             now: What the clock says, in microseconds.
-            look: Gives the newest moment that the book has recorded.
+            look: Gives what the audit trail has recorded.
 
         Raises:
             TamperedError: If what it has recorded was changed from outside.
@@ -240,8 +237,33 @@ class Licenses:
 
         return LicenseState(license_, self.problem(license_, book_id=book_id, newest=newest, now=now, look=look))
 
+    def newest(self, said: int | None, *, now: int, look: Callable[[], Recorded]) -> int | None:
+        """
+        Give when the newest license was signed that a book has had, in microseconds; None if it has had none.
+
+        What the book says of itself may have been put back to what it was before. The audit trail knows, too.
+
+        Args:
+            said: What the book says of itself.
+            now: What the clock says, in microseconds.
+            look: Gives what the audit trail has recorded.
+
+        Raises:
+            TamperedError: If what it has recorded was changed from outside.
+        """
+        if not self._keys:  # Then no signed license holds, whatever the book has had.
+            return said
+        newest = said or 0
+        if max(self._newest, self._recorded(now, look).licensed_at) > newest:
+            # What was seen before may have been of a transaction that was rolled back.
+            self._seen = (look(), now)
+            newest = max(newest, self._seen[0].licensed_at)
+        self._newest = newest
+
+        return newest or said
+
     def problem(
-        self, license: SignedLicense, *, book_id: str, newest: int | None, now: int, look: Callable[[], int]
+        self, license: SignedLicense, *, book_id: str, newest: int | None, now: int, look: Callable[[], Recorded]
     ) -> str:
         """
         Tell why a license does not hold. See `SignedLicense.problem`.
@@ -250,10 +272,10 @@ class Licenses:
             book_id=book_id,
             newest=None if newest is None else from_micros(newest),
             now=from_micros(now),
-            last_seen=from_micros(0 if license.expires_at is None else self._last_seen(now, look)),
+            last_seen=from_micros(0 if license.expires_at is None else self._recorded(now, look).seen_at),
         )
 
-    def _last_seen(self, now: int, look: Callable[[], int]) -> int:
+    def _recorded(self, now: int, look: Callable[[], Recorded]) -> Recorded:
         # Where the clock was set back since the last look, what was recorded until then tells.
         if self._seen is None or not self._seen[1] <= now < self._seen[1] + _FRESH:
             self._seen = (look(), now)

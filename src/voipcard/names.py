@@ -18,6 +18,7 @@ __all__ = [
     "INGRESS",
     "KEYRING",
     "LICENSE",
+    "NEWEST_LICENSE",
     "OPERATION",
     "ROTATION",
     "TOMBSTONE",
@@ -28,6 +29,9 @@ __all__ = [
 
 BOOK: Final = "book"
 """What the book is: its random id, its currency, what was chosen when it was made, the newest license it has seen."""
+
+NEWEST_LICENSE: Final = "newest_license"
+"""Where that document says when the newest signed license was signed that the book has had."""
 
 KEYRING: Final = "keyring"
 """The keys of the book, wrapped by a key that is kept elsewhere."""

@@ -23,7 +23,7 @@ import attrs
 
 from voipcard.core.moments import from_micros
 from voipcard.errors import CeilingError, DuplicateError, StaleError, StoreError, TamperedError
-from voipcard.names import GUESSES, TRAIL
+from voipcard.names import BOOK, GUESSES, NEWEST_LICENSE, TRAIL
 from voipcard.records import NO_CHAIN, Records
 from voipcard.stores.contract import AuditRecord, Changes, Document, Store
 
@@ -186,6 +186,7 @@ class Head:
         mac: The MAC of the newest one; empty if there is none.
         seen_at: The newest moment that any of them has; 0 if there is none.
         tally: What was committed through it.
+        licensed_at: When the newest license was signed that was known to who wrote this; 0 if none was.
     """
 
     lane: int
@@ -194,6 +195,7 @@ class Head:
     mac: bytes = NO_CHAIN
     seen_at: int = 0
     tally: Tally = _NOTHING
+    licensed_at: int = 0
 
     @property
     def key(self) -> str:
@@ -221,6 +223,7 @@ class Head:
             bytes.fromhex(value["mac"]),
             value["seen_at"],
             Tally(*value["tally"]),
+            value["licensed_at"],
         )
 
     def document(self, records: Records) -> Document:
@@ -232,14 +235,18 @@ class Head:
             "mac": self.mac.hex(),
             "seen_at": self.seen_at,
             "tally": self.tally,
+            "licensed_at": self.licensed_at,
         }
 
         return records.document(self.key, value, version=self.version)
 
-    def followed(self, changes: Changes, tally: Tally, records: Records) -> tuple[Head, list[AuditRecord]]:
+    def followed(
+        self, changes: Changes, tally: Tally, records: Records, *, licensed_at: int
+    ) -> tuple[Head, list[AuditRecord]]:
         """
         Give the head behind a commit, and the commit's audit entries as links of the chain.
         """
+        licensed_at = max(self.licensed_at, licensed_at)
         count, mac, seen_at = self.count, self.mac, self.seen_at
         links = []
         for record in changes.audit:
@@ -247,7 +254,7 @@ class Head:
             links.append(records.audited(record._replace(id=link_id(self.lane, count)), mac))
             mac, seen_at = links[-1].mac, max(seen_at, record.created_at)
 
-        return Head(self.lane, self.version + 1, count, mac, seen_at, self.tally.plus(tally)), links
+        return Head(self.lane, self.version + 1, count, mac, seen_at, self.tally.plus(tally), licensed_at), links
 
 
 @attrs.define(eq=False)
@@ -276,6 +283,12 @@ class Trail:
         records: The keys of the book at work.
 
         beside: The trail of another handle on the same data: it shares the hooks, and keeps to other lanes.
+
+    Attributes:
+        hooks: What is called after a commit.
+        licensed_at:
+            When the newest license was signed that the book is known to have had; 0 if none is. Each head says it, so
+            that nobody can let the book forget it who does not put back all of them.
     """
 
     def __init__(self, store: Store, records: Records, *, beside: Trail | None = None) -> None:
@@ -290,6 +303,7 @@ class Trail:
         self._held: set[int] = set()
         self._waiting: list[AuditRecord] = []
         self.hooks: Final[Hooks] = beside.hooks if beside else Hooks()
+        self.licensed_at = 0
 
     def over(self, store: Store) -> Trail:
         """
@@ -354,7 +368,8 @@ class Trail:
         try:
             head = head or Head.read(lane.number, self._store.document(Head(lane.number).key), self._records)
             lane.is_lost = False
-            following, links = head.followed(changes, tally, self._records)
+            licensed_at = max(self.licensed_at, _licensed_by(changes, self._records))
+            following, links = head.followed(changes, tally, self._records, licensed_at=licensed_at)
             written = [*changes.documents, (following.document(self._records), head.version)]
             try:
                 self._store.commit(attrs.evolve(changes, audit=links, documents=written))
@@ -452,6 +467,15 @@ def lane_of(id: bytes) -> tuple[int, int]:
     Give the lane of an audit entry, and its number there, from 1.
     """
     return int.from_bytes(id[:2], "big"), int.from_bytes(id[2:10], "big")
+
+
+def _licensed_by(changes: Changes, records: Records) -> int:
+    """
+    Give when the license was signed that a commit installs; 0 if it installs none.
+    """
+    said = (records.value(document).get(NEWEST_LICENSE) for document, _ in changes.documents if document.key == BOOK)
+
+    return next(said, 0) or 0
 
 
 def _besides(error: StoreError, key: str) -> StaleError | None:

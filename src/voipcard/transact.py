@@ -20,7 +20,7 @@ from voipcard.core.arguments import checked_text
 from voipcard.core.cards import batch_or_nothing, serial_or_nothing
 from voipcard.core.drawing import RandomSource
 from voipcard.core.expiry import Expiry
-from voipcard.core.license import LicenseState, Quota
+from voipcard.core.license import LicenseState, Quota, Recorded
 from voipcard.core.moments import to_micros
 from voipcard.core.policy import Policy
 from voipcard.core.profiles import OPERATOR, Profile
@@ -38,8 +38,8 @@ from voipcard.errors import (
     UnknownCardError,
 )
 from voipcard.keyring import Keyring
-from voipcard.licensing import NEWEST_LICENSE, Licenses
-from voipcard.names import ACTIVE, BOOK, EXTENSION, KEYRING, LICENSE, OPERATION
+from voipcard.licensing import Licenses
+from voipcard.names import ACTIVE, BOOK, EXTENSION, KEYRING, LICENSE, NEWEST_LICENSE, OPERATION
 from voipcard.records import Records
 from voipcard.stores.contract import AuditRecord, CardRecord, Changes, CounterChange, Document, Store
 from voipcard.trail import Trail, heads_of
@@ -52,6 +52,9 @@ Clock: TypeAlias = Callable[[], datetime]
 
 _AS_JSON: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True, default=str)
 
+
+_OUTDATED: Final = frozenset({"older", "removed", "unsigned"})
+"""What is wrong with a license where the book is known to have had a newer one."""
 
 _AUDITED: Final = frozenset(
     {"batch", "serial", "kind", "enabled", "credit_at_least", "credit_below", "unlimited", "order_number"}
@@ -381,29 +384,54 @@ class Engine:
         """
         Give what the book has for a license, judged now, and the version of its document.
         """
+        state, version = self._license()
+        if state.problem in _OUTDATED:  # Another process may have installed one after the first look.
+            state, version = self._license()
+
+        return state, version
+
+    def _license(self) -> tuple[LicenseState, int]:
         found = {document.key: document for document in self.store.find_documents([LICENSE, BOOK])}
         kept = found.get(LICENSE)
         try:
             state = self.licenses.state(
                 None if kept is None else self.records.value(kept),
                 book_id=self.facts.id,
-                newest=self.records.value(found[BOOK]).get(NEWEST_LICENSE),
+                newest=self.newest_license(self.records.value(found[BOOK])),
                 now=self.now(),
-                look=self.last_seen,
+                look=self.recorded,
             )
         except (TamperedError, KeyError):  # A book without its own document was changed from outside, too.
             state = LicenseState(None, "tampered")
 
         return state, 0 if kept is None else kept.version
 
-    def last_seen(self) -> int:
+    def newest_license(self, book: Mapping[str, Any]) -> int | None:
         """
-        Give the newest moment that the audit trail knows, in microseconds.
+        Give when the newest license was signed that the book has had, in microseconds; None if it has had none.
+
+        Args:
+            book: What the book says of itself.
+
+        Raises:
+            TamperedError: If a part of what the audit trail knows was changed from outside, or is not there.
+        """
+        newest = self.licenses.newest(book.get(NEWEST_LICENSE), now=self.now(), look=self.recorded)
+        if not getattr(self.store, "joined", False):  # Where it may be rolled back it is not known yet.
+            self.trail.licensed_at = max(self.trail.licensed_at, newest or 0)
+
+        return newest
+
+    def recorded(self) -> Recorded:
+        """
+        Give what the audit trail knows: the newest moment, and the newest license.
 
         Raises:
             TamperedError: If a part of what it is known by was changed from outside, or is not there.
         """
-        return max(head.seen_at for head in heads_of(self.store, self.records))
+        heads = heads_of(self.store, self.records)
+
+        return Recorded(max(head.seen_at for head in heads), max(head.licensed_at for head in heads))
 
     def quota(self, extension: str | None = None) -> Quota:
         """

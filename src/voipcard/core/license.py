@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import attrs
 
@@ -14,7 +14,7 @@ from voipcard.core.arguments import checked_integer, checked_text
 from voipcard.core.moments import from_micros, to_micros
 from voipcard.errors import InvalidValueError
 
-__all__ = ["CLOCK_TOLERANCE", "License", "LicenseState", "Quota", "SignedLicense"]
+__all__ = ["CLOCK_TOLERANCE", "License", "LicenseState", "Quota", "Recorded", "SignedLicense"]
 
 CLOCK_TOLERANCE: Final = timedelta(days=1)
 """
@@ -135,6 +135,19 @@ class SignedLicense(License):
             return "expired"
 
         return ""
+
+
+class Recorded(NamedTuple):
+    """
+    What the audit trail of a book has recorded, in microseconds.
+
+    Attributes:
+        seen_at: The newest moment; 0 if there is none.
+        licensed_at: When the newest license was signed that was known then; 0 if there was none.
+    """
+
+    seen_at: int
+    licensed_at: int
 
 
 @attrs.frozen
