@@ -5,6 +5,8 @@ Signed checkpoints: a book that is older than what was signed is found, however 
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +107,33 @@ def test_a_lane_that_is_cut_with_its_head_is_found_by_a_checkpoint() -> None:
 
     assert sound(book) == ()
     assert [finding.part for finding in found(book, text)] == ["checkpoint"]
+
+
+def test_a_lane_that_is_taken_back_with_all_that_it_wrote_is_found_by_a_checkpoint(tmp_path: Path) -> None:
+    """
+    Nothing in a file tells what never was: whoever takes back a lane with its head, and the cards that were changed
+    through it, is found by the checkpoint only.
+    """
+    path, backup = tmp_path / "cards.db", tmp_path / "backup.db"
+    with file_book(path).acting_as("alice") as alice, file_book(path).acting_as("bob") as bob:
+        one, other = (handout.serial for handout in alice.extension(EXTENSION).generate(2, credit=10))
+        bob.label_extension(EXTENSION, "Main")
+        shutil.copy(path, backup)
+        bob.extension(EXTENSION).recharge(one, -9)
+        text = alice.checkpoint(KEY)
+        alice.extension(EXTENSION).recharge(other, 5)
+        [lane] = {lane_of(entry.id)[0] for entry in alice.audit_trail() if entry.actor == "bob"}
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("ATTACH ? AS older", [str(backup)])
+        key = f"{TRAIL}{lane:02x}"
+        connection.execute("REPLACE INTO documents SELECT * FROM older.documents WHERE key = ?", [key])
+        connection.execute("REPLACE INTO cards SELECT * FROM older.cards WHERE serial = ?", [one])
+        connection.execute("DELETE FROM entries WHERE serial = ? AND sequence = 2", [one])
+        connection.execute("DELETE FROM audit WHERE actor = 'bob' AND verb = 'recharge'")
+    with file_book(path) as book:
+        assert sound(book) == ()
+        assert found(book, text) == (Finding(key, "checkpoint"),)
+        assert [str(book.extension(EXTENSION)[serial].credit) for serial in (one, other)] == ["10.00", "15.00"]
 
 
 def test_a_checkpoint_of_another_book_or_by_another_key_is_refused() -> None:

@@ -163,7 +163,9 @@ class WithAuditTrail(Bound):
         Args:
             progress: Is told how many cards were gone over, and of how many.
 
-            checkpoint: What `checkpoint` gave before: then it is also found if all of the book is older than that.
+            checkpoint:
+                What `checkpoint` gave before: then it is also found if all of the book is older than that, or a lane of
+                the audit trail with all that was committed through it.
 
             keys: The public halves of the keys that may have signed it.
 
@@ -172,6 +174,8 @@ class WithAuditTrail(Bound):
 
         Raises:
             SignatureError: If none of *keys* signed the checkpoint, or if it is another book's.
+
+            StoreError: If a row is so damaged that the database cannot give it.
 
         Example:
             >>> book = voipcard.open_book()
