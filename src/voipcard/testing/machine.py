@@ -175,6 +175,13 @@ class StoreMachine(RuleBasedStateMachine):
         """
         self._commit(data, ["add"] * count, side)
 
+    @rule(data=st.data(), count=st.integers(1, 3), side=sides)
+    def write_documents(self, data: st.DataObject, count: int, side: int) -> None:
+        """
+        Commit documents, new ones and new versions: without them there is little to list and to forget.
+        """
+        self._commit(data, ["document"] * count, side)
+
     @rule(data=st.data(), part=st.sampled_from(PARTS), side=sides)
     def change_one_thing(self, data: st.DataObject, part: str, side: int) -> None:
         """
