@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from benchmarks.baselines.database import sqlite3
-from benchmarks.baselines.ledger import COLUMNS, Ledger, Posting, Row
+from benchmarks.baselines.ledger import COLUMNS, HEAD, Ledger, Posting, Trace
 
 __all__ = ["SELECT", "FileLedger"]
 
@@ -19,6 +19,7 @@ UPDATE: Final = (
 )
 INSERT_ENTRY: Final = f"INSERT INTO entries VALUES ({', '.join('?' * 21)})"
 INSERT_AUDIT: Final = "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?)"
+UPDATE_HEAD: Final = "UPDATE documents SET value = ?, version = ? WHERE key = ? AND version = ?"
 
 
 class FileLedger(Ledger):
@@ -37,16 +38,17 @@ class FileLedger(Ledger):
         connection.execute("BEGIN IMMEDIATE")
         rows = connection.execute(f"{SELECT} IS NOT NULL").fetchall()
         connection.executemany("UPDATE cards SET mac = ? WHERE id = ?", self.signed(rows))
+        [(self.head_version,)] = connection.execute("SELECT version FROM documents WHERE key = ?", [HEAD])
         connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def write(self, postings: Sequence[Posting], audit: Row) -> None:
+    def write(self, postings: Sequence[Posting], trace: Trace) -> None:
         """
-        Write recharges and their audit entry; the transaction is the caller's.
+        Write recharges and what they leave in the audit trail; the transaction is the caller's.
         """
         changed = self._connection.executemany(UPDATE, [posting.update for posting in postings]).rowcount
-        if changed != len(postings):
+        if changed != len(postings) or not self._connection.execute(UPDATE_HEAD, trace.head).rowcount:
             message = "a card was changed by somebody else"
             raise LookupError(message)
         self._connection.executemany(INSERT_ENTRY, [posting.entry for posting in postings])
-        self._connection.execute(INSERT_AUDIT, audit)
+        self._connection.execute(INSERT_AUDIT, trace.entry)

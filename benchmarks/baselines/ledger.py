@@ -1,20 +1,19 @@
 """
-Recharging by hand: what one recharge reads, authenticates and writes.
+Recharging by hand: what a recharge reads, authenticates and writes.
 """
 
 from __future__ import annotations
 
 import hmac
-import itertools
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from benchmarks.baselines.macs import keyed
 
-__all__ = ["AMOUNT", "COLUMNS", "Ledger", "Posting", "Row", "now"]
+__all__ = ["AMOUNT", "COLUMNS", "HEAD", "Ledger", "Posting", "Row", "Trace", "now"]
 
 AMOUNT: Final = 1_000_000
 
@@ -25,6 +24,12 @@ COLUMNS: Final = (
 )
 _FIXED: Final = 19
 """How many of the columns a recharge never changes."""
+
+_SERIAL: Final = 4
+"""The place of the serial in an entry."""
+
+HEAD: Final = "trail/00"
+"""The key of the document that ends the chain of audit entries: one of those that a book has from the beginning."""
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -38,6 +43,15 @@ class Posting(NamedTuple):
     entry: Row
 
 
+class Trace(NamedTuple):
+    """
+    What recharges leave in the audit trail: an entry, and the values of the update of the document that ends its chain.
+    """
+
+    entry: Row
+    head: Row
+
+
 class Ledger:
     """
     The rules of a recharge, with keys of its own: the cards have to be signed with them first.
@@ -48,8 +62,10 @@ class Ledger:
 
     def __init__(self, extension: str) -> None:
         self._extension: Final = extension
-        self._card_mac, self._entry_mac, self._audit_mac, self._order_mac = keyed(), keyed(), keyed(), keyed()
-        self._numbers: Final = itertools.count()
+        self._card_mac, self._entry_mac, self._order_mac = keyed(), keyed(), keyed()
+        self._audit_mac, self._head_mac = keyed(), keyed()
+        self._link, self._chain, self._recharges = 0, b"", 0
+        self.head_version = 0
 
     def signed(self, rows: Iterable[Row]) -> list[tuple[bytes, bytes]]:
         """
@@ -80,15 +96,48 @@ class Ledger:
 
         return Posting((*changed, mac, card, version), entry)
 
-    def audited(self, now: int, **detail: object) -> Row:
+    def audited(self, postings: Sequence[Posting], order_number: str, now: int) -> Trace:
         """
-        Give the entry of the audit trail.
+        Give the entry of the audit trail, chained to the one before, and what the chain ends with then.
         """
-        card = now.to_bytes(7, "big") + next(self._numbers).to_bytes(4, "big") + os.urandom(5)
-        text = json.dumps(detail, separators=(",", ":"), sort_keys=True)
-        fields = (card, now, "bench", "recharge", self._extension, text)
+        self._link += 1
+        link = bytes(2) + self._link.to_bytes(8, "big") + os.urandom(6)
+        fields = (link, now, "bench", "recharge", self._extension, _as_json(_told(postings, order_number)))
+        self._chain = self._audit_mac((self._chain, *fields))
 
-        return (*fields, self._audit_mac(fields))
+        return Trace((*fields, self._chain), self._followed(len(postings), now))
+
+    def _followed(self, count: int, now: int) -> Row:
+        self._recharges += count
+        tally = [0, self._recharges, self._recharges, 0, 0]
+        head = {"count": self._link, "licensed_at": 0, "mac": self._chain.hex(), "seen_at": now, "tally": tally}
+        text = _as_json(head)
+        version, self.head_version = self.head_version, self.head_version + 1
+        mac = self._head_mac((HEAD, self.head_version, None, text))
+
+        return (mac + text.encode(), self.head_version, HEAD, version)
+
+
+def _told(postings: Sequence[Posting], order_number: str) -> dict[str, object]:
+    """
+    Give what the audit trail says of one recharge, or of many.
+    """
+    amount, serials = _written(AMOUNT), [posting.entry[_SERIAL] for posting in postings]
+    if len(postings) > 1:
+        amounts = [amount] * len(serials)
+        return {"serials": serials, "amounts": amounts, "count": len(serials), "order_number": order_number}
+    credit = postings[0].update[0]
+    states = {"before": _written(credit - AMOUNT), "after": _written(credit)}
+
+    return {"serial": serials[0], "amount": amount, "order_number": order_number, **states}
+
+
+def _as_json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+
+
+def _written(micros: int) -> str:
+    return f"{micros // 1_000_000}.{micros % 1_000_000 // 10_000:02}"
 
 
 def now() -> int:

@@ -31,8 +31,7 @@ def prepare(parameters: Parameters) -> Block:
         row = ledger.read(serial, operation)
         moment = now()
         posting = ledger.posted(row, order_number, operation, moment)
-        detail = {"serial": serial, "amount": "1.00", "order_number": order_number}
-        ledger.write(posting, ledger.audited(moment, **detail))
+        ledger.write(posting, ledger.audited([posting], order_number, moment))
 
         return serial, posting.update[0]
 

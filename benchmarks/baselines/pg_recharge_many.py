@@ -34,7 +34,7 @@ def prepare(parameters: Parameters) -> Block:
         moment = now()
         pairs = zip(serials, keys, strict=True)
         postings = [ledger.posted(rows[serial], order_number, key, moment) for serial, key in pairs]
-        ledger.write_many(postings, ledger.audited(moment, count=count, order_number=order_number))
+        ledger.write_many(postings, ledger.audited(postings, order_number, moment))
 
         return [(serial, posting.update[0]) for serial, posting in zip(serials, postings, strict=True)]
 

@@ -37,7 +37,7 @@ def prepare(parameters: Parameters) -> Block:
         moment = now()
         pairs = zip(serials, keys, strict=True)
         postings = [ledger.posted(rows[serial], order_number, key, moment) for serial, key in pairs]
-        ledger.write(postings, ledger.audited(moment, count=count, order_number=order_number))
+        ledger.write(postings, ledger.audited(postings, order_number, moment))
         connection.execute("COMMIT")
 
         return [(serial, posting.update[0]) for serial, posting in zip(serials, postings, strict=True)]

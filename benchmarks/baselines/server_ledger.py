@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from benchmarks.baselines.ledger import AMOUNT, COLUMNS, Ledger, Posting, Row
+from benchmarks.baselines.ledger import AMOUNT, COLUMNS, HEAD, Ledger, Posting, Row, Trace
 from benchmarks.baselines.server import psycopg
 
 __all__ = ["ServerLedger"]
@@ -52,10 +52,12 @@ WITH given AS ({given}), changed AS (
     FROM changed
 ), audit AS (
     INSERT INTO voipcard_audit VALUES (%b, %b, %b, %b, %b, %b, %b)
+), head AS (
+    UPDATE voipcard_documents SET value = %b, version = %b WHERE key = %b AND version = %b RETURNING key
 )
-SELECT 1 / (count(*) = %b)::int FROM changed
+SELECT 1 / (count(*) = %b AND EXISTS (SELECT FROM head))::int FROM changed
 """
-"""Where a card was changed by somebody else, the division by zero undoes all of it."""
+"""Where a card or the head was changed by somebody else, the division by zero undoes all of it."""
 
 
 class ServerLedger(Ledger):
@@ -79,6 +81,7 @@ class ServerLedger(Ledger):
             [macs, ids],
         )
         self._connection.execute("VACUUM ANALYZE voipcard_cards")
+        [(self.head_version,)] = self._rows("SELECT version FROM voipcard_documents WHERE key = %b", [HEAD])
 
     def read(self, serial: str, operation: bytes) -> Row:
         """
@@ -101,22 +104,22 @@ class ServerLedger(Ledger):
 
         return rows
 
-    def write(self, posting: Posting, audit: Row) -> None:
+    def write(self, posting: Posting, trace: Trace) -> None:
         """
-        Write one recharge and its audit entry.
+        Write one recharge and what it leaves in the audit trail.
         """
-        self._write(_ONE, (*posting.update, posting.entry[_OPERATION]), posting, audit, 1)
+        self._write(_ONE, (*posting.update, posting.entry[_OPERATION]), posting, trace, 1)
 
-    def write_many(self, postings: Sequence[Posting], audit: Row) -> None:
+    def write_many(self, postings: Sequence[Posting], trace: Trace) -> None:
         """
-        Write recharges of one order, and their audit entry.
+        Write recharges of one order, and what they leave in the audit trail.
         """
         given = zip(*[(*posting.update, posting.entry[_OPERATION]) for posting in postings], strict=True)
-        self._write(_MANY, [list(column) for column in given], postings[0], audit, len(postings))
+        self._write(_MANY, [list(column) for column in given], postings[0], trace, len(postings))
 
-    def _write(self, given: str, values: Sequence[Any], posting: Posting, audit: Row, count: int) -> None:
+    def _write(self, given: str, values: Sequence[Any], posting: Posting, trace: Trace, count: int) -> None:
         same = (posting.entry[_ORDER_NUMBER], posting.entry[_CREATED_AT])
-        self._rows(_WRITE.format(given=given, amount=AMOUNT), [*values, *same, *audit, count])
+        self._rows(_WRITE.format(given=given, amount=AMOUNT), [*values, *same, *trace.entry, *trace.head, count])
 
     def _rows(self, statement: str, values: Sequence[Any] = ()) -> list[Row]:
         return self._connection.execute(statement.encode(), values, binary=True).fetchall()
