@@ -456,7 +456,8 @@ class AsyncCardBook:
         Raises:
             InvalidValueError: If *license* is something else.
 
-            LicenseError: If the license does not hold. The one before stays.
+            LicenseError: If the license does not hold, or is not signed and the book was opened with one that does not
+                hold. The one before stays.
 
             OperationConflictError: If *operation* was used for something else.
         """
@@ -571,7 +572,9 @@ class AsyncCardBook:
         Args:
             progress: Is told how many cards were gone over, and of how many.
 
-            checkpoint: What `checkpoint` gave before: then it is also found if all of the book is older than that.
+            checkpoint:
+                What `checkpoint` gave before: then it is also found if all of the book is older than that, or a lane of
+                the audit trail with all that was committed through it.
 
             keys: The public halves of the keys that may have signed it.
 
@@ -580,6 +583,8 @@ class AsyncCardBook:
 
         Raises:
             SignatureError: If none of *keys* signed the checkpoint, or if it is another book's.
+
+            StoreError: If a row is so damaged that the database cannot give it.
         """
         return await self._crossing.run(self._sync.verify, progress=progress, checkpoint=checkpoint, keys=keys)
 
