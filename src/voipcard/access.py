@@ -24,7 +24,7 @@ from voipcard.deciding import Decision, Reading
 from voipcard.errors import AccessDeniedError, InvalidCodeError, InvalidPinError, TamperedError
 from voipcard.guessing import Tally, Traces, lock_of, phantom_of
 from voipcard.names import BATCH, EXTENSION, KEYRING
-from voipcard.registry import ExtensionFacts, caller_id_of, facts_of_document
+from voipcard.registry import ExtensionFacts, caller_id_of, facts_of, facts_of_document, id_of
 from voipcard.stores.contract import AuditRecord, CardRecord, Changes, Document
 from voipcard.transact import Engine
 
@@ -234,26 +234,27 @@ class Attempt:
         """
         engine = self.engine
         while True:
-            found = self._documents([EXTENSION + self.extension, *self.traces.documents])
-            facts = facts_of_document(engine, self.extension, found.get(EXTENSION + self.extension))
             keys = engine.records.keyring
-            indexes = keys.indexes(facts.id, self.kind, self._canonical(facts))
+            indexes = keys.indexes(id_of(engine, self.extension), self.kind, self._canonical())
             record, index = self._nearest(indexes)
             is_hit = engine.records.is_found_by(record, index)
             lock_key = (phantom_of(index), lock_of(record.id))[is_hit]
-            found |= self._documents([BATCH + record.batch, lock_key, KEYRING])
+            found = self._documents(
+                [EXTENSION + self.extension, *self.traces.documents, BATCH + record.batch, lock_key, KEYRING]
+            )
             # A key that was made meanwhile may have moved the card to where it was not looked for.
             if not engine.keys_changed(found.get(KEYRING), keys):
                 break
+        facts = facts_of_document(engine, self.extension, found.get(EXTENSION + self.extension))
         batch = self._batch(found.get(BATCH + record.batch), BATCH + record.batch)
 
         return _Sight(facts, record, is_hit, self._is_intact(record), batch, found, lock_key)
 
-    def _canonical(self, facts: ExtensionFacts) -> str:
+    def _canonical(self) -> str:
         if self.kind == "code":
             return self.text
         try:
-            return caller_id_of(facts, self.text)
+            return caller_id_of(facts_of(self.engine, self.extension), self.text)
         except InvalidCodeError:
             return _NEVER
 
@@ -307,7 +308,11 @@ class Attempt:
         if turning := tally.turned(engine.records, now, engine.limits):
             return Decision(turning, None)
         refusal, tally, changes = tally.reserved(
-            engine.records, now, engine.limits, is_caller_id=self.kind == "caller_id"
+            engine.records,
+            now,
+            engine.limits,
+            is_caller_id=self.kind == "caller_id",
+            has_pin=bool(seen.record.pin_mac),
         )
 
         return Decision(changes, (refusal, seen, tally), at_ceiling="again" if traces.ingress else "refuse")

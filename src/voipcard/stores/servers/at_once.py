@@ -5,7 +5,8 @@ A commit as a single statement, for PostgreSQL: one round trip, and no lock is h
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+import operator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from sqlalchemy import (
@@ -43,6 +44,14 @@ from voipcard.stores.servers.selects import Selects
 from voipcard.stores.servers.sessions import Session, array, binding, written_by_position
 
 __all__ = ["apply", "copy_in"]
+
+_FEW: Final = 4
+"""
+Up to how many documents each is changed by a part of its own, which finds it by its key.
+
+For an array PostgreSQL makes one plan, for arrays of whatever length: on a small table to read all of it, and the plan
+is kept while the table grows.
+"""
 
 _AT_A_TIME: Final = 2000
 """How many new cards are copied before their entries."""
@@ -93,7 +102,7 @@ def apply(selects: Selects, session: Session, changes: Changes, new: Sequence[tu
     statement = selects.written(("commit", shape), lambda: _Commit(selects, dict(shape)).statement())
     given: dict[str, Any] = {}
     for name, found in rows.items():
-        columns = _PARTS[name].names
+        columns = _part(name).names
         given[f"{name} count"] = len(found)
         values = zip(*found, strict=True) if len(found) > 1 else found[0]
         for column, value in zip(columns, values, strict=True):
@@ -151,7 +160,22 @@ def _rows(changes: Changes, new: Sequence[tuple[CardRecord, EntryRecord]]) -> di
     if len(set(touched)) < len(touched) or unforgettable(changes):
         raise Collision
 
-    return {name: found for name, found in rows.items() if found}
+    return {name: found for part, every in rows.items() if every for name, found in _apart(part, every)}
+
+
+def _apart(part: str, rows: _Rows) -> Iterator[tuple[str, _Rows]]:
+    """
+    Make a part of each row where it pays; all in the order of their keys, in which others lock them as well.
+    """
+    if part not in {"required", "written"} or not 1 < len(rows) <= _FEW:
+        yield part, rows
+    else:
+        for number, row in enumerate(sorted(rows, key=operator.itemgetter(0))):
+            yield f"{part}_{number}", [row]
+
+
+def _part(name: str) -> _Part:
+    return _PARTS[name.partition("_")[0]]
 
 
 def _kind(column: ColumnElement[Any]) -> TypeEngine[Any]:
@@ -190,7 +214,7 @@ class _Commit:
         Write it: a division by zero where a precondition does not hold, so that nothing is done.
         """
         for name in self._shape:
-            getattr(self, f"_{name}")()
+            getattr(self, f"_{name.partition('_')[0]}")(name)
         holds = case((and_(true(), *self._conditions), 1), else_=0)
 
         return select(1 / cast(holds, Integer)).add_cte(*self._done)
@@ -199,7 +223,7 @@ class _Commit:
         """
         Give the rows of a part: values if it is one, arrays that become rows if there are several.
         """
-        part = _PARTS[name]
+        part = _part(name)
         table: Table = getattr(self._tables, part.table)
         kinds = {column: BigInteger() if column in part.more else _kind(table.c[column]) for column in part.names}
         if not self._shape[name]:
@@ -222,23 +246,23 @@ class _Commit:
             select(func.count()).select_from(done).scalar_subquery() == bindparam(f"{name} count", type_=BigInteger)
         )
 
-    def _required(self) -> None:
-        documents, given = self._tables.documents, self._given("required")
+    def _required(self, name: str) -> None:
+        documents, given = self._tables.documents, self._given(name)
         self._does(
-            "required",
+            name,
             update(documents)
             .where(documents.c.key == given.c.key, documents.c.version == given.c.version)
             .values(required=documents.c.required + 1),
         )
 
-    def _absent(self) -> None:
-        documents, given = self._tables.documents, self._given("absent")
+    def _absent(self, name: str) -> None:
+        documents, given = self._tables.documents, self._given(name)
         made = insert(documents).from_select(
             ["key", "value", "version", "required"],
             select(given.c.key, cast(b"", LargeBinary), cast(0, BigInteger), cast(1, BigInteger)).order_by(given.c.key),
         )
         self._does(
-            "absent",
+            name,
             made.on_conflict_do_update(
                 index_elements=["key"],
                 set_={"required": documents.c.required + 1},
@@ -246,47 +270,47 @@ class _Commit:
             ),
         )
 
-    def _replaced(self) -> None:
-        cards, given = self._tables.cards, self._given("replaced")
+    def _replaced(self, name: str) -> None:
+        cards, given = self._tables.cards, self._given(name)
         here = and_(cards.c.id == given.c.id, cards.c.version == given.c.expected)
-        if self._shape["replaced"]:
-            given, here = self._locked("replaced", cards.c.id, given, here)
-        values = {name: given.c[name] for name in CardRecord._fields if name != "id"}
-        self._does("replaced", update(cards).where(here).values(values))
+        if self._shape[name]:
+            given, here = self._locked(name, cards.c.id, given, here)
+        values = {column: given.c[column] for column in CardRecord._fields if column != "id"}
+        self._does(name, update(cards).where(here).values(values))
 
-    def _removed(self) -> None:
-        cards, given = self._tables.cards, self._given("removed")
-        self._does("removed", delete(cards).where(cards.c.id == given.c.id, cards.c.version == given.c.version))
+    def _removed(self, name: str) -> None:
+        cards, given = self._tables.cards, self._given(name)
+        self._does(name, delete(cards).where(cards.c.id == given.c.id, cards.c.version == given.c.version))
 
-    def _made(self) -> None:
-        documents, given = self._tables.documents, self._given("made")
+    def _made(self, name: str) -> None:
+        documents, given = self._tables.documents, self._given(name)
         made = insert(documents).from_select(
-            Document._fields, select(*(given.c[name] for name in Document._fields)).order_by(given.c.key)
+            Document._fields, select(*(given.c[column] for column in Document._fields)).order_by(given.c.key)
         )
         self._does(
-            "made",
+            name,
             made.on_conflict_do_update(
                 index_elements=["key"],
-                set_={name: made.excluded[name] for name in Document._fields[1:]},
+                set_={column: made.excluded[column] for column in Document._fields[1:]},
                 where=documents.c.version == 0,
             ),
         )
 
-    def _written(self) -> None:
-        documents, given = self._tables.documents, self._given("written")
+    def _written(self, name: str) -> None:
+        documents, given = self._tables.documents, self._given(name)
         self._does(
-            "written",
+            name,
             update(documents)
             .where(documents.c.key == given.c.key, documents.c.version == given.c.expected)
-            .values({name: given.c[name] for name in Document._fields[1:]}),
+            .values({column: given.c[column] for column in Document._fields[1:]}),
         )
 
-    def _forgotten(self) -> None:
-        documents, given = self._tables.documents, self._given("forgotten")
+    def _forgotten(self, name: str) -> None:
+        documents, given = self._tables.documents, self._given(name)
         here = and_(documents.c.key == given.c.key, documents.c.version == given.c.version)
-        if self._shape["forgotten"]:
-            given, here = self._locked("forgotten", documents.c.key, given, here)
-        self._does("forgotten", delete(documents).where(here))
+        if self._shape[name]:
+            given, here = self._locked(name, documents.c.key, given, here)
+        self._does(name, delete(documents).where(here))
 
     def _locked(
         self, name: str, order: Column[Any], given: CTE, here: ColumnElement[bool]
@@ -302,14 +326,14 @@ class _Commit:
 
         return locked, and_(place == locked.c.place)
 
-    def _cards(self) -> None:
-        self._append("cards")
+    def _cards(self, name: str) -> None:
+        self._append(name)
 
-    def _entries(self) -> None:
-        self._append("entries")
+    def _entries(self, name: str) -> None:
+        self._append(name)
 
-    def _audit(self) -> None:
-        self._append("audit")
+    def _audit(self, name: str) -> None:
+        self._append(name)
 
     def _append(self, name: str) -> None:
         table: Table = getattr(self._tables, name)
@@ -318,8 +342,8 @@ class _Commit:
             insert(table).from_select(list(names), select(*(given.c[column] for column in names))).cte(f"new_{name}")
         )
 
-    def _counters(self) -> None:
-        counters, given = self._tables.counters, self._given("counters")
+    def _counters(self, name: str) -> None:
+        counters, given = self._tables.counters, self._given(name)
         moved = insert(counters).from_select(["key", "value"], select(given.c.key, given.c.value).order_by(given.c.key))
         done = (
             moved.on_conflict_do_update(index_elements=["key"], set_={"value": counters.c.value + moved.excluded.value})
@@ -329,4 +353,4 @@ class _Commit:
         self._done.append(done)
         is_fine = or_(given.c.ceiling.is_(None), done.c.value <= given.c.ceiling)
         fine = select(func.count()).select_from(done.join(given, done.c.key == given.c.key)).where(is_fine)
-        self._conditions.append(fine.scalar_subquery() == bindparam("counters count", type_=BigInteger))
+        self._conditions.append(fine.scalar_subquery() == bindparam(f"{name} count", type_=BigInteger))

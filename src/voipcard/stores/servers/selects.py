@@ -11,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
+    CompoundSelect,
     LargeBinary,
     Select,
     Table,
@@ -21,9 +22,11 @@ from sqlalchemy import (
     case,
     func,
     literal,
+    literal_column,
     or_,
     select,
     tuple_,
+    union_all,
 )
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql import ClauseElement
@@ -39,6 +42,14 @@ __all__ = ["Selects", "columns"]
 
 _SIZES: Final = (1, 4, 16, 64, 256, 1000)
 """How many values a list in a statement has, so that there are few different statements."""
+
+_FEW: Final = 8
+"""
+Up to how many values PostgreSQL is asked for one by one, in one statement.
+
+For an array it makes one plan, for arrays of whatever length: on a small table to read all of it, and the plan is kept
+while the table grows.
+"""
 
 
 def columns(table: Table, record: type[CardRecord | EntryRecord | AuditRecord | Document]) -> list[ColumnElement[Any]]:
@@ -97,18 +108,15 @@ class Selects:
         """
         Ask for the first card from the index `wanted` on, and for the first of all.
         """
-        cards = self.tables.cards
-        first = select(*columns(cards, CardRecord)).order_by(cards.c.index).limit(1)
+        return self.written("nearest", self._nearest)
 
-        return self.written(
-            "nearest",
-            lambda: (
-                first.where(cards.c.index >= bindparam("wanted"))
-                .subquery()
-                .select()
-                .union_all(first.subquery().select())
-            ),
-        )
+    def _nearest(self) -> CompoundSelect[Any]:
+        cards = self.tables.cards
+        # As a parameter the 1 could be any number, and PostgreSQL would make a plan each time.
+        first = select(*columns(cards, CardRecord)).order_by(cards.c.index).limit(literal_column("1"))
+        next_ = first.where(cards.c.index >= bindparam("wanted"))
+
+        return next_.subquery().select().union_all(first.subquery().select())
 
     def among(
         self,
@@ -125,6 +133,9 @@ class Selects:
         wanted, rows = list(values), list[tuple[Any, ...]]()
         for start in range(0, len(wanted), _SIZES[-1]):
             chunk = wanted[start : start + _SIZES[-1]]
+            if self.has_arrays and 1 < len(chunk) <= _FEW and not locked:
+                rows += self._each(session, asked, column, list(dict.fromkeys(chunk)))
+                continue
             size = next(size for size in _SIZES if size >= len(chunk))
             # PostgreSQL plans a question with an array anew each time, which takes longer than to answer it for one.
             is_array = self.has_arrays and size > 1
@@ -139,6 +150,17 @@ class Selects:
                 rows += session.rows(statement, {f"wanted_{place}": value for place, value in enumerate(padded)})
 
         return rows
+
+    def _each(
+        self, session: Session, asked: Sequence[ColumnElement[Any]], column: ColumnElement[Any], values: Sequence[Any]
+    ) -> Sequence[tuple[Any, ...]]:
+        name = ("each", tuple(asked), column, len(values))
+        marks = [f"wanted_{place}" for place in range(len(values))]
+        statement = self.written(
+            name, lambda: union_all(*(select(*asked).where(column == bindparam(mark)) for mark in marks))
+        )
+
+        return session.rows(statement, dict(zip(marks, values, strict=True)))
 
     def _among(
         self, asked: Sequence[ColumnElement[Any]], column: ColumnElement[Any], size: int, *, locked: bool
