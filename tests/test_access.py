@@ -611,6 +611,30 @@ def test_a_caller_id_card_is_blocked_for_a_day() -> None:
     assert extension.authenticate_caller(NUMBER, pin="482716").card.serial == handout.serial
 
 
+def test_a_card_without_a_pin_is_never_locked() -> None:
+    """
+    Where there is no PIN to guess, calls that are under way, or whose machine died, keep no other call out.
+    """
+    store = Meddled()
+    book = book_on(store)
+    extension = book.extension(EXTENSION)
+    extension.add(f"+{NUMBER}")
+    commit = store.commit
+    waiting = 12
+
+    def another(changes: Any) -> None:  # noqa: ANN401
+        nonlocal waiting
+        commit(changes)
+        if waiting:  # This one is reserved, and not settled before all that come after it are.
+            waiting -= 1
+            extension.authenticate_caller(NUMBER, source=f"{waiting}")
+
+    store.commit = another  # type: ignore[method-assign]
+    extension.authenticate_caller(NUMBER)
+
+    assert reasons_of(book) == [""] * 13
+
+
 def test_the_right_pin_forgets_the_wrong_ones() -> None:
     """
     Only wrong PINs in a row lock a card.

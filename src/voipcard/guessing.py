@@ -202,7 +202,7 @@ class Tally:
         )
 
     def reserved(
-        self, records: Records, now: int, limits: GuessLimits, *, is_caller_id: bool
+        self, records: Records, now: int, limits: GuessLimits, *, is_caller_id: bool, has_pin: bool
     ) -> tuple[str, Tally, Changes]:
         """
         Count the attempt as failed before anything is compared, where no slot has to begin.
@@ -225,8 +225,9 @@ class Tally:
             ("too_many_through_ingress", traces.ingress and ingress.is_full(limits.per_ingress)),
         )
         spent = next((reason for reason, applies in exhausted if applies), "")
-        # The code that no card has is locked for nobody: it is wrong in any case.
-        is_locked = self._has_card and not in_lock
+        # The code that no card has is locked for nobody: it is wrong in any case. Nor is a card without a PIN, which
+        # has none to guess and may be that of a house where many call at once.
+        is_locked = self._has_card and has_pin and not in_lock
         refusal = spent or (("blocked" if self.lock.is_blocked(limits) else "locked") if is_locked else "")
         # Who has no attempts left uses up nothing but the patience of the call. That a card is locked counts like a
         # wrong PIN: else who has a good card could see with it, by what is left, whether another code is one.
