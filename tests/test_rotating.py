@@ -40,6 +40,7 @@ from voipcard import (
     CodeFormat,
     Extension,
     KeyFile,
+    KeyPassphrase,
     NewCard,
     PinFormat,
     Profile,
@@ -973,6 +974,21 @@ def test_a_key_is_changed_once_under_one_name() -> None:
     assert (OperationConflictError, "change_key", "") == outcome(lambda: book.change_key(two, operation="first"))
     assert Rotation(key=2, done=8, left=0) == book.rotate_keys(), "it still wraps with the second key"
     assert lost(book_on(store, key=two)) == []
+
+
+def test_an_operation_does_not_take_one_key_for_another() -> None:
+    """
+    The operation that changed a key is refused for another key in the same place, which was never tried.
+    """
+    book = book_on(MemoryStore())
+    one, two = (KeyPassphrase(words, iterations=1, memory=8, lanes=1) for words in ("six words", "other words"))
+    book.change_key(one, operation="first")
+    book.change_key(one, operation="first")
+
+    assert (OperationConflictError, "change_key", "") == outcome(lambda: book.change_key(two, operation="first"))
+    book.change_key(two)
+    book.change_key(one, operation="first")
+    assert book.rotate_keys().left == 0
 
 
 def test_the_key_of_a_book_in_memory_is_changed_as_well() -> None:

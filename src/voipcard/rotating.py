@@ -15,7 +15,7 @@ from voipcard.core.arguments import Progress, checked_integer
 from voipcard.core.cards import Kind
 from voipcard.core.query import CardQuery, Position
 from voipcard.deciding import CHUNK, Decision, Reading
-from voipcard.errors import KeyMismatchError, StaleError, TamperedError
+from voipcard.errors import KeyMismatchError, OperationConflictError, StaleError, TamperedError
 from voipcard.keyring import FIRST
 from voipcard.names import KEYRING, ROTATION
 from voipcard.providers import KeyProvider
@@ -133,9 +133,15 @@ def change_key(engine: Engine, provider: KeyProvider, *, operation: str | None) 
         document = rewrapped(ring, provider)
         audit = engine.audited("change_key", before=keys.provider.place, after=provider.place)
 
-        return Decision(Changes(documents=[(document, ring.version)], audit=audit), None, {})
+        return Decision(Changes(documents=[(document, ring.version)], audit=audit), None, document.version)
 
-    engine.once("change_key", operation, lambda: [provider.place], decide=decide, replay=lambda _: None)
+    def replay(version: int) -> None:
+        # A key cannot be among what the operation remembers, and many have one place: a passphrase has no other.
+        document = _renewed(engine)[1]
+        if document.version == version and not keys.unlocks(document, provider):
+            raise OperationConflictError("change_key")
+
+    engine.once("change_key", operation, lambda: [provider.place], decide=decide, replay=replay)
     document = _renewed(engine)[1]
     # Done again later, another key may have taken its place since.
     if keys.unlocks(document, provider):
