@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine
@@ -210,9 +211,16 @@ def test_hooks_are_those_of_one_book() -> None:
     assert [entry.detail["after"]["label"] for entry in told] == ["by the same"]
 
 
-def test_a_hook_has_to_be_callable() -> None:
+async def awaited(entry: AuditEntry) -> None:
     """
-    Something else is refused at once, not at the first commit.
+    Do nothing with an entry, once somebody awaits it.
+    """
+
+
+@pytest.mark.parametrize("hook", ["print", None, awaited])
+def test_a_hook_has_to_be_callable(hook: Any) -> None:  # noqa: ANN401 - what is refused
+    """
+    Something else is refused at once, not at the first commit; what nobody would await is something else.
     """
     with pytest.raises(InvalidValueError):
-        new_book().on_commit("print")  # type: ignore[arg-type]
+        new_book().on_commit(hook)

@@ -4,6 +4,7 @@ What was done to a book, and whether all of it is as it was written.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
@@ -103,7 +104,7 @@ class WithAuditTrail(Bound):
             hook: Takes an `AuditEntry`, which has no secrets.
 
         Raises:
-            InvalidValueError: If *hook* cannot be called.
+            InvalidValueError: If *hook* cannot be called, or would have to be awaited.
 
         Example:
             >>> book = voipcard.open_book()
@@ -111,8 +112,9 @@ class WithAuditTrail(Bound):
             >>> _ = book.label_extension("0003*215", "Main")
             label_extension Main
         """
-        if not callable(hook):
-            raise InvalidValueError("hook", "has to be something that can be called with an AuditEntry")
+        # Nobody would await what a coroutine function gives.
+        if not callable(hook) or inspect.iscoroutinefunction(hook):
+            raise InvalidValueError("hook", "has to be a function to be called with an AuditEntry, not a coroutine")
         self._engine.trail.hooks.add(hook)
 
     def release_hooks(self) -> None:
