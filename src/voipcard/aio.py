@@ -526,7 +526,7 @@ class AsyncCardBook:
             hook: Takes an `AuditEntry`, which has no secrets.
 
         Raises:
-            InvalidValueError: If *hook* cannot be called.
+            InvalidValueError: If *hook* cannot be called, or would have to be awaited.
         """
         self._sync.on_commit(hook)
 
