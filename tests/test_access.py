@@ -970,6 +970,56 @@ def test_attempts_are_forgotten_when_they_no_longer_count() -> None:
     assert extension.guesses(handout.serial).failures == 2
 
 
+def test_a_clock_that_was_set_back_lets_nothing_be_forgotten_sooner() -> None:
+    """
+    What counts against a call is kept for a day from the latest attempt, though the clock was set back after that.
+    """
+    clock = Clock()
+    book = new_book(clock=clock)
+    extension = book.extension(EXTENSION)
+    handout = card_of(extension)
+    denied(extension, 2, "7700183422157", call_id="a call")
+    clock.move(hours=-2)
+    extension.authenticate(handout.code, pin=handout.pin, call_id="a call")
+    clock.move(hours=25)
+    while book.purge_expired():
+        pass
+
+    denied(extension, 1, "7700183422157", call_id="a call")
+    assert outcome(lambda: extension.authenticate(handout.code, pin=handout.pin, call_id="a call")) == DENIED
+    clock.move(hours=1)
+    assert extension.authenticate(handout.code, pin=handout.pin, call_id="a call").card.serial == handout.serial
+
+
+def test_who_is_let_in_long_after_takes_back_nothing_of_others() -> None:
+    """
+    A machine that stood still for an hour within an attempt does not free one that others have made meanwhile.
+    """
+    clock = Clock()
+    store = MemoryStore()
+    book = book_on(store, clock=clock, limits=attrs.evolve(PROMPT, per_ingress=3))
+    extension = book.extension(EXTENSION)
+    handout = card_of(extension)
+
+    def others() -> None:
+        clock.move(minutes=65)
+        denied(extension, 1, "7700183422157", ingress="a trunk")
+
+    commit = store.commit
+    following = iter((None, others))  # The slot begins, and the attempt is reserved.
+
+    def meddling(changes: Any) -> None:  # noqa: ANN401
+        commit(changes)
+        if meddle := next(following, None):
+            meddle()
+
+    store.commit = meddling  # type: ignore[method-assign]
+    extension.authenticate(handout.code, pin=handout.pin, ingress="a trunk")
+    denied(extension, 5, "7700183422157", ingress="a trunk")
+
+    assert Counter(reasons_of(book)) == {"": 1, "unknown": 3, "too_many_through_ingress": 3}
+
+
 @pytest.mark.parametrize("between", range(5))
 def test_a_purge_in_between_frees_no_attempts(between: int) -> None:
     """

@@ -277,7 +277,10 @@ class Tally:
             lock=Lock() if is_right else self.lock,
         )
         failed = CounterChange(ALARMS[os.urandom(1)[0] % len(ALARMS)], 1)
-        taken_back = [CounterChange(f"{traces.ingress}/{self.ingress.position}", -1)] if traces.ingress else []
+        # More than a window later its counter has been emptied, and counts something else.
+        is_counted = Ingress.slot_at(now, limits.ingress_window) < self.ingress.slot + SLOTS
+        position = f"{traces.ingress}/{self.ingress.position}"
+        taken_back = [CounterChange(position, -1)] if traces.ingress and is_counted else []
 
         return Changes(
             documents=after.documents(
@@ -294,7 +297,7 @@ class Tally:
         """
         traces = self.traces
         values: dict[str, tuple[object, int | None]] = {}
-        values[traces.call] = (self.call.moments, now + micros(_CALL) if self.call.moments else now)
+        values[traces.call] = (self.call.moments, max(self.call.moments, default=now - micros(_CALL)) + micros(_CALL))
         values[traces.source] = (
             self.source.moments,
             max(self.source.moments) + micros(limits.source_window) if self.source.moments else now,
