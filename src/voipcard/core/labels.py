@@ -17,14 +17,14 @@ MAX_LABELS: Final = 100
 
 def checked_labels(name: str, labels: Iterable[str]) -> tuple[str, ...]:
     """
-    Accept labels: at most 100 of 1 to 255 characters. One that comes again is there once.
+    Accept labels: at most 100 of 1 to 255 characters.
 
     Raises:
         InvalidValueError: If there are more, or one is empty, too long or has control characters.
     """
     if isinstance(labels, str) or not isinstance(labels, Iterable):
         raise InvalidValueError(name, "has to be a list of words, not one word")
-    accepted = tuple(dict.fromkeys(checked_text("label", label) for label in labels))
+    accepted = tuple(checked_text("label", label) for label in labels)
     if "" in accepted:
         raise InvalidValueError("label", "has no characters")
     if len(accepted) > MAX_LABELS:
