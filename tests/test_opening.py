@@ -826,3 +826,28 @@ def test_the_policy_holds_for_the_handle_that_has_it(kept: Path) -> None:
         with pytest.raises(InvalidValueError):
             strict.extension(NUMBER).add("87659321", pin="1234")
         assert len(lenient.extension(NUMBER).add("87659321", pin="1234")) == 1
+
+
+@pytest.mark.parametrize("wrong", ["cards.key", Path("cards.key"), b"0" * 32, KeyFile, 7])
+def test_what_protects_no_keys_is_refused(wrong: Any, kept: Path, tmp_path: Path) -> None:  # noqa: ANN401
+    """
+    What is no key provider is refused by its name, for a new book as for one that is there, and so is another key.
+    """
+    with pytest.raises(InvalidValueError) as refused:
+        open_book(tmp_path / "new.db", currency="EUR", key=wrong)
+    assert refused.value.name == "key"
+    assert not (tmp_path / "new.db").exists()
+    with open_book(kept) as book, pytest.raises(InvalidValueError) as refused:
+        book.change_key(wrong)
+    assert refused.value.name == "key"
+
+
+@pytest.mark.parametrize("wrong", [None, 10, {"per_call": 3}])
+def test_what_limits_no_guessing_is_refused(wrong: Any) -> None:  # noqa: ANN401
+    """
+    A book is not opened with something else in the place of its limits: callers would be the first to notice.
+    """
+    with pytest.raises(InvalidValueError) as refused:
+        open_book(limits=wrong)
+
+    assert refused.value.name == "limits"

@@ -31,7 +31,7 @@ from voipcard.errors import (
 )
 from voipcard.licensing import Licenses
 from voipcard.names import BOOK, KEYRING
-from voipcard.providers import KeyFile, KeyProvider, fresh_key
+from voipcard.providers import KeyFile, KeyProvider, checked_provider, fresh_key
 from voipcard.records import Records
 from voipcard.signing import VerifyKey
 from voipcard.stores.contract import Changes, Document, Store
@@ -112,7 +112,8 @@ def open_book(
     Raises:
         CurrencyError: If the book is new and has no currency, or is kept in another one.
 
-        InvalidValueError: If there is no such *profile*, or the book has the other one. Nothing was written.
+        InvalidValueError: If there is no such *profile* or *suite*, or the book has the other one, or *key* or *limits*
+            is something else. Nothing was written.
 
         KeyMissingError: If the book exists and its key does not. Nothing was written.
 
@@ -135,6 +136,9 @@ def open_book(
         raise InvalidValueError("currency", "has to be an ISO 4217 code such as EUR")
     wanted = _Wanted(currency, checked_profile(profile), checked_suite(suite))
     licenses = Licenses(license_keys)
+    key = None if key is None else checked_provider(key)
+    if not isinstance(limits, GuessLimits):
+        raise InvalidValueError("limits", "has to be GuessLimits, such as DEFAULT_LIMITS")
     store: Store
     if place is None:
         wanted = attrs.evolve(wanted, currency=currency or _NO_CURRENCY)

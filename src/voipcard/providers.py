@@ -21,7 +21,16 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from voipcard.ciphers import AES_256_SIV, KEY_SIZE, SUITES, Suite, cipher
 from voipcard.errors import InvalidValueError, KeyMismatchError, KeyMissingError, storage_error
 
-__all__ = ["KeyCallback", "KeyFile", "KeyPassphrase", "KeyProvider", "KeyVariable", "fresh_key", "wrapped_by"]
+__all__ = [
+    "KeyCallback",
+    "KeyFile",
+    "KeyPassphrase",
+    "KeyProvider",
+    "KeyVariable",
+    "checked_provider",
+    "fresh_key",
+    "wrapped_by",
+]
 
 _SALT_SIZE: Final = 16
 
@@ -282,6 +291,19 @@ class KeyCallback:
     wrap: Callable[[bytes], bytes] = attrs.field(repr=False)
     unwrap: Callable[[bytes], bytes] = attrs.field(repr=False)
     place: str
+
+
+def checked_provider(key: KeyProvider) -> KeyProvider:
+    """
+    Accept what can protect the keys of a book, as far as can be told before it is used.
+
+    Raises:
+        InvalidValueError: If it is something else, such as the path of a key file.
+    """
+    if isinstance(key, type) or not all(callable(getattr(key, name, None)) for name in ("wrap", "unwrap")):
+        raise InvalidValueError("key", "has to be a key provider, such as KeyFile('cards.key')")
+
+    return key
 
 
 def fresh_key() -> KeyProvider:

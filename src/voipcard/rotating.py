@@ -18,7 +18,7 @@ from voipcard.deciding import CHUNK, Decision, Reading
 from voipcard.errors import KeyMismatchError, OperationConflictError, StaleError, TamperedError
 from voipcard.keyring import FIRST
 from voipcard.names import KEYRING, ROTATION
-from voipcard.providers import KeyProvider
+from voipcard.providers import KeyProvider, checked_provider
 from voipcard.records import Records
 from voipcard.registry import id_of
 from voipcard.stores.contract import CardRecord, Changes, Document
@@ -126,6 +126,7 @@ def change_key(engine: Engine, provider: KeyProvider, *, operation: str | None) 
     Protect the keys of the book by another provider. See `CardBook.change_key`.
     """
     engine.refuse_joined("change_key")
+    checked_provider(provider)
     keys = _keys_of(engine)
 
     def decide(_: Reading) -> Decision[None]:

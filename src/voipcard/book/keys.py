@@ -82,6 +82,8 @@ class WithKeys(Bound):
 
             KeyMismatchError: If it does not give back what it wraps.
 
+            InvalidValueError: If *key* is no key provider.
+
             JoinedStoreError: If the book is used within a transaction of yours.
 
             OperationConflictError: If *operation* was used for something else.
