@@ -141,14 +141,14 @@ ROWS: Final = [
     Row(
         "extension.disable, of a query",
         "disable",
-        "query matching",
+        "query matching before",
         lambda w: w.extension.disable(CardQuery(batch=w.batch)),
     ),
     Row("extension.remove", "remove", CHANGED, lambda w: w.extension.remove(w.serials)),
     Row(
         "extension.remove_unused",
         "remove_unused",
-        "query matching",
+        "query matching before",
         lambda w: w.extension.remove_unused(older_than=timedelta(0)),
     ),
     Row(

@@ -484,7 +484,7 @@ def test_at_most_a_thousand_cards_are_changed_in_a_commit(verb: str, named: str)
     """
     Many cards take several commits of at most 1,000, and progress is told after each.
 
-    One audit entry tells of all of them.
+    Each commit tells the audit trail of its cards, and what was before of each.
     """
     store = Recording()
     book = book_on(store).acting_as("alice")
@@ -494,13 +494,20 @@ def test_at_most_a_thousand_cards_are_changed_in_a_commit(verb: str, named: str)
     commits = len(store.commits)
     cards = made if named == "serials" else CardQuery()
     answer = changing(extension, verb, cards, progress=lambda done, _: told.append(done))
-    [audit] = [entry for entry in book.audit_trail() if entry.verb == verb]
+    trail = [entry for entry in book.audit_trail() if entry.verb == verb]
+    details = [entry.detail for entry in trail]
 
     assert (answer if isinstance(answer, int) else len(answer)) == 2001
     assert [size for size in store.sizes()[commits:] if size] == [1000, 1000, 1]
     assert told == [1000, 2000, 2001]
-    assert (audit.actor, audit.extension) == ("alice", EXTENSION)
-    assert len(audit.detail.get("serials", ())) <= 1000
+    assert {("alice", EXTENSION)} == {(entry.actor, entry.extension) for entry in trail}
+    assert [detail.get("part") for detail in details] == [None, 2, 3]
+    assert made == [serial for detail in details for serial in detail["before"]]
+    if "serials" in details[0]:
+        assert made == [serial for detail in details for serial in detail["serials"]]
+        assert {detail["count"] for detail in details} == {2001}
+    else:
+        assert [detail.get("matching") for detail in details] == [2001, None, None]
     assert sound(book) == ()
 
 
@@ -510,7 +517,7 @@ def test_an_interrupted_call_goes_on(verb: str, named: str) -> None:
     """
     With an operation, a call that ended after some of its commits does the rest when it is asked again.
 
-    It answers for all of it, again and again, and has left one audit entry.
+    It answers for all of it, again and again, and has left one audit entry for each commit.
     """
     store = Meddled()
     book = book_on(store)
@@ -527,7 +534,7 @@ def test_an_interrupted_call_goes_on(verb: str, named: str) -> None:
     assert answers[0] == answers[1]
     assert (2001 if verb in {"enable", "disable"} else tuple(made)) == answers[0]
     assert {"enable": 2001, "disable": 0}.get(verb, 0) == book.quota.active
-    assert verbs_of(book).count(verb) == 1
+    assert verbs_of(book).count(verb) == 3
     assert sound(book) == ()
 
 

@@ -304,7 +304,8 @@ def test_setting_an_end_changes_only_cards_with_another_one() -> None:
 
     assert changed == [1, 1, 1498, 1500]
     assert max(store.sizes()) <= 1000
-    assert [day(9).isoformat()] * 3 + [None] == [detail["expires_at"] for detail in told]
+    assert [day(9).isoformat()] * 4 + [None] * 2 == [detail["expires_at"] for detail in told]
+    assert [len(detail["before"]) for detail in told] == [1, 1, 998, 500, 1000, 500]
     assert ([batch[0].serial], 1) == (told[0]["serials"], told[0]["count"])
     assert {"batch": batch.id} == told[2]["query"]
     assert {None} == {card.expires_at for card in extension.search()}

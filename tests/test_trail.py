@@ -287,7 +287,7 @@ def test_everything_else_is_counted_also_without_an_audit_entry() -> None:
     extension = book.extension(EXTENSION)
     extension.generate(2500, credit=1)
     before = len(store.commits)
-    extension.disable([card.serial for card in extension])
+    extension.recharge_many([(card.serial, 1) for card in extension])
     commits = store.commits[before:]
 
     assert [len(changes.audit) for changes in commits] == [1, 0, 0]

@@ -89,15 +89,21 @@ class Targets:
 
         return attrs.asdict(attrs.evolve(self._query, now=None))
 
-    def detail(self, records: Sequence[CardRecord], before: Callable[[CardRecord], object]) -> dict[str, Any]:
+    def detail(
+        self, records: Sequence[CardRecord], before: Callable[[CardRecord], object], *, part: int
+    ) -> dict[str, Any]:
         """
-        Give what the audit trail says about the cards, and what was before of those that are changed first.
+        Give what the audit trail says about the cards of one commit, and what was before of those that it changes.
         """
+        told: dict[str, Any] = {"before": {record.serial: before(record) for record in records}}
+        if part:
+            told["part"] = part + 1
         if self._query is None:
-            was = {record.serial: before(record) for record in records}
-            return {"serials": self._serials[:CHUNK], "count": len(self._serials), "before": was}
+            return {**told, "serials": self._serials[part * CHUNK : (part + 1) * CHUNK], "count": len(self._serials)}
+        if not part:  # What matches later on is another number.
+            told["matching"] = self.engine.store.count(self._query)
 
-        return {"query": asked(self._query), "matching": self.engine.store.count(self._query)}
+        return {**told, "query": asked(self._query)}
 
     def chunk(self, after: int | Position | None) -> tuple[list[CardRecord], int | Position | None]:
         """
@@ -150,8 +156,8 @@ def in_chunks(
     """
     Change cards, at most 1,000 in a commit, each commit exactly once: asked again, it goes on where it stopped.
 
-    *terms* is what is asked for besides the cards: it tells one request from another, and the audit trail has it. It
-    also has what *before* tells of each card that the first commit changes, where the cards were named.
+    *terms* is what is asked for besides the cards: it tells one request from another, and the audit trail has it. Each
+    commit that changes cards tells there what *before* tells of each of them.
     """
     engine = targets.engine
     after: int | Position | None = None
@@ -161,14 +167,11 @@ def in_chunks(
 
         def decide(_: Reading, after: int | Position | None = after) -> Decision[Any]:
             records, following = targets.chunk(after)
-            changes, answer = change(records, len(answers))
-            if not answers:
-                changes = attrs.evolve(
-                    changes,
-                    audit=engine.audited(
-                        verb, extension=targets.extension, **targets.detail(records, before), **(terms or {})
-                    ),
-                )
+            part = len(answers)
+            changes, answer = change(records, part)
+            if records or not part:
+                told = {**targets.detail(records, before, part=part), **(terms or {})}
+                changes = attrs.evolve(changes, audit=engine.audited(verb, extension=targets.extension, **told))
             memo = {"answer": answer, "after": _written(following), "count": len(records)}
 
             return Decision(changes, memo, memo)
