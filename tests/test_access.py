@@ -505,6 +505,27 @@ def test_damage_is_told_to_nobody_who_calls(key: str) -> None:
     assert reasons_of(book)[1] == "tampered"
 
 
+def test_an_operator_can_put_a_damaged_count_right() -> None:
+    """
+    A card whose count of wrong PINs was changed from outside is usable again when it was unblocked, which is told.
+    """
+    store = MemoryStore()
+    book = book_on(store)
+    extension = book.extension(EXTENSION)
+    handout = card_of(extension)
+    denied(extension, 1, handout.code)
+    [document] = store.documents("guesses/card/")
+    damaged = document._replace(value=b"?" * 40, version=document.version + 1)
+    store.commit(Changes(documents=[(damaged, document.version)]))
+
+    assert sound(book)
+    extension.unblock(handout.serial)
+    assert sound(book) == ()
+    assert extension.authenticate(handout.code, pin=handout.pin).card.serial == handout.serial
+    [entry] = [entry for entry in book.audit_trail() if entry.verb == "unblock"]
+    assert entry.detail == {"serial": handout.serial, "failures": None}
+
+
 # How often
 
 

@@ -18,6 +18,7 @@ from voipcard.core.arguments import checked_text
 from voipcard.core.moments import from_micros
 from voipcard.core.throttle import SLOTS, Attempts, GuessLimits, Ingress, Lock, is_alarming, micros
 from voipcard.deciding import Decision, Reading
+from voipcard.errors import TamperedError
 from voipcard.names import ALARM, ALARMS, GUESSES
 from voipcard.records import Records
 from voipcard.stores.contract import Changes, CounterChange, Document
@@ -362,15 +363,29 @@ def unblock(engine: Engine, extension: str, serial: str, *, operation: str | Non
 
     def decide(_: Reading) -> Decision[None]:
         key = lock_of(engine.card(extension, serial).id)
-        value, version = engine.value(key)
-        failures = Lock(*(value or ())).failures
-        audit = engine.audited("unblock", extension=extension, serial=serial, failures=failures)
+        document = engine.store.document(key)
+        version = document.version if document else 0
+        audit = engine.audited("unblock", extension=extension, serial=serial, failures=_failures(engine, document))
         now = engine.now()
         empty = engine.records.document(key, attrs.astuple(Lock()), version=_following(version, now), expires_at=now)
 
         return Decision(Changes(documents=[(empty, version)], audit=audit), None)
 
     engine.once("unblock", operation, lambda: [extension, serial], decide=decide, replay=lambda _: None)
+
+
+def _failures(engine: Engine, document: Document | None) -> int | None:
+    """
+    Give the wrong PINs that a document counts; None if it was changed from outside.
+
+    Such a card lets nobody in any more, and only who may unblock it can put that right.
+    """
+    try:
+        value = engine.records.value(document) if document else ()
+    except TamperedError:
+        return None
+
+    return Lock(*value).failures
 
 
 @attrs.frozen

@@ -67,8 +67,8 @@ class WithUpkeep(Bound):
 
         It keeps the book small and changes nothing that anybody can see, so it leaves no entry in the audit trail.
         Cards that have expired stay. Call it again until it returns 0, and all of that every hour or so. Others may go
-        on working: each call is one commit, and what was renewed meanwhile stays, as does what was changed from
-        outside, for `verify` to find.
+        on working: each call is one commit, and what was renewed meanwhile stays. So does what was changed from
+        outside, for `verify` to find, unless it only counts guesses.
 
         Args:
             limit: How many documents are removed at most, 1 to 10,000.

@@ -170,7 +170,10 @@ class LettingIn(Bound):
 
     def unblock(self, card: CardCode | str, *, operation: str | None = None) -> None:
         """
-        Forget the wrong PINs on a card, so that it can be used again at once.
+        Forget the wrong PINs on a card, so that it can be used again at once by who has attempts left.
+
+        What counts against calls, sources and ingresses stays. Where the count was changed from outside, which `verify`
+        finds and which lets nobody in, it begins anew as well.
 
         Args:
             card: The card, or its serial.
