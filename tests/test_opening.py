@@ -851,3 +851,15 @@ def test_what_limits_no_guessing_is_refused(wrong: Any) -> None:  # noqa: ANN401
         open_book(limits=wrong)
 
     assert refused.value.name == "limits"
+
+
+@pytest.mark.parametrize("wrong", [10, b"voipcard-license-1", License, True])
+def test_what_is_no_license_is_refused_before_there_is_a_book(wrong: Any, tmp_path: Path) -> None:  # noqa: ANN401
+    """
+    A license that does not hold is no reason not to open a book; something else is a mistake of whoever calls.
+    """
+    with pytest.raises(InvalidValueError) as refused:
+        open_book(tmp_path / "new.db", currency="EUR", license=wrong)
+
+    assert refused.value.name == "license"
+    assert list(tmp_path.iterdir()) == []

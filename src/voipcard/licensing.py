@@ -22,6 +22,7 @@ from voipcard.signing import MAX_TEXT_SIZE, SigningKey, VerifyKey, checked_keys,
 
 __all__ = [
     "Licenses",
+    "checked_given",
     "given_license",
     "issue_license",
     "license_terms",
@@ -136,12 +137,9 @@ def given_license(given: License | str | os.PathLike[str]) -> License | str:
 
         InvalidValueError: If it is nothing that can be a license.
     """
+    given = checked_given(given)
     if isinstance(given, License | str):
         return given
-    if not isinstance(given, os.PathLike):
-        raise InvalidValueError(
-            "license", "has to be a License, such as License(max_active_codes=1000), a signed text, or the path of one"
-        )
     try:
         with Path(given).open("rb") as file:
             return file.read(MAX_TEXT_SIZE + 1).decode("utf-8-sig")
@@ -149,6 +147,21 @@ def given_license(given: License | str | os.PathLike[str]) -> License | str:
         raise LicenseError("missing") from None
     except UnicodeDecodeError:
         raise LicenseError("malformed") from None
+
+
+def checked_given(given: License | str | os.PathLike[str]) -> License | str | os.PathLike[str]:
+    """
+    Accept what may be a license, or the path of one, before anything is read.
+
+    Raises:
+        InvalidValueError: If it is something else.
+    """
+    if not isinstance(given, License | str | os.PathLike):
+        raise InvalidValueError(
+            "license", "has to be a License, such as License(max_active_codes=1000), a signed text, or the path of one"
+        )
+
+    return given
 
 
 def license_value(license: License) -> dict[str, Any]:

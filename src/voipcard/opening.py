@@ -29,7 +29,7 @@ from voipcard.errors import (
     TamperedError,
     storage_error,
 )
-from voipcard.licensing import Licenses
+from voipcard.licensing import Licenses, checked_given
 from voipcard.names import BOOK, KEYRING
 from voipcard.providers import KeyFile, KeyProvider, checked_provider, fresh_key
 from voipcard.records import Records
@@ -112,8 +112,8 @@ def open_book(
     Raises:
         CurrencyError: If the book is new and has no currency, or is kept in another one.
 
-        InvalidValueError: If there is no such *profile* or *suite*, or the book has the other one, or *key* or *limits*
-            is something else. Nothing was written.
+        InvalidValueError: If there is no such *profile* or *suite*, or the book has the other one, or if *key*,
+            *limits* or *license* is something else. Nothing was written.
 
         KeyMissingError: If the book exists and its key does not. Nothing was written.
 
@@ -136,6 +136,8 @@ def open_book(
         raise InvalidValueError("currency", "has to be an ISO 4217 code such as EUR")
     wanted = _Wanted(currency, checked_profile(profile), checked_suite(suite))
     licenses = Licenses(license_keys)
+    if license is not None:
+        checked_given(license)
     key = None if key is None else checked_provider(key)
     if not isinstance(limits, GuessLimits):
         raise InvalidValueError("limits", "has to be GuessLimits, such as DEFAULT_LIMITS")
@@ -147,12 +149,12 @@ def open_book(
         store, key = _place(place, key, currency)
     try:
         records, facts = _unlocked(store, key, wanted, now)
+        engine = Engine(facts, store, records, now, source, policy or Policy(), limits, licenses=licenses)
+        if license is not None:
+            installing.install_given(engine, license)
     except BaseException:
         store.close()
         raise
-    engine = Engine(facts, store, records, now, source, policy or Policy(), limits, licenses=licenses)
-    if license is not None:
-        installing.install_given(engine, license)
 
     return CardBook(engine)
 
