@@ -5,6 +5,7 @@ Whatever an engine is set up to do, and whatever interrupts it, the store over i
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import signal
 import threading
@@ -20,7 +21,7 @@ from sqlalchemy.pool import StaticPool
 
 from tests.book_world import PATIENCE
 from tests.databases import DATABASES, SERVERS, DatabaseKind, empty_database, engine_on, on
-from voipcard.errors import InvalidValueError, StoreClosedError, StoreError
+from voipcard.errors import InvalidValueError, StoreBusyError, StoreClosedError, StoreError
 from voipcard.stores import Changes, CounterChange, SQLAlchemyStore, build_tables
 from voipcard.stores.contract import CardRecord, EntryRecord
 from voipcard.stores.servers import owned
@@ -312,6 +313,82 @@ def test_many_may_make_the_tables_at_once(kind: DatabaseKind) -> None:
             assert sum(pool.map(opened, [url] * 4)) == 4
             with closing(SQLAlchemyStore(url)) as store:
                 assert store.counters(["steps"]) == {"steps": 4}
+
+
+def write_at_once(engines: Iterable[sqlalchemy.Engine], rounds: int) -> int:
+    """
+    Write from one thread for each engine, through a store of its own, and tell how often it was too busy.
+    """
+
+    def refused(engine: sqlalchemy.Engine) -> int:
+        store, refusals = SQLAlchemyStore(engine), 0
+        for _ in range(rounds):
+            try:
+                store.commit(STEP)
+            except StoreBusyError:
+                refusals += 1
+
+        return refusals
+
+    with ThreadPoolExecutor(8) as pool:
+        return sum(pool.map(refused, engines))
+
+
+def test_threads_write_to_sqlite_in_turn() -> None:
+    """
+    Threads that write without a pause are never told that SQLite is busy, also where its driver does not wait at all.
+
+    They are where each has an engine of its own, between which there are no turns: so the law is not luck.
+    """
+    impatient = {"connect_args": {"timeout": 0}}
+    with empty_database("sqlite") as url, engine_on(url, **impatient) as engine, engine_on(url, **impatient) as other:
+        store = SQLAlchemyStore(engine, create=True)
+        apart = write_at_once(itertools.islice(itertools.cycle([engine, other]), 8), 200)
+        before = store.counters(["steps"])["steps"]
+        together = write_at_once([engine] * 8, 50)
+
+        assert apart > 0
+        assert apart + before == 8 * 200
+        assert together == 0
+        assert before + 8 * 50 == store.counters(["steps"])["steps"]
+
+
+def test_a_turn_is_not_carried_over_a_fork() -> None:
+    """
+    A child can write although a thread of its parent was writing when it was forked.
+    """
+    with empty_database("sqlite") as url, engine_on(url) as engine:
+        SQLAlchemyStore(engine, create=True)
+        with owned._TURNS[engine]:  # noqa: SLF001 - a write would not take long enough
+            child = os.fork()
+            if child == 0:
+                signal.alarm(10)
+                engine.dispose(close=False)
+                SQLAlchemyStore(engine).commit(STEP)
+                os._exit(7)
+            _, status = os.waitpid(child, 0)
+
+        assert os.waitstatus_to_exitcode(status) == 7
+
+
+@pytest.mark.parametrize("option, seconds", [("", owned.PATIENCE), ("?timeout=3", 3)])
+def test_other_processes_are_waited_for_as_long_as_on_a_server(option: str, seconds: float) -> None:
+    """
+    By a URL SQLite is waited for as long as anything else, unless the URL says how long.
+    """
+    waited: list[float] = []
+
+    def connected(connection: Any, _: object) -> None:  # noqa: ANN401 - the driver's
+        waited.extend(milliseconds / 1000 for (milliseconds,) in connection.execute("PRAGMA busy_timeout"))
+
+    sqlalchemy.event.listen(sqlalchemy.pool.Pool, "connect", connected)
+    try:
+        with empty_database("sqlite") as url, closing(SQLAlchemyStore(url + option, create=True)):
+            pass
+    finally:
+        sqlalchemy.event.remove(sqlalchemy.pool.Pool, "connect", connected)
+
+    assert set(waited) == {seconds}
 
 
 def test_a_joined_store_is_not_carried_over_a_fork() -> None:

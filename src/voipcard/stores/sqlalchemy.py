@@ -42,7 +42,7 @@ from voipcard.stores.servers.collisions import collided
 from voipcard.stores.servers.database import Database
 from voipcard.stores.servers.failures import NO_TABLES, Collision, driver_error, meaning, translated
 from voipcard.stores.servers.joined import Joined
-from voipcard.stores.servers.owned import Owned
+from voipcard.stores.servers.owned import PATIENCE, Owned
 from voipcard.stores.servers.selects import Selects, columns
 from voipcard.stores.servers.sessions import Session, Statement, compiled
 from voipcard.stores.servers.tables import SCHEMA_VERSION, Tables, build_tables
@@ -462,8 +462,11 @@ def _engine(url: str) -> Engine:
         name, driver = "", ""
     _refuse_driver(name, driver, _DRIVERS)
     try:
+        # SQLite's driver would wait for other processes for 5 seconds only.
+        patience = {"timeout": PATIENCE} if name == "sqlite" and "timeout" not in parsed.query else {}
+
         # What was not committed is rolled back already when a connection is given back.
-        return create_engine(url, pool_reset_on_return=None)
+        return create_engine(url, pool_reset_on_return=None, connect_args=patience)
     except ImportError as error:
         message = f"{name} needs a driver: install voipcard[{'postgresql' if name == 'postgresql' else 'mysql'}]"
         raise ImportError(message, name=error.name) from error

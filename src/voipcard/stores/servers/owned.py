@@ -6,29 +6,31 @@ from __future__ import annotations
 
 import os
 import select
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from weakref import WeakKeyDictionary
 
 import attrs
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import PoolProxiedConnection
 
-from voipcard.errors import StoreClosedError, StoreError
+from voipcard.errors import StoreBusyError, StoreClosedError, StoreError
 from voipcard.stores.servers.failures import Collision, driver_error, meaning, translated
 from voipcard.stores.servers.sessions import DriverSession, PostgreSQLSession, Session, written_by_position
 
 if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import DBAPIModule
 
-__all__ = ["Owned"]
+__all__ = ["PATIENCE", "Owned"]
 
 T = TypeVar("T")
 
-_PATIENCE: Final = 30.0
-"""For how many seconds a transaction is tried that the database wants once more."""
+PATIENCE: Final = 30.0
+"""For how many seconds a transaction is tried that the database wants once more, and SQLite's turn is waited for."""
 
 _LOSSES: Final = 3
 """After how many lost connections it is not tried again: perhaps the server ends them because of what it is told."""
@@ -49,6 +51,17 @@ _BEGIN: Final = {
     "sqlite": ["BEGIN IMMEDIATE"],
 }
 """What a transaction of ours begins with: versions are read with locks, and what others committed is to be seen."""
+
+_TURNS: Final[WeakKeyDictionary[Engine, threading.Lock]] = WeakKeyDictionary()
+"""
+Whose turn it is to write to SQLite, by engine, which several stores may have.
+
+SQLite lets one write at a time, and the others look again and again whether it is free, less and less often: among many
+threads that write without a pause one could look in vain for longer than the 5 seconds that the driver looks.
+"""
+
+# A fork may have copied the turn of a thread that is not there.
+os.register_at_fork(after_in_child=_TURNS.clear)
 
 
 class Owned:
@@ -73,6 +86,7 @@ class Owned:
         self._closed = False
         self._driver: Final = engine.dialect.loaded_dbapi.Error
         self._failures: Final = (self._driver, SQLAlchemyError)
+        self._turn: Final = _TURNS.setdefault(engine, threading.Lock()) if engine.dialect.name == "sqlite" else None
 
     def refuse_use(self) -> None:
         """
@@ -111,7 +125,18 @@ class Owned:
         """
         Write in a transaction, again and again while the database asks for it.
         """
-        deadline = time.monotonic() + _PATIENCE
+        self.refuse_use()
+        if self._turn is None:
+            return self._commit_in_turn(work, alone=alone)
+        if not self._turn.acquire(timeout=PATIENCE):
+            raise StoreBusyError("other threads kept the database from doing this for too long")
+        try:
+            return self._commit_in_turn(work, alone=alone)
+        finally:
+            self._turn.release()
+
+    def _commit_in_turn(self, work: Callable[[Session], None], *, alone: bool) -> None:
+        deadline = time.monotonic() + PATIENCE
         longest, losses = _SHORTEST_PAUSE, 0
         while True:
             try:
