@@ -57,9 +57,11 @@ from voipcard.errors import (
     KeyMismatchError,
     KeyMissingError,
     OperationConflictError,
+    StaleError,
     StoreError,
     TamperedError,
 )
+from voipcard.names import KEYRING
 from voipcard.stores import CardRecord, Changes, MemoryStore, SQLAlchemyStore, SQLiteStore, Store
 
 CODES: Final = [f"77{number:08}77" for number in range(6)]
@@ -314,6 +316,35 @@ def test_nobody_notices_at_any_moment(profile: Profile) -> None:
 
     assert steps >= 8
     assert {2} == {record.key for record in records_of(book)}
+
+
+def test_who_puts_back_an_older_key_ring_is_given_nothing_under_it() -> None:
+    """
+    Where somebody puts back the document that an older key was in, no process that knows better seals with that key.
+    """
+    store = MemoryStore()
+    book = book_on(store)
+    extension = book.extension(EXTENSION)
+    [handout] = extension.generate(1)
+    before = store.document(KEYRING)
+    assert before is not None
+    assert book.rotate_keys().left == 0
+    after = store.document(KEYRING)
+    assert after is not None
+    store.commit(Changes(documents=[(before, after.version)]))
+
+    assert extension.find(code="7799999900000") is None  # Whoever finds nothing reads the keys again.
+    assert extension.find(code=handout.code) is None
+    writes: list[Callable[[], object]] = [
+        lambda: extension.generate(1),
+        lambda: extension.add("771234567890123"),
+        lambda: extension.edit(handout.serial, pin="482716"),
+    ]
+    for write in writes:
+        with pytest.raises(StaleError):
+            write()
+    assert [card.key for card in store.cards(CardQuery())] == [2]
+    assert findings_of(book)
 
 
 def test_what_is_made_meanwhile_is_under_the_new_key() -> None:

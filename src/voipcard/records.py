@@ -64,6 +64,19 @@ class Records:
         """
         return Records(self.keyring, self.keys, self._store)
 
+    def newest(self) -> Records:
+        """
+        Give the same with the newest keys that this process knows.
+
+        A handle may show an older document of the keys, and so does a store where somebody has put one back. It is
+        right for looking things up there; but nothing is sealed any more with a key that is known to be replaced.
+        """
+        ring = self.keyring
+        if self.keys is not None and self.keys.ring.version > ring.version:
+            ring = self.keys.ring
+
+        return Records(ring, self.keys, self._store)
+
     @property
     def requirement(self) -> tuple[str, int]:
         """

@@ -212,7 +212,7 @@ class Engine:
         if isinstance(refusal, StaleError) and KEYRING in refusal.documents:
             self.keys_changed(self.store.document(KEYRING), self.records.keyring)
 
-        return self.records.pinned()
+        return self.records.newest()
 
     def commit(self, changes: Changes) -> None:
         """
