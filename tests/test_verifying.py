@@ -18,6 +18,7 @@ import pytest
 
 from tests.book_world import (
     EXTENSION,
+    LAX,
     OTHER,
     Clock,
     book_on,
@@ -728,3 +729,54 @@ def test_a_book_that_processes_write_to_is_sound(tmp_path: Path) -> None:
     assert in_processes(busy, path, times=3) == [[], [], []]
     with file_book(path) as book:
         assert sound(book) == ()
+
+
+class Template(str):
+    """
+    A text that shows itself otherwise, as those of enumerations and templates do.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<template>"
+
+    def __str__(self) -> str:
+        return "template"
+
+    def __format__(self, _: str) -> str:
+        return "template"
+
+
+def test_of_what_class_a_text_is_does_not_matter(tmp_path: Path) -> None:
+    """
+    What is given as a text of another class is kept, authenticated and looked for by its characters.
+    """
+    text, path = Template, tmp_path / "cards.db"
+    with file_book(path, policy=LAX) as anonymous:
+        book = anonymous.acting_as(text("alice"))
+        book.label_extension(text(EXTENSION), text("Main"))
+        book.disable_extension(text(EXTENSION))
+        book.enable_extension(text(EXTENSION))
+        extension = book.extension(text(EXTENSION))
+        extension.configure(no_credit_sound=text("gone"), caller_number_text=text("123"))
+        batch = extension.generate(2, credit=text("5"), order_number=text("PO-1"), labels=[text("to print")])
+        extension.add([NewCard(text("7700"), text("4711"), 1, text("PO-2")), NewCard(text("+40722"))])
+        one, other = (text(handout.serial) for handout in batch)
+        extension.recharge(one, text("1.5"), order_number=text("PO-3"))
+        extension.transfer(one, other, amount=1, order_number=text("PO-4"))
+        extension.edit(one, code=text("7701"), pin=text("4712"))
+        extension.label_cards([one], add=[text("printed")])
+        extension.label_batch(text(batch.id), add=[text("shipped")])
+        extension.disable_batch(text(batch.id))
+        extension.enable_batch(text(batch.id))
+        extension.disable([one, other])
+        extension.enable(CardQuery(batch=text(batch.id)))
+        extension.reveal(one)
+        extension.authenticate(text("7701"), pin=text("4712"), source=text("1"), ingress=text("2"), call_id=text("3"))
+        extension.remove(other)
+        assert sound(book) == ()
+    with file_book(path) as book:
+        assert sound(book) == ()
+        assert [extension.label for extension in book.extensions()] == ["Main"]
+        assert "template" not in repr((list(book.audit_trail()), everything(book)))

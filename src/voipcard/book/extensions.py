@@ -51,7 +51,7 @@ class WithExtensions(Bound):
             OperationConflictError: If *operation* was used for something else.
         """
         extension = self.extension(number)
-        registry.change(self._engine, number, "label_extension", label=label, operation=operation)
+        registry.change(self._engine, extension.number, "label_extension", label=label, operation=operation)
 
         return extension
 
@@ -72,7 +72,7 @@ class WithExtensions(Bound):
         Source: VoipNow user guide, "Manage Card Codes".
         """
         extension = self.extension(number)
-        registry.change(self._engine, number, "disable_extension", enabled=False, operation=operation)
+        registry.change(self._engine, extension.number, "disable_extension", enabled=False, operation=operation)
 
         return extension
 
@@ -91,6 +91,6 @@ class WithExtensions(Bound):
             OperationConflictError: If *operation* was used for something else.
         """
         extension = self.extension(number)
-        registry.change(self._engine, number, "enable_extension", enabled=True, operation=operation)
+        registry.change(self._engine, extension.number, "enable_extension", enabled=True, operation=operation)
 
         return extension
