@@ -30,7 +30,7 @@ def recharge(engine: Engine, extension: str, card: CardCode | str, amount: Amoun
     order_number = checked_text("order_number", order_number)
     asked = [_parsed((card, amount))]
     keys = _order_keys(engine, asked, order_number)
-    decide = _recharging(engine, extension, asked, order_number, keys=keys, audited=1)
+    decide = _recharging(engine, extension, asked, order_number, keys=keys)
     [entry] = engine.decider.run(decide, cards=[asked[0][0]], operations=keys)
 
     return entry
@@ -55,10 +55,8 @@ def recharge_many(
         engine.refuse_unknown(extension, [serial for serial, _ in asked])
     entries: list[LedgerEntry] = []
     for part, chunk in enumerate(_chunks(asked)):
-        # One audit entry a call: with the first chunk, or where order numbers were done before, the first that is not.
-        is_first = part == 0 if operation else all(entry.replayed for entry in entries)
         keys = [] if operation else _order_keys(engine, chunk, order_number)
-        decide = _recharging(engine, extension, chunk, order_number, keys=keys, audited=len(asked) if is_first else 0)
+        decide = _recharging(engine, extension, chunk, order_number, keys=keys, count=len(asked), part=part)
         done: list[LedgerEntry] = engine.once(
             "recharge",
             operation,
@@ -129,7 +127,8 @@ def _recharging(
     order_number: str,
     *,
     keys: Sequence[bytes],
-    audited: int,
+    count: int = 1,
+    part: int = 0,
 ) -> Callable[[Reading], Decision[list[LedgerEntry]]]:
     """
     Make the decision about one commit of recharges.
@@ -145,7 +144,9 @@ def _recharging(
 
         keys: The operation of each recharge, if the order number makes it happen once; else none.
 
-        audited: How many recharges the call's audit entry tells of; 0 if another commit has it.
+        count: How many recharges the call is about.
+
+        part: Which of its commits this is, from 0.
     """
 
     def decide(reading: Reading) -> Decision[list[LedgerEntry]]:
@@ -160,15 +161,16 @@ def _recharging(
                     desk.prolong(serial)
         if not desk.posted:
             return Decision(None, desk.answers)
-        if audited == 1:
+        if count == 1:
             [(serial, amount)] = asked
             told = desk.credits(serial)
             return desk.decision("recharge", serial=serial, amount=str(amount), order_number=order_number, **told)
-        if audited:
-            serials, amounts = [serial for serial, _ in asked], [str(amount) for _, amount in asked]
-            return desk.decision("recharge", serials=serials, amounts=amounts, count=audited, order_number=order_number)
+        serials, amounts = [serial for serial, _ in asked], [str(amount) for _, amount in asked]
+        which = {"part": part + 1} if part else {}
 
-        return desk.decision()
+        return desk.decision(
+            "recharge", serials=serials, amounts=amounts, count=count, order_number=order_number, **which
+        )
 
     return decide
 
@@ -296,9 +298,9 @@ class _Desk:
             raise OperationConflictError("recharge", serial)
         self.answers.append(self._engine.records.entry(entry, replayed=True))
 
-    def decision(self, verb: str = "", **detail: object) -> Decision[list[LedgerEntry]]:
+    def decision(self, verb: str, **detail: object) -> Decision[list[LedgerEntry]]:
         """
-        Give what has to be committed, with an audit entry if there is a verb, and what it can be answered from again.
+        Give what has to be committed, with its audit entry, and what it can be answered from again.
         """
         engine = self._engine
         replaced = [
@@ -306,7 +308,7 @@ class _Desk:
             for serial, record in self._after.items()
             if (before := self._before[serial]) is not record
         ]
-        audit = engine.audited(verb, extension=self._extension, now=self._now, **detail) if verb else ()
+        audit = engine.audited(verb, extension=self._extension, now=self._now, **detail)
         memo = [[entry.card.hex(), entry.sequence] for entry in self.posted]
 
         return Decision(Changes(replace=replaced, entries=self.posted, audit=audit), self.answers, memo)
