@@ -505,6 +505,23 @@ def test_damage_is_told_to_nobody_who_calls(key: str) -> None:
     assert reasons_of(book)[1] == "tampered"
 
 
+@pytest.mark.parametrize("key", ["batch/", "extension/"])
+def test_taking_away_that_cards_are_disabled_lets_nobody_in(key: str) -> None:
+    """
+    Where the document is gone that says whether a batch or an extension is enabled, nobody gets in with its cards.
+    """
+    store = MemoryStore()
+    book = book_on(store)
+    extension = book.extension(EXTENSION)
+    handout = card_of(extension)
+    extension.authenticate(handout.code, pin=handout.pin)
+    [document] = store.documents(key)
+    store.commit(Changes(forget=[(document.key, document.version)]))
+
+    assert outcome(lambda: extension.authenticate(handout.code, pin=handout.pin)) == DENIED
+    assert reasons_of(book) == ["", "tampered"]
+
+
 def test_an_operator_can_put_a_damaged_count_right() -> None:
     """
     A card whose count of wrong PINs was changed from outside is usable again when it was unblocked, which is told.

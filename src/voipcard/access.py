@@ -247,8 +247,10 @@ class Attempt:
                 break
         facts = facts_of_document(engine, self.extension, found.get(EXTENSION + self.extension))
         batch = self._batch(found.get(BATCH + record.batch), BATCH + record.batch)
+        # An extension that has cards is known: else somebody has taken away that it is disabled, or wants a PIN.
+        is_intact = self._is_intact(record) & bool(facts.version)
 
-        return _Sight(facts, record, is_hit, self._is_intact(record), batch, found, lock_key)
+        return _Sight(facts, record, is_hit, is_intact, batch, found, lock_key)
 
     def _canonical(self) -> str:
         if self.kind == "code":
