@@ -121,7 +121,8 @@ async def open_book(
     Raises:
         CurrencyError: If the book is new and has no currency, or is kept in another one.
 
-        InvalidValueError: If there is no such *profile*, or the book has the other one. Nothing was written.
+        InvalidValueError: If there is no such *profile* or *suite*, or the book has the other one, or if *key*,
+            *limits* or *license* is something else. Nothing was written.
 
         KeyMissingError: If the book exists and its key does not. Nothing was written.
 
@@ -403,6 +404,8 @@ class AsyncCardBook:
 
             KeyMismatchError: If it does not give back what it wraps.
 
+            InvalidValueError: If *key* is no key provider.
+
             JoinedStoreError: If the book is used within a transaction of yours.
 
             OperationConflictError: If *operation* was used for something else.
@@ -628,8 +631,8 @@ class AsyncCardBook:
 
         It keeps the book small and changes nothing that anybody can see, so it leaves no entry in the audit trail.
         Cards that have expired stay. Call it again until it returns 0, and all of that every hour or so. Others may go
-        on working: each call is one commit, and what was renewed meanwhile stays, as does what was changed from
-        outside, for `verify` to find.
+        on working: each call is one commit, and what was renewed meanwhile stays. So does what was changed from
+        outside, for `verify` to find, unless it only counts guesses.
 
         Args:
             limit: How many documents are removed at most, 1 to 10,000.
@@ -1429,7 +1432,10 @@ class AsyncExtension:
 
     async def unblock(self, card: CardCode | str, *, operation: str | None = None) -> None:
         """
-        Forget the wrong PINs on a card, so that it can be used again at once.
+        Forget the wrong PINs on a card, so that it can be used again at once by who has attempts left.
+
+        What counts against calls, sources and ingresses stays. Where the count was changed from outside, which `verify`
+        finds and which lets nobody in, it begins anew as well.
 
         Args:
             card: The card, or its serial.
