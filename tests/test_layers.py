@@ -40,6 +40,7 @@ LAYERS: Final[dict[str, set[str]]] = {
     "core.moments": {"errors"},
     "core.license": {"errors", "core.arguments", "core.moments"},
     "core.expiry": {"errors", "core.arguments", "core.moments"},
+    "core.rating": {"errors", "core.arguments", "core.credit", "core.moments"},
     "core.settings": {"errors", "core.arguments", "core.credit", "core.expiry"},
     "core.throttle": {"errors", "core.arguments"},
     "core.uploads": {"errors", "core.cards", "core.license"},

@@ -1,0 +1,274 @@
+"""
+What a call costs, and how long it may take for what is left: exact, rounded once, and one the inverse of the other.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Final, Literal, TypeAlias
+
+import attrs
+
+from voipcard.core.arguments import checked_integer, checked_text
+from voipcard.core.credit import Amount, Credit
+from voipcard.core.moments import to_micros
+from voipcard.errors import AmountError, InvalidValueError
+
+__all__ = ["Convention", "Rate", "RateDeck", "Tariff"]
+
+Convention: TypeAlias = Literal["first_then_next", "multiples"]
+"""
+How seconds are rounded up: to the first interval and then whole next ones, as carriers and CGRateS do; or to multiples
+of the next interval that are not below the first, as A2Billing and MagnusBilling do.
+"""
+
+MAX_SECONDS: Final = 366 * 24 * 3600
+"""No call takes longer than a year: what says so is damaged."""
+
+
+def checked_seconds(seconds: int) -> int:
+    """
+    Accept how long a call took.
+
+    Raises:
+        InvalidValueError: If it is no whole number of seconds from 0 up to a year.
+    """
+    return checked_integer("seconds", seconds, at_least=0, at_most=MAX_SECONDS)
+
+
+_NAME: Final = re.compile("[A-Za-z0-9._-]{1,64}", re.ASCII)
+_PREFIX: Final = re.compile("[0-9]{1,32}", re.ASCII)
+
+
+def _line(_: object, attribute: attrs.Attribute[str], value: str) -> None:
+    checked_text(attribute.name, value)
+
+
+def _price(value: Amount) -> Credit:
+    credit = Credit(value)
+    if credit.micros < 0:
+        raise AmountError("negative")
+    if credit.is_unlimited:
+        raise InvalidValueError("price", "cannot be unlimited")
+
+    return credit
+
+
+def _cap(value: Amount | None) -> Credit | None:
+    return None if value is None else _price(value)
+
+
+def _interval(_: object, attribute: attrs.Attribute[int], value: int) -> None:
+    checked_integer(attribute.name, value, at_least=1, at_most=MAX_SECONDS)
+
+
+def _seconds(_: object, attribute: attrs.Attribute[int], value: int) -> None:
+    checked_integer(attribute.name, value, at_least=0, at_most=MAX_SECONDS)
+
+
+@attrs.frozen(kw_only=True)
+class Tariff:
+    """
+    What a call costs by its length.
+
+    A call of no more than `grace` seconds costs nothing. Any other costs the connection fee and, for the seconds beyond
+    the free ones, rounded up to whole intervals, the price; together at least the minimum and at most the maximum
+    charge. The price is multiplied first and rounded once, half a millionth up.
+
+    Attributes:
+        price: What `per` seconds cost, zero or more.
+        per: How many seconds the price is for, 1 or more.
+        connection_fee: What every call costs besides.
+        first_interval: The seconds that are charged at least, 1 or more.
+        next_interval: In which steps of seconds it goes on, 1 or more.
+        grace: The longest call that costs nothing, in seconds: 0 or more.
+        free_seconds: The first seconds of a call that are not charged, 0 or more.
+        minimum_charge: The least that a call costs which is charged at all.
+        maximum_charge: The most that a call costs; None for any amount.
+        convention: How seconds are rounded up: `first_then_next` or `multiples`.
+
+    Raises:
+        AmountError: If an amount is negative, or none.
+
+        InvalidValueError: If another value is out of its range, or the maximum charge is below the minimum.
+
+    Example:
+        >>> tariff = Tariff(price="0.06", first_interval=30, next_interval=6)
+        >>> tariff.cost(31), tariff.max_duration(tariff.cost(31))
+        (Credit('0.036'), 36)
+    """
+
+    price: Credit = attrs.field(converter=_price)
+    per: int = attrs.field(default=60, validator=_interval)
+    connection_fee: Credit = attrs.field(default=Credit(0), converter=_price)
+    first_interval: int = attrs.field(default=1, validator=_interval)
+    next_interval: int = attrs.field(default=1, validator=_interval)
+    grace: int = attrs.field(default=0, validator=_seconds)
+    free_seconds: int = attrs.field(default=0, validator=_seconds)
+    minimum_charge: Credit = attrs.field(default=Credit(0), converter=_price)
+    maximum_charge: Credit | None = attrs.field(default=None, converter=_cap)
+    convention: Convention = attrs.field(default="first_then_next")
+
+    @convention.validator
+    def _is_known(self, _: object, value: str) -> None:
+        if value not in {"first_then_next", "multiples"}:
+            raise InvalidValueError("convention", "has to be first_then_next or multiples")
+
+    def __attrs_post_init__(self) -> None:
+        if self.maximum_charge is not None and self.maximum_charge < self.minimum_charge:
+            raise InvalidValueError("maximum_charge", "cannot be below the minimum charge")
+
+    def charged_seconds(self, seconds: int) -> int:
+        """
+        Give how many seconds are charged for a call.
+
+        Raises:
+            InvalidValueError: If *seconds* is negative, more than a year, or no whole number.
+        """
+        beyond = checked_seconds(seconds) - self.free_seconds
+
+        return self._rounded_up(beyond) if seconds > self.grace and beyond > 0 else 0
+
+    def cost(self, seconds: int) -> Credit:
+        """
+        Give what a call of so many seconds costs.
+
+        Raises:
+            InvalidValueError: If *seconds* is negative, more than a year, or no whole number.
+
+            AmountError: If it costs more than an amount can be.
+        """
+        return Credit.from_micros(self._micros(checked_seconds(seconds)))
+
+    def max_duration(self, credit: Credit) -> int:
+        """
+        Give the longest call, in seconds, that costs no more than *credit*; at most a year.
+
+        It is the inverse of `cost`: a call that is longer by a second costs more, unless it were longer than a year.
+
+        Raises:
+            AmountError: If *credit* is negative.
+        """
+        if credit.micros < 0:
+            raise AmountError("negative")
+
+        return bisect_right(range(MAX_SECONDS + 1), credit.micros, key=self._micros) - 1
+
+    def _micros(self, seconds: int) -> int:
+        if seconds <= self.grace:
+            return 0
+        beyond = seconds - self.free_seconds
+        charged = self._rounded_up(beyond) if beyond > 0 else 0
+        # Multiplied first and rounded once, half up: rounding each interval would let errors grow with the call.
+        price = (2 * self.price.micros * charged + self.per) // (2 * self.per)
+        cost = max(self.connection_fee.micros + price, self.minimum_charge.micros)
+
+        return cost if self.maximum_charge is None else min(cost, self.maximum_charge.micros)
+
+    def _rounded_up(self, seconds: int) -> int:
+        if self.convention == "multiples":
+            return max(self.first_interval, -(-seconds // self.next_interval) * self.next_interval)
+        rest = max(0, seconds - self.first_interval)
+
+        return self.first_interval + -(-rest // self.next_interval) * self.next_interval
+
+
+@attrs.frozen
+class Rate:
+    """
+    What calls to the numbers with one prefix cost.
+
+    Attributes:
+        prefix: How the numbers begin: 1 to 32 digits, the country code first.
+        tariff: What a call costs by its length.
+        description: Where the numbers are, at most 255 characters.
+        network: Whose they are, at most 255 characters.
+
+    Raises:
+        InvalidValueError: If a value is out of its range.
+    """
+
+    prefix: str = attrs.field()
+    tariff: Tariff
+    description: str = attrs.field(default="", validator=_line)
+    network: str = attrs.field(default="", validator=_line)
+
+    @prefix.validator
+    def _is_digits(self, _: object, value: str) -> None:
+        if not isinstance(value, str) or not _PREFIX.fullmatch(value):
+            raise InvalidValueError("prefix", "has to be 1 to 32 digits")
+
+
+class RateDeck:
+    """
+    The rates of one price list, each found by the longest prefix of a number.
+
+    Args:
+        rates: The rates; no prefix comes twice.
+
+        name: What the deck is called, 1 to 64 characters.
+
+        valid_from: From when on it holds; None for ever.
+
+    Raises:
+        InvalidValueError: If there are no rates, a prefix comes twice, or another value is out of its range.
+
+    Example:
+        >>> deck = RateDeck([Rate("40", Tariff(price="0.02")), Rate("407", Tariff(price="0.09"))])
+        >>> deck.find("40722123456").prefix, deck.find("40213123456").prefix, deck.find("4921")
+        ('407', '40', None)
+    """
+
+    def __init__(self, rates: Iterable[Rate], *, name: str = "default", valid_from: datetime | None = None) -> None:
+        self.rates: Final[tuple[Rate, ...]] = tuple(rates)
+        self.name: Final = _checked_name(name)
+        self.valid_from: Final = valid_from
+        if valid_from is not None:
+            to_micros(valid_from)  # Refuses what is no aware datetime.
+        if not self.rates:
+            raise InvalidValueError("rates", "have to be at least one")
+        self._by_prefix: Final = {rate.prefix: rate for rate in self.rates}
+        if len(self._by_prefix) < len(self.rates):
+            raise InvalidValueError("rates", f"have the prefix {_first_repeated(self.rates)} more than once")
+        # Longest first: most numbers are found at the first or second length that there is.
+        self._lengths: Final = sorted({len(prefix) for prefix in self._by_prefix}, reverse=True)
+
+    def __len__(self) -> int:
+        return len(self.rates)
+
+    def __iter__(self) -> Iterator[Rate]:
+        return iter(self.rates)
+
+    def find(self, number: str) -> Rate | None:
+        """
+        Give the rate with the longest prefix that the number begins with, or None.
+
+        Args:
+            number: The number that is called, in international form: digits, the country code first.
+        """
+        by_prefix = self._by_prefix
+        for length in self._lengths:
+            if (rate := by_prefix.get(number[:length])) is not None:
+                return rate
+
+        return None
+
+
+def _checked_name(name: str) -> str:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InvalidValueError("name", "has to be 1 to 64 letters, digits, dots, dashes and underscores")
+
+    return name
+
+
+def _first_repeated(rates: Sequence[Rate]) -> str:
+    seen: set[str] = set()
+    for rate in rates:
+        if rate.prefix in seen:
+            return rate.prefix
+        seen.add(rate.prefix)
+
+    return ""
