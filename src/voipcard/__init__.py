@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from voipcard.core.policy import Policy
     from voipcard.core.profiles import Profile
     from voipcard.core.query import CardQuery
+    from voipcard.core.rating import Convention, Rate, RateDeck, Tariff
     from voipcard.core.settings import CallerIDSource, ExtensionSettings
     from voipcard.core.throttle import DEFAULT_LIMITS, NIST_LIMITS, GuessLimits
     from voipcard.core.uploads import UploadReport
@@ -70,6 +71,7 @@ __all__ = [
     "CheckDigit",
     "Clock",
     "CodeFormat",
+    "Convention",
     "Credit",
     "Expiry",
     "Extension",
@@ -96,10 +98,13 @@ __all__ = [
     "Progress",
     "Quota",
     "RandomSource",
+    "Rate",
+    "RateDeck",
     "Rotation",
     "SignedLicense",
     "SigningKey",
     "Suite",
+    "Tariff",
     "UploadReport",
     "Verification",
     "VerifyKey",
@@ -132,6 +137,7 @@ _HOMES: Final = {
     "core.policy": ("Policy",),
     "core.profiles": ("Profile",),
     "core.query": ("CardQuery",),
+    "core.rating": ("Convention", "Rate", "RateDeck", "Tariff"),
     "core.settings": ("CallerIDSource", "ExtensionSettings"),
     "core.throttle": ("DEFAULT_LIMITS", "NIST_LIMITS", "GuessLimits"),
     "core.uploads": ("UploadReport",),

@@ -1,11 +1,12 @@
 """
-Files that people work with: cards, hand-outs and histories as CSV and Excel, and uploads in VoipNow's format.
+Files that people work with: cards, hand-outs and histories as CSV and Excel, uploads and price lists in VoipNow's.
 """
 
 from __future__ import annotations
 
 from voipcard.core.uploads import OnError, Upload
 from voipcard.sheets.csv import Dialect
+from voipcard.sheets.deck import read_deck
 from voipcard.sheets.export import write
 from voipcard.sheets.files import SupportsRead, SupportsWrite
 from voipcard.sheets.found import FoundCell, FoundRow, Unusable
@@ -25,6 +26,7 @@ __all__ = [
     "Unusable",
     "Upload",
     "read",
+    "read_deck",
     "read_upload",
     "write",
 ]
