@@ -4,9 +4,7 @@ Reading the audit trail: all of it in the order of time, or as a feed that gives
 
 from __future__ import annotations
 
-import base64
 import heapq
-import hmac
 import itertools
 import struct
 from collections.abc import Iterator, Mapping
@@ -17,7 +15,8 @@ import attrs
 
 from voipcard.core.arguments import checked_integer
 from voipcard.core.moments import to_micros
-from voipcard.errors import CursorError, TamperedError
+from voipcard.cursors import cursor_of, position_in
+from voipcard.errors import TamperedError
 from voipcard.records import NO_CHAIN
 from voipcard.stores.contract import MAX_INTEGER, AuditRecord
 from voipcard.trail import AuditEntry, Head, before_link, heads_of, lane_of
@@ -34,7 +33,8 @@ _POSITION: Final = struct.Struct(">BQ8s")
 _MARK: Final = 8
 """How much of the MAC of the entry read last a cursor keeps, to notice if another one has taken its place."""
 
-_CURSOR_MAC: Final = 16
+_FEED: Final = "audit"
+"""What the cursors of the feed belong to."""
 
 _Positions: TypeAlias = Mapping[int, tuple[int, bytes]]
 """How many entries of each lane were read, and the mark of the last of them."""
@@ -151,25 +151,12 @@ def _chain_at(engine: Engine, head: Head, number: int, mark: bytes) -> bytes:
 def _cursor(engine: Engine, positions: _Positions) -> str:
     data = b"".join(_POSITION.pack(lane, number, mark) for lane, (number, mark) in sorted(positions.items()))
 
-    return base64.urlsafe_b64encode(_cursor_mac(engine, data) + data).decode()
+    return cursor_of(engine.records, _FEED, data)
 
 
 def _positions(engine: Engine, cursor: str | None) -> _Positions:
     if cursor is None:
         return {}
-    if not isinstance(cursor, str):
-        raise CursorError
-    try:
-        raw = base64.urlsafe_b64decode(cursor.encode("ascii"))
-    except ValueError:
-        raise CursorError from None
-    mac, data = raw[:_CURSOR_MAC], raw[_CURSOR_MAC:]
-    is_canonical = base64.urlsafe_b64encode(raw).decode() == cursor
-    if not (is_canonical and hmac.compare_digest(mac, _cursor_mac(engine, data))):
-        raise CursorError
+    data = position_in(engine.records, _FEED, cursor)
 
     return {lane: (number, mark) for lane, number, mark in _POSITION.iter_unpack(data)}
-
-
-def _cursor_mac(engine: Engine, data: bytes) -> bytes:
-    return engine.records.operation("cursor", "audit", data)

@@ -527,7 +527,7 @@ class CursorError(VoipcardError):
     """
 
     def __str__(self) -> str:
-        return "this cursor does not belong to this search"
+        return "this cursor does not belong to what is read here"
 
 
 @attrs.frozen

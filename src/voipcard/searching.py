@@ -4,8 +4,6 @@ Finding cards: by serial, by code, page by page or one by one, and by digits of 
 
 from __future__ import annotations
 
-import base64
-import hmac
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -16,7 +14,8 @@ import attrs
 from voipcard.core.cards import CardCode, Handout, Kind, canonical_code, is_caller_id
 from voipcard.core.credit import Amount, Credit
 from voipcard.core.query import CardOrder, CardQuery, EntryQuery, Position
-from voipcard.errors import CursorError, InvalidValueError, TamperedError
+from voipcard.cursors import cursor_of, position_in
+from voipcard.errors import InvalidValueError, TamperedError
 from voipcard.names import KEYRING
 from voipcard.registry import caller_id_of, facts_of, id_of
 from voipcard.stores.contract import CardRecord, EntryRecord, SealedCode
@@ -25,7 +24,6 @@ from voipcard.transact import Engine
 __all__ = ["CardFilters", "Page", "Search", "card_records", "entry_records", "find", "handouts_of_batch"]
 
 _PAGE: Final = 1000
-_CURSOR_MAC: Final = 16
 
 
 @attrs.frozen
@@ -191,33 +189,16 @@ class Search:
         return json.dumps([attrs.astuple(same), *attrs.astuple(self)[1:]], default=str)
 
 
-# Cursors say nothing but a position.
-
-
 def _cursor(engine: Engine, subject: str, position: Position) -> str:
     data = json.dumps([part.hex() if isinstance(part, bytes) else part for part in position]).encode()
 
-    return base64.urlsafe_b64encode(_cursor_mac(engine, subject, data) + data).decode()
+    return cursor_of(engine.records, subject, data)
 
 
 def _position(engine: Engine, subject: str, cursor: str) -> Position:
-    if not isinstance(cursor, str):
-        raise CursorError
-    try:
-        raw = base64.urlsafe_b64decode(cursor.encode("ascii"))
-    except ValueError:
-        raise CursorError from None
-    mac, data = raw[:_CURSOR_MAC], raw[_CURSOR_MAC:]
-    is_canonical = base64.urlsafe_b64encode(raw).decode() == cursor
-    if not (is_canonical and hmac.compare_digest(mac, _cursor_mac(engine, subject, data))):
-        raise CursorError
-    value, card = json.loads(data)
+    value, card = json.loads(position_in(engine.records, subject, cursor))
 
     return (value, bytes.fromhex(card))
-
-
-def _cursor_mac(engine: Engine, subject: str, data: bytes) -> bytes:
-    return engine.records.operation("cursor", subject, data)
 
 
 def find(

@@ -9,9 +9,9 @@ import re
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Final, TypeAlias
 
-from voipcard.errors import AmountError, AmountTypeError
+from voipcard.errors import AmountError, AmountTypeError, InvalidValueError
 
-__all__ = ["UNLIMITED", "Amount", "Credit"]
+__all__ = ["UNLIMITED", "Amount", "Credit", "checked_price"]
 
 MICROS_PER_UNIT: Final = 1_000_000
 
@@ -205,3 +205,21 @@ def _scaled(value: int | Decimal) -> int:
 
 UNLIMITED: Final = Credit.from_micros(_UNLIMITED_MICROS)
 """Credit without end."""
+
+
+def checked_price(name: str, value: Amount) -> Credit:
+    """
+    Accept an amount that is asked for or has to be there: zero or more, and not Unlimited.
+
+    Raises:
+        AmountError: If it is negative, or cannot be an amount.
+
+        InvalidValueError: If it is Unlimited.
+    """
+    credit = Credit(value)
+    if credit.micros < 0:
+        raise AmountError("negative")
+    if credit.is_unlimited:
+        raise InvalidValueError(name, "cannot be unlimited")
+
+    return credit

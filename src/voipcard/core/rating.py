@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeAlias
 import attrs
 
 from voipcard.core.arguments import checked_integer, checked_text
-from voipcard.core.credit import Amount, Credit
+from voipcard.core.credit import Amount, Credit, checked_price
 from voipcard.core.moments import to_micros
 from voipcard.errors import AmountError, InvalidValueError
 
@@ -48,13 +48,7 @@ def _line(_: object, attribute: attrs.Attribute[str], value: str) -> None:
 
 
 def _price(value: Amount) -> Credit:
-    credit = Credit(value)
-    if credit.micros < 0:
-        raise AmountError("negative")
-    if credit.is_unlimited:
-        raise InvalidValueError("price", "cannot be unlimited")
-
-    return credit
+    return checked_price("price", value)
 
 
 def _cap(value: Amount | None) -> Credit | None:

@@ -11,9 +11,9 @@ from typing import Any, Final, Literal, TypeAlias, TypedDict, get_args
 import attrs
 
 from voipcard.core.arguments import checked_integer, checked_text
-from voipcard.core.credit import Amount, Credit
+from voipcard.core.credit import Amount, Credit, checked_price
 from voipcard.core.expiry import Expiry
-from voipcard.errors import AmountError, InvalidValueError
+from voipcard.errors import InvalidValueError
 
 __all__ = ["CallerIDSource", "ExtensionSettings", "SettingsChanges"]
 
@@ -28,13 +28,7 @@ _NUMBER: Final = re.compile("[+]?[0-9]{1,32}|", re.ASCII)
 
 
 def _minimum(value: Amount) -> Credit:
-    credit = Credit(value)
-    if credit.micros < 0:
-        raise AmountError("negative")
-    if credit.is_unlimited:
-        raise InvalidValueError("minimum_credit", "cannot be unlimited")
-
-    return credit
+    return checked_price("minimum_credit", value)
 
 
 def _yes_or_no(_: object, attribute: attrs.Attribute[bool], value: bool) -> None:  # noqa: FBT001  (as attrs calls it)
