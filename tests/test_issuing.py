@@ -206,10 +206,10 @@ def test_more_than_six_digits_of_cards_get_longer_serials() -> None:
     """
     The numbers in the serials of a batch all have as many digits, so that they sort as they count.
     """
-    from voipcard.issuing import _Handouts, _Rows
+    from voipcard.sealing import Handouts, Rows
 
-    rows = _Rows(range(1_000_000), range(1_000_000), (), (), (), ())  # type: ignore[arg-type]
-    handouts = _Handouts(EXTENSION, "K7QX", rows)
+    rows = Rows(range(1_000_000), range(1_000_000), (), (), (), ())  # type: ignore[arg-type]
+    handouts = Handouts(EXTENSION, "K7QX", rows)
 
     assert [handouts.serial(1), handouts.serial(1_000_000)] == ["K7QX-0000001", "K7QX-1000000"]
 

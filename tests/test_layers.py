@@ -75,7 +75,10 @@ LAYERS: Final[dict[str, set[str]]] = {
     "searching": {*_BORDER, "cursors", "records", "transact", "registry"},
     "recharging": {*_BORDER, "batches", "deciding", "records", "transact"},
     "handing": {*_BORDER, "deciding"},
-    "issuing": {*_BORDER, "batches", "deciding", "handing", "records", "transact", "registry", "searching"},
+    "sealing": {*_BORDER, "records", "transact", "registry"},
+    "issuing": {
+        *{*_BORDER, "batches", "deciding", "handing", "records", "transact", "registry", "sealing", "searching"},
+    },
     "targets": {*_BORDER, "deciding", "records", "transact"},
     "editing": {*_BORDER, "deciding", "records", "transact", "registry", "targets"},
     "lifecycle": {*_BORDER, "deciding", "records", "transact", "targets"},
@@ -87,7 +90,7 @@ LAYERS: Final[dict[str, set[str]]] = {
     "extension": {
         *_BORDER,
         *{"transact", "registry", "batches", "searching", "targets"},
-        *{"access", "guessing", "recharging", "issuing", "editing", "lifecycle", "exporting"},
+        *{"access", "guessing", "recharging", "issuing", "sealing", "editing", "lifecycle", "exporting"},
     },
     "book": {
         *{*_BORDER, "ciphers", "providers", "installing", "transact", "registry", "purging", "rotating"},

@@ -7,25 +7,20 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, overload
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from voipcard.batches import creation
 from voipcard.core.arguments import Progress, checked_integer, checked_text
 from voipcard.core.batches import Batch
-from voipcard.core.cards import Handout, Kind, NewCard, Secret, initial_credit
+from voipcard.core.cards import Kind, NewCard, initial_credit
 from voipcard.core.codes import DIGITS, UNAMBIGUOUS, CodeFormat, draw_codes, refuse_crowded, refuse_guessable
-from voipcard.core.credit import Amount, Credit
+from voipcard.core.credit import Amount
 from voipcard.core.drawing import draw_text
-from voipcard.core.expiry import Expiry, at_creation
-from voipcard.core.labels import checked_labels
-from voipcard.core.ledger import opened
 from voipcard.core.license import Quota
-from voipcard.core.moments import to_micros
 from voipcard.core.pins import PinFormat, check_pin, draw_pins
 from voipcard.core.uploads import MAX_PROBLEM_LIMIT, OnError, Upload, UploadReport, refused
 from voipcard.deciding import Decision, Reading
@@ -33,116 +28,25 @@ from voipcard.errors import (
     CardExistsError,
     DuplicateError,
     InvalidCodeError,
-    InvalidValueError,
     StaleError,
     StoreError,
     WeakPinError,
 )
 from voipcard.handing import HandoutFile
 from voipcard.names import ACTIVE, BATCH, CARDS, KEYRING
-from voipcard.records import NO_CHAIN, Records
+from voipcard.records import Records
 from voipcard.registry import ExtensionFacts, as_stored, facts_of
+from voipcard.sealing import Handouts, Rows, Sealing, Terms
 from voipcard.searching import handouts_of_batch
-from voipcard.stores.contract import CardRecord, Changes, CounterChange, EntryRecord
-from voipcard.transact import Engine, new_id
+from voipcard.stores.contract import Changes, CounterChange
+from voipcard.transact import Engine
 
 if TYPE_CHECKING:
     from voipcard.sheets import Format
 
-__all__ = ["Terms", "add", "generate", "terms", "upload"]
+__all__ = ["add", "generate", "upload"]
 
 _BATCH_LENGTH: Final = 4
-_SERIAL_DIGITS: Final = 6
-
-
-@attrs.frozen
-class Terms:
-    """
-    What a card may be used for from the beginning; most often all cards of a batch have the same.
-
-    Attributes:
-        labels: Its labels.
-        expiry: When the cards of its batch expire; None for what is set for the extension.
-        enabled: Whether it can be used.
-        expires_at: When it expires itself, if that was said.
-    """
-
-    labels: tuple[str, ...]
-    expiry: Expiry | None
-    enabled: bool
-    expires_at: int | None = None
-
-    def of(self, card: NewCard) -> Terms:
-        """
-        Give the terms of one card, which may say that it is not enabled, or when it expires.
-        """
-        if card.enabled and card.expires_at is None:
-            return self
-        expires_at = None if card.expires_at is None else to_micros(card.expires_at)
-
-        return Terms(self.labels, self.expiry, self.enabled and card.enabled, expires_at)
-
-    def content(self) -> list[object]:
-        """
-        Give what tells one request from another, as JSON.
-        """
-        return [self.labels, None if self.expiry is None else self.expiry.kept(), self.enabled, self.expires_at]
-
-
-@attrs.frozen
-class _Rows(Secret):
-    """
-    New cards in clear text, column by column: a million of them would not fit as objects.
-    """
-
-    kinds: Sequence[Kind] = attrs.field(repr=False)
-    codes: Sequence[str] = attrs.field(repr=False)
-    pins: Sequence[str] = attrs.field(repr=False)
-    credits: Sequence[Credit] = attrs.field(repr=False)
-    order_numbers: Sequence[str] = attrs.field(repr=False)
-    terms: Sequence[Terms] = attrs.field(repr=False)
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    @classmethod
-    def of(cls, cards: Sequence[NewCard], common: Terms) -> _Rows:
-        return cls(
-            [card.kind for card in cards],
-            [card.code for card in cards],
-            [card.pin for card in cards],
-            [card.credit for card in cards],
-            [card.order_number for card in cards],
-            [common.of(card) for card in cards],
-        )
-
-    @property
-    def active(self) -> int:
-        """
-        How many of them count against the license.
-        """
-        return sum(terms.enabled for terms in self.terms)
-
-    @property
-    def expiry(self) -> Expiry | None:
-        """
-        When they expire, unless they say it themselves; None for what is set for the extension.
-        """
-        return self.terms[0].expiry
-
-
-def terms(labels: Iterable[str], expires_at: datetime | Expiry | None, *, enabled: bool) -> Terms:
-    """
-    Accept what all cards of a batch have in common.
-
-    Raises:
-        InvalidValueError: If a label is empty, too long or has control characters, or the moment is not aware.
-    """
-    if not isinstance(enabled, bool):
-        raise InvalidValueError("enabled", "has to be True or False")
-    expiry = expires_at if isinstance(expires_at, Expiry) or expires_at is None else Expiry(at=expires_at)
-
-    return Terms(checked_labels("labels", labels), expiry, enabled)
 
 
 def generate(
@@ -171,9 +75,9 @@ def generate(
     file = None if to is None else HandoutFile(to, format_, keeps_pins=keeps_pins)
     if file:
         engine.refuse_joined("generate")
-    before: _Rows | None = None
+    before: Rows | None = None
 
-    def rows(facts: ExtensionFacts, records: Records, refusal: StoreError | None) -> _Rows:
+    def rows(facts: ExtensionFacts, records: Records, refusal: StoreError | None) -> Rows:
         nonlocal before
         codes = before.codes if before else draw_codes(code_format, count, engine.draw)
         taken = refusal.indexes if isinstance(refusal, DuplicateError) else frozenset()
@@ -182,7 +86,7 @@ def generate(
             return before
         codes = free
         pins = draw_pins(codes, pin_format, engine.draw)
-        before = _Rows(["code"] * count, codes, pins, [initial] * count, [order_number] * count, [common] * count)
+        before = Rows(["code"] * count, codes, pins, [initial] * count, [order_number] * count, [common] * count)
 
         return before
 
@@ -235,7 +139,7 @@ def add(
     """
     wanted = _as_stored(engine, extension, cards)
     _refuse_unfit(wanted, code_format, allow_weak_pins=allow_weak_pins)
-    rows = _Rows.of(wanted, common)
+    rows = Rows.of(wanted, common)
 
     def decide(reading: Reading) -> Decision[Batch]:
         facts = facts_of(engine, extension)
@@ -282,14 +186,14 @@ def upload(
     def decide(reading: Reading) -> Decision[Batch]:
         facts = facts_of(engine, extension)
         cards = _as_stored(engine, extension, found.cards)
-        rows = _Rows.of(cards, common)
+        rows = Rows.of(cards, common)
         records = engine.writing(reading)
         existing = _known(engine, facts, records, rows, is_final=dry_run)
         if cards is not found.cards:  # Numbers that were written differently in the file may be the same.
             existing = sorted({*existing, *_coming_again(cards)})
         if existing:
             known = set(existing)
-            rows = _Rows.of([card for at, card in enumerate(cards) if at not in known], common)
+            rows = Rows.of([card for at, card in enumerate(cards) if at not in known], common)
         quota = engine.quota(extension)
         memo = {
             "existing": existing[:MAX_PROBLEM_LIMIT],
@@ -374,9 +278,7 @@ def _as_stored(engine: Engine, extension: str, cards: Sequence[NewCard]) -> Sequ
     return [as_stored(facts, card) for card in cards] if facts.settings.region else cards
 
 
-def _known(
-    engine: Engine, facts: ExtensionFacts, records: Records, rows: _Rows, *, is_final: bool = False
-) -> list[int]:
+def _known(engine: Engine, facts: ExtensionFacts, records: Records, rows: Rows, *, is_final: bool = False) -> list[int]:
     """
     Give where cards that exist already are among the rows, in their order.
 
@@ -435,7 +337,7 @@ def _issued(
     engine: Engine,
     facts: ExtensionFacts,
     records: Records,
-    rows: _Rows,
+    rows: Rows,
     verb: str,
     *,
     refusal: StoreError | None,
@@ -443,9 +345,9 @@ def _issued(
     **detail: int,
 ) -> Decision[Batch]:
     batch = _drawn_batch(engine, refusal)
-    handouts = _Handouts(facts.number, batch, rows)
+    handouts = Handouts(facts.number, batch, rows)
     expiry = facts.settings.expiry if rows.expiry is None else rows.expiry
-    sealing = _Sealing(engine, facts, records, handouts, expiry=expiry, progress=progress)
+    sealing = Sealing(engine, facts, records, handouts, expiry=expiry, progress=progress)
     document = creation(engine, batch, extension=facts.number, size=len(rows), now=sealing.now, expiry=expiry)
     active = engine.activating(facts.number, rows.active)
     orders, amounts = set(rows.order_numbers), set(rows.credits)
@@ -499,134 +401,3 @@ def _drawn_batch(engine: Engine, refusal: StoreError | None) -> str:
     letter = draw_text(UNAMBIGUOUS.lstrip(DIGITS), 1, engine.draw)
 
     return letter + draw_text(UNAMBIGUOUS, _BATCH_LENGTH - 1 + is_taken, engine.draw)
-
-
-class _Handouts(Secret, Sequence[Handout]):
-    """
-    The hand-outs of new cards, made when they are looked at.
-    """
-
-    def __init__(self, extension: str, batch: str, rows: _Rows) -> None:
-        self.rows: Final = rows
-        self.batch: Final = batch
-        self._extension: Final = extension
-        self._digits: Final = max(_SERIAL_DIGITS, len(str(len(rows))))
-
-    def __repr__(self) -> str:
-        return f"<{len(self)} hand-outs of batch {self.batch}>"
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @overload
-    def __getitem__(self, position: int) -> Handout: ...
-    @overload
-    def __getitem__(self, position: slice) -> Sequence[Handout]: ...
-    def __getitem__(self, position: int | slice) -> Handout | Sequence[Handout]:
-        if isinstance(position, slice):
-            return [self[place] for place in range(*position.indices(len(self)))]
-        rows = self.rows
-        place = range(len(self))[position]
-
-        return Handout(
-            serial=self.serial(place + 1),
-            extension=self._extension,
-            kind=rows.kinds[place],
-            code=rows.codes[place],
-            pin=rows.pins[place],
-            credit=rows.credits[place],
-            order_number=rows.order_numbers[place],
-        )
-
-    def serial(self, number: int) -> str:
-        """
-        Give the serial of the card with this number, counted from 1.
-        """
-        return f"{self.batch}-{number:0{self._digits}d}"
-
-
-class _Sealing:
-    """
-    The records of new cards, sealed while a store takes them.
-    """
-
-    def __init__(
-        self,
-        engine: Engine,
-        facts: ExtensionFacts,
-        records: Records,
-        handouts: _Handouts,
-        *,
-        expiry: Expiry | None,
-        progress: Progress | None,
-    ) -> None:
-        self.now: Final = engine.now()
-        self._expires_at: Final = at_creation(expiry, self.now)
-        self._engine: Final = engine
-        self._facts: Final = facts
-        self._records: Final = records
-        self._handouts: Final = handouts
-        self._progress: Final = progress or (lambda _done, _total: None)
-
-    def __len__(self) -> int:
-        return len(self._handouts)
-
-    def __iter__(self) -> Iterator[tuple[CardRecord, EntryRecord]]:
-        count = len(self._handouts)
-        for number, pair in enumerate(self._pairs(), 1):
-            if number % 1000 == 0 or number == count:
-                self._progress(number, count)
-            yield pair
-
-    def _pairs(self) -> Iterator[tuple[CardRecord, EntryRecord]]:
-        rows = self._handouts.rows
-        columns = zip(rows.kinds, rows.codes, rows.pins, rows.credits, rows.order_numbers, rows.terms, strict=True)
-        for number, (kind, code, pin, credit, order_number, terms) in enumerate(columns, 1):
-            yield self._sealed(number, kind, code, pin, credit=credit, order_number=order_number, terms=terms)
-
-    def _sealed(
-        self, number: int, kind: Kind, code: str, pin: str, *, credit: Credit, order_number: str, terms: Terms
-    ) -> tuple[CardRecord, EntryRecord]:
-        records = self._records
-        card = new_id(self.now, number)
-        pin_mac, sealed_pin = records.sealed_pin(card, pin, is_kept=self._engine.facts.keeps_pins)
-        record = CardRecord(
-            id=card,
-            serial=self._handouts.serial(number),
-            extension=self._facts.number,
-            batch=self._handouts.batch,
-            kind=kind,
-            index=records.index(self._facts.id, kind, code),
-            sealed_code=records.sealed_code(card, code),
-            pin_mac=pin_mac,
-            sealed_pin=sealed_pin,
-            key=records.keyring.active,
-            enabled=terms.enabled,
-            credit=0,
-            total_credit=0,
-            held=0,
-            holds=b"",
-            next_hold_expiry=None,
-            recharge_count=0,
-            created_at=self.now,
-            first_used_at=None,
-            expires_at=self._expires_at if terms.expires_at is None else terms.expires_at,
-            order_number=order_number,
-            labels="\n".join(terms.labels),
-            sequence=0,
-            chain=NO_CHAIN,
-            version=1,
-            mac=b"",
-        )
-        record, entry = records.posted(
-            record,
-            opened(credit),
-            kind="initial",
-            amount=credit,
-            order_number=order_number,
-            operation=None,
-            now=self.now,
-            actor=self._engine.actor,
-        )
-
-        return records.signed(record), entry

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from voipcard import issuing
+from voipcard import issuing, sealing
 from voipcard.core.arguments import Progress
 from voipcard.core.batches import Batch
 from voipcard.core.cards import NewCard
@@ -137,7 +137,7 @@ class Making(Bound):
             engine,
             self.number,
             count,
-            issuing.terms(labels, expires_at, enabled=enabled),
+            sealing.terms(labels, expires_at, enabled=enabled),
             code_format=code_format or CodeFormat(),
             pin_format=pin_format or PinFormat(),
             credit=credit,
@@ -240,7 +240,7 @@ class Making(Bound):
             self._engine,
             self.number,
             accepted,
-            issuing.terms(labels, expires_at, enabled=enabled),
+            sealing.terms(labels, expires_at, enabled=enabled),
             code_format=code_format,
             allow_weak_pins=self._engine.policy.allow_weak_pins,
             operation=operation,
@@ -359,7 +359,7 @@ class Making(Bound):
             self._engine,
             self.number,
             upload,
-            issuing.terms(labels, expires_at, enabled=enabled),
+            sealing.terms(labels, expires_at, enabled=enabled),
             on_error=on_error,
             problem_limit=problem_limit,
             operation=operation,
