@@ -342,6 +342,7 @@ class Records:
                 charged_seconds=None,
                 rate=None,
                 tariff="",
+                shortfall=None,
                 mac=b"",
             ),
             record.chain,

@@ -55,6 +55,8 @@ class SearchableCard(Protocol):
     def first_used_at(self) -> int | None: ...
     @property
     def expires_at(self) -> int | None: ...
+    @property
+    def next_hold_expiry(self) -> int | None: ...
 
 
 class SearchableEntry(Protocol):
@@ -80,6 +82,8 @@ class SearchableEntry(Protocol):
     def operation(self) -> bytes | None: ...
     @property
     def created_at(self) -> int: ...
+    @property
+    def started_at(self) -> int | None: ...
 
 
 def _moment(value: datetime | int | None) -> int | None:
@@ -139,6 +143,7 @@ class CardQuery:
         used: Whether a caller ever got in with it.
         expired: Whether it has expired at *now*.
         now: The moment that *expired* is about; the book's clock if it is not given to `search`.
+        hold_expired_at: The moment at which one of its holds has run out, though nobody has freed it yet.
         order: `created`, `serial` or `credit`; equal ones by their id.
         descending: Whether the order is reversed.
         after: The position of the last card of the page before.
@@ -165,6 +170,7 @@ class CardQuery:
     used: bool | None = None
     expired: bool | None = None
     now: int | None = attrs.field(default=None, converter=_moment)
+    hold_expired_at: int | None = attrs.field(default=None, converter=_moment)
     order: CardOrder = attrs.field(default="created", validator=_one_of("created", "serial", "credit"))
     descending: bool = False
     after: Position | None = None
@@ -189,6 +195,7 @@ class CardQuery:
             and _within(card.created_at, self.created_from, self.created_before)
             and self.used in (None, card.first_used_at is not None)
             and self.expired in (None, is_expired)
+            and (self.hold_expired_at is None or _within(card.next_hold_expiry, None, self.hold_expired_at + 1))
         )
 
     def position(self, card: SearchableCard) -> tuple[int | str, bytes]:
@@ -216,6 +223,8 @@ class EntryQuery:
         amount_below: The smallest amount that no longer matches.
         created_from: The first moment that matches; an aware datetime, or microseconds since 1970.
         created_before: The first moment that no longer matches.
+        started_from: The first start of a call that matches; an entry without a call does not.
+        started_before: The first start of a call that no longer matches; an entry without a call does not match.
         order:
             `sequence` for card by card, each in the order of its entries; `time` for the order in which they happened.
         descending: Whether the order is reversed.
@@ -238,6 +247,8 @@ class EntryQuery:
     amount_below: Credit | None = attrs.field(default=None, converter=_credit)
     created_from: int | None = attrs.field(default=None, converter=_moment)
     created_before: int | None = attrs.field(default=None, converter=_moment)
+    started_from: int | None = attrs.field(default=None, converter=_moment)
+    started_before: int | None = attrs.field(default=None, converter=_moment)
     order: EntryOrder = attrs.field(default="sequence", validator=_one_of("sequence", "time"))
     descending: bool = False
     after: Position | None = None
@@ -256,6 +267,7 @@ class EntryQuery:
             and self.operation in (None, entry.operation)
             and _within(entry.amount, _micros(self.amount_at_least), _micros(self.amount_below))
             and _within(entry.created_at, self.created_from, self.created_before)
+            and _within(entry.started_at, self.started_from, self.started_before)
         )
 
     def position(self, entry: SearchableEntry) -> Position:
@@ -268,7 +280,13 @@ class EntryQuery:
         return (entry.created_at, entry.card, entry.sequence)
 
 
-def _within(value: int, at_least: int | None, below: int | None) -> bool:
+def _within(value: int | None, at_least: int | None, below: int | None) -> bool:
+    """
+    Tell whether a value is between two bounds. What is not there is within no bound, but where there is none.
+    """
+    if value is None:
+        return at_least is None and below is None
+
     return (at_least is None or at_least <= value) and (below is None or value < below)
 
 

@@ -31,7 +31,7 @@ __all__ = [
 MAX_INTEGER: Final = 2**63 - 1
 """The largest integer that crosses the border. As credit or amount it means Unlimited."""
 
-Grouping: TypeAlias = Literal["extension", "batch", "card", "kind", "prefix", "period"]
+Grouping: TypeAlias = Literal["extension", "batch", "card", "kind", "prefix", "period", "start"]
 
 
 class CardRecord(NamedTuple):
@@ -120,7 +120,7 @@ class EntryRecord(NamedTuple):
         extension: The extension of the card.
         batch: The batch of the card.
         serial: The serial of the card.
-        kind: `initial`, `recharge`, `transfer`; later also those of calls.
+        kind: `initial`, `recharge`, `transfer`; `charge` and `release` for how a hold ended.
         amount: What was added, negative if taken; the largest integer for Unlimited.
         credit_left: The card's credit afterwards.
         held_left: What was reserved afterwards.
@@ -133,8 +133,9 @@ class EntryRecord(NamedTuple):
         started_at: When the charged call began; None otherwise.
         seconds: How long it took; None otherwise.
         charged_seconds: How many of them were charged; None otherwise.
-        rate: The rate, in millionths an interval; None otherwise.
-        tariff: The name of the tariff; empty otherwise.
+        rate: The price, in millionths, that its tariff has for an interval; None otherwise.
+        tariff: The name of the price list; empty otherwise.
+        shortfall: What the charge was too much for the card, in millionths, and was not taken; None otherwise.
         mac: The MAC over this entry and the MAC of the one before.
     """
 
@@ -158,6 +159,7 @@ class EntryRecord(NamedTuple):
     charged_seconds: int | None
     rate: int | None
     tariff: str
+    shortfall: int | None
     mac: bytes
 
 
@@ -221,16 +223,24 @@ class Total(NamedTuple):
     The sum of the entries of one group.
 
     Attributes:
-        group: What the group has in common, in the order of the grouping; for a period its number, counted from 0.
+        group:
+            What the group has in common, in the order of the grouping; for a period, and for the period of the start of
+            a call, its number, counted from 0.
         count: How many entries there are.
-        amount: The sum of their finite amounts; it may exceed 64 bits.
+        amount: The sum of their finite amounts. This and the sums below may exceed 64 bits.
         unlimited: How many of their amounts are Unlimited.
+        seconds: The sum of how long the charged calls took.
+        charged_seconds: The sum of the seconds that were charged.
+        shortfall: The sum of what was not taken.
     """
 
     group: tuple[bytes | str | int, ...]
     count: int  # type: ignore[assignment]  # a field, where a tuple has a method
     amount: int
     unlimited: int
+    seconds: int = 0
+    charged_seconds: int = 0
+    shortfall: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -413,6 +423,7 @@ class Store(Protocol):
 
         Groups without entries are left out. Cursor, order and limit do not count. *periods* are ascending moments: an
         entry before the first is in period 0, one at or after the first and before the second in period 1, and so on.
+        `period` goes by when an entry was made, `start` by when its call began; an entry without a call is in period 0.
         """
         ...
 

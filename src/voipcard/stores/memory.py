@@ -25,7 +25,7 @@ from voipcard.stores.contract import (
     Total,
     unforgettable,
 )
-from voipcard.stores.totals import totaled
+from voipcard.stores.totals import MOMENTS, SUMMED, totaled
 
 __all__ = ["MemoryStore"]
 
@@ -152,9 +152,9 @@ class MemoryStore:
         """
         Look at the same entries and add them up.
         """
-        fields = ["created_at" if name == "period" else name for name in by]
+        fields = [*(MOMENTS.get(name, name) for name in by), *SUMMED]
         with self._open():
-            rows = [(*(getattr(entry, field) for field in fields), entry.amount) for entry in self._matching(query)]
+            rows = [[getattr(entry, field) for field in fields] for entry in self._matching(query)]
 
         return totaled(rows, by, periods)
 

@@ -229,11 +229,8 @@ class SQLAlchemyStore:
         statement = self._selects.grouped(query, by, periods)
         rows = self._rows(lambda session: session.rows(statement))
 
-        return sorted(
-            Total(tuple(group), int(count), int(amount), int(unlimited))
-            for *group, count, amount, unlimited in rows
-            if count
-        )
+        # Each row has the group, then how many there are, then the sums.
+        return sorted(Total(tuple(row[: len(by)]), *map(int, row[len(by) :])) for row in rows if row[len(by)])
 
     def document(self, key: str) -> Document | None:
         """

@@ -59,7 +59,7 @@ from voipcard.stores.statements import (
     read_cards,
     read_rows,
 )
-from voipcard.stores.totals import totaled
+from voipcard.stores.totals import MOMENTS, SUMMED, totaled
 from voipcard.turns import Turns
 
 __all__ = ["Journal", "SQLiteStore", "wal_is_safe"]
@@ -200,8 +200,8 @@ class SQLiteStore:
         Sum the amounts of the entries that match, group by group.
         """
         # A dictionary over a streamed scan: SQLite would sort all the rows to group them.
-        columns = ", ".join("created_at" if name == "period" else name for name in by)
-        sql, parameters = filtered(f"SELECT {columns or 'NULL'}, amount FROM entries", entry_conditions(query))
+        columns = ", ".join([*(MOMENTS.get(name, name) for name in by), *SUMMED])
+        sql, parameters = filtered(f"SELECT {columns} FROM entries", entry_conditions(query))
         with self._file.reading() as connection:
             return totaled(connection.execute(sql, parameters), by, periods)
 

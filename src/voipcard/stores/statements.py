@@ -32,12 +32,13 @@ CREATE INDEX cards_by_extension ON cards (extension, created_at, id);
 CREATE INDEX cards_by_credit ON cards (extension, credit, id);
 CREATE INDEX cards_by_batch ON cards (batch, created_at, id);
 CREATE INDEX cards_by_order_number ON cards (order_number) WHERE order_number <> '';
+CREATE INDEX cards_by_hold_expiry ON cards (next_hold_expiry) WHERE next_hold_expiry IS NOT NULL;
 CREATE TABLE entries (
     card BLOB NOT NULL, sequence INTEGER NOT NULL, extension TEXT NOT NULL, batch TEXT NOT NULL, serial TEXT NOT NULL,
     kind TEXT NOT NULL, amount INTEGER NOT NULL, credit_left INTEGER NOT NULL, held_left INTEGER NOT NULL,
     order_number TEXT NOT NULL, operation BLOB, created_at INTEGER NOT NULL, actor TEXT NOT NULL, prefix TEXT NOT NULL,
     sealed_rest BLOB NOT NULL, started_at INTEGER, seconds INTEGER, charged_seconds INTEGER, rate INTEGER,
-    tariff TEXT NOT NULL, mac BLOB NOT NULL,
+    tariff TEXT NOT NULL, shortfall INTEGER, mac BLOB NOT NULL,
     PRIMARY KEY (card, sequence)
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX entries_by_operation ON entries (operation) WHERE operation IS NOT NULL;
@@ -163,6 +164,8 @@ def card_conditions(query: CardQuery) -> list[Condition]:
         conditions.append((f"first_used_at IS {'NOT ' * query.used}NULL", []))
     if query.expired is not None:
         conditions.append((f"coalesce(expires_at <= ?, 0) = {query.expired:d}", [query.now]))
+    if query.hold_expired_at is not None:
+        conditions.append(("next_hold_expiry <= ?", [query.hold_expired_at]))
     if query.order_number:
         conditions.append(("order_number <> ''", []))  # Lets SQLite use the partial index.
 
@@ -176,6 +179,7 @@ def entry_conditions(query: EntryQuery) -> list[Condition]:
     equal = ("card", "extension", "batch", "order_number", "operation")
     conditions = [*_equal(query, equal), *_between("amount", query.amount_at_least, query.amount_below)]
     conditions += _between("created_at", query.created_from, query.created_before)
+    conditions += _between("started_at", query.started_from, query.started_before)
     if query.kinds is not None:
         conditions.append((f"kind IN ({', '.join('?' * len(query.kinds))})", sorted(query.kinds)))
 

@@ -113,6 +113,7 @@ def entry(card: CardRecord, amount: int | None = None) -> EntryRecord:
         charged_seconds=None,
         rate=None,
         tariff="",
+        shortfall=None,
         mac=card.chain,
     )
 

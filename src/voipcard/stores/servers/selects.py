@@ -37,6 +37,7 @@ from voipcard.stores.contract import AuditRecord, CardRecord, Document, EntryRec
 from voipcard.stores.servers.sessions import Session, Statement, array, compiled
 from voipcard.stores.servers.tables import Tables
 from voipcard.stores.statements import ORDERS
+from voipcard.stores.totals import MOMENTS, SUMMED
 
 __all__ = ["Selects", "columns"]
 
@@ -215,9 +216,9 @@ class Selects:
         Ask for what entries are grouped by and their amounts, one by one.
         """
         entries = self.tables.entries
-        groups = [entries.c["created_at" if name == "period" else name] for name in by]
+        names = [*(MOMENTS.get(name, name) for name in by), *SUMMED]
 
-        return compiled(self.dialect, select(*groups, entries.c.amount).where(*self._conditions(query)))
+        return compiled(self.dialect, select(*(entries.c[name] for name in names)).where(*self._conditions(query)))
 
     def grouped(self, query: EntryQuery, by: Sequence[Grouping], periods: Sequence[int]) -> Statement:
         """
@@ -225,19 +226,21 @@ class Selects:
         """
         entries = self.tables.entries
         groups = [
-            (self._period(entries.c.created_at, periods) if name == "period" else entries.c[name]).label(
+            (self._period(entries.c[MOMENTS[name]], periods) if name in MOMENTS else entries.c[name]).label(
                 f"group_{name}"
             )
             for name in by
         ]
         # Within, so that what is grouped by is named and not computed again.
-        found = select(*groups, entries.c.amount).where(*self._conditions(query)).subquery()
+        summed = [entries.c[name] for name in SUMMED]
+        found = select(*groups, *summed).where(*self._conditions(query)).subquery()
         named = [found.c[group.name] for group in groups]
         is_unlimited = found.c.amount == UNLIMITED.micros
         sums = [
             func.count(),
             func.coalesce(func.sum(case((is_unlimited, 0), else_=found.c.amount)), 0),
             func.coalesce(func.sum(case((is_unlimited, 1), else_=0)), 0),
+            *(func.coalesce(func.sum(found.c[name]), 0) for name in SUMMED[1:]),
         ]
 
         return compiled(self.dialect, select(*named, *sums).group_by(*named))
@@ -246,9 +249,11 @@ class Selects:
         if not periods:
             return literal(0)
         if self.has_arrays:
-            return func.width_bucket(moment, literal(list(periods), ARRAY(moment.type)))
+            period = func.width_bucket(moment, literal(list(periods), ARRAY(moment.type)))
+        else:
+            period = func.interval(moment, *periods)
 
-        return func.interval(moment, *periods)
+        return case((moment.is_(None), 0), else_=period)
 
     # Documents, counters, audit
 
@@ -320,6 +325,8 @@ class Selects:
         if query.used is not None:
             never = cards.first_used_at.is_(None)
             conditions.append(~never if query.used else never)
+        if query.hold_expired_at is not None:
+            conditions.append(cards.next_hold_expiry <= query.hold_expired_at)
         if query.expired is not None:
             moment = -1 if query.now is None else query.now  # Nothing has expired where it is not said by when.
             lasts = or_(cards.expires_at.is_(None), cards.expires_at > moment)
@@ -332,6 +339,7 @@ class Selects:
         conditions = _equal(self.tables.entries, query, ("card", "extension", "batch", "order_number", "operation"))
         conditions += _between(entries.amount, query.amount_at_least, query.amount_below)
         conditions += _between(entries.created_at, query.created_from, query.created_before)
+        conditions += _between(entries.started_at, query.started_from, query.started_before)
         if query.kinds is not None:
             conditions.append(entries.kind.in_(sorted(query.kinds)))
 

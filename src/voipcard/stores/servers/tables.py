@@ -159,6 +159,9 @@ def _cards(table: Callable[..., Table], prefix: str) -> Table:
         Index(f"ix_{prefix}cards_credit", "extension", "credit", "id"),
         Index(f"ix_{prefix}cards_batch", "batch", "created_at", "id"),
         Index(f"ix_{prefix}cards_order_number", "order_number"),
+        Index(
+            f"ix_{prefix}cards_hold_expiry", "next_hold_expiry", postgresql_where=text("next_hold_expiry IS NOT NULL")
+        ),
         key=("id",),
     )
 
@@ -177,6 +180,7 @@ def _entries(table: Callable[..., Table], prefix: str) -> Table:
         _bytes("sealed_rest"),
         *(_number(name, nullable=True) for name in ("started_at", "seconds", "charged_seconds", "rate")),
         _words("tariff"),
+        _number("shortfall", nullable=True),
         _bytes("mac"),
         # Most entries have no operation, and are to cost nothing here.
         Index(
