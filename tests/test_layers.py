@@ -41,7 +41,7 @@ LAYERS: Final[dict[str, set[str]]] = {
     "core.license": {"errors", "core.arguments", "core.moments"},
     "core.expiry": {"errors", "core.arguments", "core.moments"},
     "core.rating": {"errors", "core.arguments", "core.credit", "core.moments"},
-    "core.settings": {"errors", "core.arguments", "core.credit", "core.expiry"},
+    "core.settings": {"errors", "core.arguments", "core.credit", "core.expiry", "core.rating"},
     "core.throttle": {"errors", "core.arguments"},
     "core.uploads": {"errors", "core.cards", "core.license"},
     "core.batches": {"core.cards", "core.expiry", "core.uploads"},

@@ -46,6 +46,8 @@ CHANGES: dict[str, Any] = {
     "expiry": Expiry(days_after_first_use=90),
     "max_active_codes": 500,
     "region": "RO",
+    "deck": "retail",
+    "max_call_seconds": 600,
 }
 """Another value than the default for every setting."""
 

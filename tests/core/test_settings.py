@@ -40,6 +40,8 @@ def every_setting() -> st.SearchStrategy[ExtensionSettings]:
         expiry=st.none() | st.builds(Expiry, days_after_recharge=st.none() | st.integers(1, 36_500)),
         max_active_codes=st.none() | st.integers(0, 2**62),
         region=st.sampled_from(["", "RO", "DE"]),
+        deck=st.from_regex("[A-Za-z0-9._-]{1,64}", fullmatch=True),
+        max_call_seconds=st.integers(1, 31_622_400),
     )
 
 
@@ -51,6 +53,16 @@ def test_settings_come_back_from_what_is_kept_of_them(settings: ExtensionSetting
     kept = json.loads(json.dumps(settings.kept()))
 
     assert settings == ExtensionSettings.of_kept(kept)
+
+
+@given(every_setting())
+def test_what_was_kept_before_there_were_calls_has_the_defaults_for_them(settings: ExtensionSettings) -> None:
+    """
+    Settings without a deck and a longest call are read as they were, by the deck `default` and up to four hours.
+    """
+    kept = {name: value for name, value in settings.kept().items() if name not in {"deck", "max_call_seconds"}}
+
+    assert attrs.evolve(settings, deck="default", max_call_seconds=4 * 3600) == ExtensionSettings.of_kept(kept)
 
 
 def test_a_new_extension_lets_everybody_call_as_voipnow_does() -> None:
@@ -66,6 +78,8 @@ def test_a_new_extension_lets_everybody_call_as_voipnow_does() -> None:
         "expiry": None,
         "max_active_codes": None,
         "region": "",
+        "deck": "default",
+        "max_call_seconds": 14_400,
     }
     settings = ExtensionSettings()
 
@@ -107,6 +121,13 @@ def test_every_setting_can_be_changed() -> None:
         ({"region": "ro"}, InvalidValueError),
         ({"region": "ROU"}, InvalidValueError),
         ({"region": None}, InvalidValueError),
+        ({"deck": ""}, InvalidValueError),
+        ({"deck": "two words"}, InvalidValueError),
+        ({"deck": "d" * 65}, InvalidValueError),
+        ({"deck": None}, InvalidValueError),
+        ({"max_call_seconds": 0}, InvalidValueError),
+        ({"max_call_seconds": 366 * 24 * 3600 + 1}, InvalidValueError),
+        ({"max_call_seconds": 60.0}, InvalidValueError),
     ],
 )
 def test_what_cannot_be_set_is_refused(refused: dict[str, Any], error: type[VoipcardError]) -> None:

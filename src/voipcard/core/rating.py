@@ -40,6 +40,21 @@ def checked_seconds(seconds: int) -> int:
 
 
 _NAME: Final = re.compile("[A-Za-z0-9._-]{1,64}", re.ASCII)
+
+
+def checked_deck_name(argument: str, name: str) -> str:
+    """
+    Accept what a price list is called.
+
+    Raises:
+        InvalidValueError: If it is something else than 1 to 64 letters, digits, dots, dashes and underscores.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InvalidValueError(argument, "has to be 1 to 64 letters, digits, dots, dashes and underscores")
+
+    return str.__str__(name)
+
+
 _PREFIX: Final = re.compile("[0-9]{1,32}", re.ASCII)
 
 
@@ -218,7 +233,7 @@ class RateDeck:
 
     def __init__(self, rates: Iterable[Rate], *, name: str = "default", valid_from: datetime | None = None) -> None:
         self.rates: Final[tuple[Rate, ...]] = tuple(rates)
-        self.name: Final = _checked_name(name)
+        self.name: Final = checked_deck_name("name", name)
         self.valid_from: Final = valid_from
         if valid_from is not None:
             to_micros(valid_from)  # Refuses what is no aware datetime.
@@ -249,13 +264,6 @@ class RateDeck:
                 return rate
 
         return None
-
-
-def _checked_name(name: str) -> str:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise InvalidValueError("name", "has to be 1 to 64 letters, digits, dots, dashes and underscores")
-
-    return name
 
 
 def _first_repeated(rates: Sequence[Rate]) -> str:

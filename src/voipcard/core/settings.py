@@ -13,6 +13,7 @@ import attrs
 from voipcard.core.arguments import checked_integer, checked_text
 from voipcard.core.credit import Amount, Credit, checked_price
 from voipcard.core.expiry import Expiry
+from voipcard.core.rating import MAX_SECONDS, checked_deck_name
 from voipcard.errors import InvalidValueError
 
 __all__ = ["CallerIDSource", "ExtensionSettings", "SettingsChanges"]
@@ -63,8 +64,15 @@ def _count(at_least: int, **upper: int) -> Any:  # noqa: ANN401  (attrs takes wh
     return check
 
 
-def _seconds(_: object, attribute: attrs.Attribute[int], value: int) -> None:
-    checked_integer(attribute.name, value, at_least=1, at_most=MAX_SECONDS_TO_DIAL)
+def _seconds(at_most: int) -> Any:  # noqa: ANN401  (attrs takes what it returns)
+    def check(_: object, attribute: attrs.Attribute[int], value: int) -> None:
+        checked_integer(attribute.name, value, at_least=1, at_most=at_most)
+
+    return check
+
+
+def _deck(_: object, attribute: attrs.Attribute[str], value: str) -> None:
+    checked_deck_name(attribute.name, value)
 
 
 def _expiry(_: object, __: object, value: Expiry | None) -> None:
@@ -104,6 +112,11 @@ class ExtensionSettings:
         region:
             The ISO 3166 code of the country in whose way callers' numbers are written here, such as `RO`; empty to take
             them as they are. Needs the extra `phone`. See `Extension.configure`.
+        deck:
+            By which price list its calls are charged: 1 to 64 letters, digits, dots, dashes and underscores. It need
+            not be there yet. See `CardBook.install_deck`.
+        max_call_seconds:
+            The longest that a call may take, in seconds, whatever credit there is: 1 to 31,622,400, which is 366 days.
 
     Raises:
         InvalidValueError: If a value is out of its range.
@@ -120,7 +133,7 @@ class ExtensionSettings:
     minimum_credit: Credit = attrs.field(default=Credit(0), converter=_minimum)
     pin_required: bool = attrs.field(default=False, validator=_yes_or_no)
     balance_inquiry: bool = attrs.field(default=True, validator=_yes_or_no)
-    seconds_to_dial: int = attrs.field(default=30, validator=_seconds)
+    seconds_to_dial: int = attrs.field(default=30, validator=_seconds(MAX_SECONDS_TO_DIAL))
     no_credit_sound: str = attrs.field(default="", validator=_line)
     disconnect_sound: str = attrs.field(default="", validator=_line)
     caller_name: CallerIDSource = attrs.field(default="server", validator=_source)
@@ -131,11 +144,13 @@ class ExtensionSettings:
     expiry: Expiry | None = attrs.field(default=None, validator=_expiry)
     max_active_codes: int | None = attrs.field(default=None, validator=_count(0))
     region: str = attrs.field(default="", validator=_region)
+    deck: str = attrs.field(default="default", validator=_deck)
+    max_call_seconds: int = attrs.field(default=14_400, validator=_seconds(MAX_SECONDS))
 
     @classmethod
     def of_kept(cls, kept: Mapping[str, Any]) -> ExtensionSettings:
         """
-        Give what `kept` was made from.
+        Give what `kept` was made from. What was not there to be set yet is as it is at first.
         """
         expiry = kept.get("expiry")
 
@@ -172,3 +187,5 @@ class SettingsChanges(TypedDict, total=False):
     expiry: Expiry | None
     max_active_codes: int | None
     region: str
+    deck: str
+    max_call_seconds: int
