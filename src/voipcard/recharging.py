@@ -5,19 +5,16 @@ Changing credit by hand: recharges, exactly once per order number, and transfers
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from voipcard.batches import batch_expiries
 from voipcard.core.arguments import Progress, checked_text
 from voipcard.core.cards import CardCode, serial_of
 from voipcard.core.credit import Amount, Credit
-from voipcard.core.expiry import after_recharge
-from voipcard.core.ledger import Balance, EntryKind, LedgerEntry, recharged, transferred
-from voipcard.core.moments import from_micros
+from voipcard.core.ledger import LedgerEntry, recharged, transferred
 from voipcard.core.query import EntryQuery
 from voipcard.deciding import CHUNK, Decision, Reading
-from voipcard.errors import InvalidValueError, OperationConflictError, TamperedError
-from voipcard.stores.contract import CardRecord, Changes, EntryRecord
+from voipcard.desk import Desk
+from voipcard.errors import InvalidValueError, OperationConflictError
 from voipcard.transact import Engine
 
 __all__ = ["recharge", "recharge_many", "transfer"]
@@ -94,7 +91,7 @@ def transfer(
         raise InvalidValueError("target", "has to be another card")
 
     def decide(reading: Reading) -> Decision[list[LedgerEntry]]:
-        desk = _Desk(engine, extension, reading.cards)
+        desk = Desk(engine, extension, reading.cards)
         before = tuple(desk.balance(serial) for serial in serials)
         after = transferred(before[0], before[1], moved, serials=serials)
         for serial, balance, change in zip(serials, after, (-moved, moved), strict=True):
@@ -105,7 +102,9 @@ def transfer(
             for name, balances in (("before", before), ("after", after))
         }
 
-        return desk.decision("transfer", serials=serials, amount=str(moved), order_number=order_number, **told)
+        changes = desk.changes("transfer", serials=serials, amount=str(moved), order_number=order_number, **told)
+
+        return Decision(changes, desk.answers, desk.memo)
 
     content = [extension, serials, str(moved), order_number]
     taken, given = engine.once(
@@ -150,10 +149,13 @@ def _recharging(
     """
 
     def decide(reading: Reading) -> Decision[list[LedgerEntry]]:
-        desk = _Desk(engine, extension, reading.cards)
+        desk = Desk(engine, extension, reading.cards)
         for (serial, amount), key in itertools.zip_longest(asked, keys):
             if key in reading.operations or key in desk.keys:
-                desk.replay(key, serial, amount)
+                done = desk.done_before(key, serial)
+                if done.amount != amount.micros or done.kind != "recharge":
+                    raise OperationConflictError("recharge", serial)
+                desk.replay(done)
             else:
                 balance = recharged(desk.balance(serial), amount, serial=serial)
                 desk.post(serial, balance, kind="recharge", amount=amount, order_number=order_number, key=key)
@@ -163,155 +165,16 @@ def _recharging(
             return Decision(None, desk.answers)
         if count == 1:
             [(serial, amount)] = asked
-            told = desk.credits(serial)
-            return desk.decision("recharge", serial=serial, amount=str(amount), order_number=order_number, **told)
-        serials, amounts = [serial for serial, _ in asked], [str(amount) for _, amount in asked]
-        which = {"part": part + 1} if part else {}
+            what: dict[str, object] = {"serial": serial, "amount": str(amount), **desk.credits(serial)}
+        else:
+            serials, amounts = [serial for serial, _ in asked], [str(amount) for _, amount in asked]
+            what = {"serials": serials, "amounts": amounts, "count": count}
+            if part:
+                what["part"] = part + 1
 
-        return desk.decision(
-            "recharge", serials=serials, amounts=amounts, count=count, order_number=order_number, **which
-        )
+        return Decision(desk.changes("recharge", order_number=order_number, **what), desk.answers, desk.memo)
 
     return decide
-
-
-class _Desk:
-    """
-    The cards of one commit while their credit changes, so that one card can come more than once.
-    """
-
-    def __init__(self, engine: Engine, extension: str, cards: Mapping[str, CardRecord]) -> None:
-        self._engine = engine
-        self._extension = extension
-        self._cards = cards
-        self._now = engine.now()
-        self._moment = from_micros(self._now)
-        self._before: dict[str, CardRecord] = {}
-        self._after: dict[str, CardRecord] = {}
-        self.keys: dict[bytes, EntryRecord] = {}
-        self.posted: list[EntryRecord] = []
-        self.answers: list[LedgerEntry] = []
-
-    def record(self, serial: str) -> CardRecord:
-        """
-        Give the card as it is after what was posted so far.
-        """
-        if serial not in self._after:
-            record = self._engine.known_card(self._cards, self._extension, serial)
-            self._before[serial] = self._after[serial] = record
-
-        return self._after[serial]
-
-    def balance(self, serial: str) -> Balance:
-        """
-        Give its balance.
-        """
-        record = self.record(serial)
-
-        return Balance(
-            Credit.from_micros(record.credit),
-            Credit.from_micros(record.total_credit),
-            Credit.from_micros(record.held),
-            record.recharge_count,
-        )
-
-    def credits(self, serial: str) -> dict[str, str]:
-        """
-        Tell its credit before and after all that was posted.
-        """
-        records = {"before": self._before[serial], "after": self._after[serial]}
-
-        return {name: str(Credit.from_micros(record.credit)) for name, record in records.items()}
-
-    def post(
-        self,
-        serial: str,
-        balance: Balance,
-        *,
-        kind: EntryKind,
-        amount: Credit,
-        order_number: str,
-        key: bytes | None = None,
-    ) -> None:
-        """
-        Give the card a new balance, and remember the entry.
-        """
-        now, actor = self._now, self._engine.actor
-        self._after[serial], entry = self._engine.records.posted(
-            self.record(serial),
-            balance,
-            kind=kind,
-            amount=amount,
-            order_number=order_number,
-            operation=key,
-            now=now,
-            actor=actor,
-        )
-        self.posted.append(entry)
-        self.answers.append(
-            LedgerEntry(
-                serial,
-                entry.extension,
-                entry.batch,
-                entry.sequence,
-                kind,
-                amount,
-                balance.credit,
-                balance.held,
-                order_number,
-                self._moment,
-                actor,
-            )
-        )
-        if key is not None:
-            self.keys[key] = entry
-
-    def prolong(self, serial: str) -> None:
-        """
-        Let a card that credit was added to expire when its batch says.
-        """
-        record = self._after[serial]
-        if record.expires_at is None:  # As most cards are: then there is nothing to read.
-            return
-        if record.batch not in self._engine.batch_expiries:
-            expiring = (card for card in self._cards.values() if card.expires_at is not None)
-            batch_expiries(self._engine, [record.batch, *(card.batch for card in expiring)])
-        expires_at = after_recharge(
-            self._engine.batch_expiries[record.batch],
-            record.expires_at,
-            created_at=record.created_at,
-            first_used_at=record.first_used_at,
-            now=self._now,
-        )
-        self._after[serial] = record._replace(expires_at=expires_at)
-
-    def replay(self, key: bytes, serial: str, amount: Credit) -> None:
-        """
-        Answer with the entry that the order number made before, if the card is still there and as it was written.
-        """
-        self.record(serial)
-        done = [self.keys[key]] if key in self.keys else self._engine.store.entries(EntryQuery(operation=key))
-        if not done:
-            raise TamperedError(serial, "history")
-        [entry] = done
-        if entry.amount != amount.micros or entry.kind != "recharge":
-            raise OperationConflictError("recharge", serial)
-        self.answers.append(self._engine.records.entry(entry, replayed=True))
-
-    def decision(self, verb: str, **detail: object) -> Decision[list[LedgerEntry]]:
-        """
-        Give what has to be committed, with its audit entry, and what it can be answered from again.
-        """
-        engine = self._engine
-        replaced = [
-            (engine.records.signed(record._replace(version=before.version + 1)), before.version)
-            for serial, record in self._after.items()
-            if (before := self._before[serial]) is not record
-        ]
-        audit = engine.audited(verb, extension=self._extension, now=self._now, **detail)
-        memo = [[entry.card.hex(), entry.sequence] for entry in self.posted]
-
-        return Decision(Changes(replace=replaced, entries=self.posted, audit=audit), self.answers, memo)
 
 
 def _replayed(engine: Engine, memo: Iterable[tuple[str, int]]) -> list[LedgerEntry]:

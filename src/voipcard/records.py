@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import hmac
 import json
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from voipcard.core.cards import CardCode, Handout, Kind, RevealedCard
 from voipcard.core.credit import Credit
-from voipcard.core.ledger import Balance, EntryKind, LedgerEntry
+from voipcard.core.ledger import Balance, CallCharge, EntryKind, LedgerEntry
 from voipcard.core.moments import from_micros
 from voipcard.errors import AmountError, AmountTypeError, TamperedError
 from voipcard.keyring import Keyring
@@ -18,7 +18,7 @@ from voipcard.names import KEYRING
 from voipcard.stores.contract import AuditRecord, CardRecord, Document, EntryRecord, SealedCode, Store
 from voipcard.unlocking import Keys
 
-__all__ = ["Records"]
+__all__ = ["Charge", "Records"]
 
 NO_CHAIN: Final = b""
 """What the first entry of a card is chained to."""
@@ -26,6 +26,24 @@ NO_CHAIN: Final = b""
 _MAC_SIZE: Final = 32
 
 _AS_JSON: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
+
+
+class Charge(NamedTuple):
+    """
+    The fields of a ledger entry that only a charge has, as `EntryRecord` documents them.
+    """
+
+    prefix: str = ""
+    sealed_rest: bytes = b""
+    started_at: int | None = None
+    seconds: int | None = None
+    charged_seconds: int | None = None
+    rate: int | None = None
+    tariff: str = ""
+    shortfall: int | None = None
+
+
+_NO_CHARGE: Final = Charge()
 
 
 class Records:
@@ -120,6 +138,24 @@ class Records:
         Seal a code or CallerID for this card.
         """
         return self.keyring.seal(code, part="code", owner=card)
+
+    def sealed_rest(self, card: bytes, rest: str) -> bytes:
+        """
+        Seal what of a called number is behind its prefix.
+        """
+        return self.keyring.seal(rest, part="destination", owner=card)
+
+    def rest(self, entry: EntryRecord) -> str:
+        """
+        Unseal what of the called number is behind the prefix of a charge; empty if there is nothing.
+
+        Raises:
+            TamperedError: If the sealed value was changed from outside.
+        """
+        if not entry.sealed_rest:
+            return ""
+
+        return self._unsealed(entry.sealed_rest, "destination", entry.card, entry.serial)
 
     def sealed_pin(self, card: bytes, pin: str, *, is_kept: bool) -> tuple[bytes, bytes]:
         """
@@ -302,6 +338,8 @@ class Records:
             order_number=record.order_number,
             created_at=from_micros(record.created_at),
             actor=record.actor,
+            call=_call(record),
+            shortfall=Credit.from_micros(record.shortfall or 0),
             replayed=replayed,
         )
 
@@ -312,37 +350,31 @@ class Records:
         *,
         kind: EntryKind,
         amount: Credit,
-        order_number: str,
-        operation: bytes | None,
         now: int,
         actor: str,
+        order_number: str = "",
+        operation: bytes | None = None,
+        charge: Charge = _NO_CHARGE,
     ) -> tuple[CardRecord, EntryRecord]:
         """
         Give the card with its new balance, not signed yet, and the entry that records how it came about.
         """
         entry = self.chained(
             EntryRecord(
-                card=record.id,
-                sequence=record.sequence + 1,
-                extension=record.extension,
-                batch=record.batch,
-                serial=record.serial,
-                kind=kind,
-                amount=amount.micros,
-                credit_left=balance.credit.micros,
-                held_left=balance.held.micros,
-                order_number=order_number,
-                operation=operation,
-                created_at=now,
-                actor=actor,
-                prefix="",
-                sealed_rest=b"",
-                started_at=None,
-                seconds=None,
-                charged_seconds=None,
-                rate=None,
-                tariff="",
-                shortfall=None,
+                record.id,
+                record.sequence + 1,
+                record.extension,
+                record.batch,
+                record.serial,
+                kind,
+                amount.micros,
+                balance.credit.micros,
+                balance.held.micros,
+                order_number,
+                operation,
+                now,
+                actor,
+                *charge,
                 mac=b"",
             ),
             record.chain,
@@ -434,6 +466,16 @@ class Records:
 
     def _mac(self, part: str, fields: tuple[bytes | int | str | None, ...]) -> bytes:
         return self._first.mac(part, packed(fields))
+
+
+def _call(record: EntryRecord) -> CallCharge | None:
+    if record.kind != "charge" or record.started_at is None:
+        return None
+    price = None if record.rate is None else Credit.from_micros(record.rate)
+
+    return CallCharge(
+        record.prefix, from_micros(record.started_at), record.seconds, record.charged_seconds, price, record.tariff
+    )
 
 
 def _same(mac: bytes, stored: object) -> bool:

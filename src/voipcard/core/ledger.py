@@ -13,11 +13,44 @@ import attrs
 from voipcard.core.credit import Credit
 from voipcard.errors import AmountError, InsufficientCreditError, UnlimitedCreditError
 
-__all__ = ["Balance", "EntryKind", "LedgerEntry", "fold", "opened", "recharged", "transferred"]
+__all__ = [
+    "Balance",
+    "CallCharge",
+    "EntryKind",
+    "LedgerEntry",
+    "charged",
+    "fold",
+    "opened",
+    "recharged",
+    "reserved",
+    "transferred",
+]
 
-EntryKind: TypeAlias = Literal["initial", "recharge", "transfer"]
+EntryKind: TypeAlias = Literal["initial", "recharge", "transfer", "charge", "release"]
 
 ZERO: Final = Credit(0)
+
+
+@attrs.frozen
+class CallCharge:
+    """
+    What a charge was for.
+
+    Attributes:
+        prefix: The rated prefix of the number that was called; empty if it was no call, or cost nothing by any list.
+        started_at: When the call, or the hold, began, in UTC.
+        seconds: How long the call took; None if it was not told.
+        charged_seconds: How many of them were charged; None if it was not told.
+        price: What its tariff asks for an interval; None if it was not rated.
+        deck: The name of the price list; empty if it was not rated.
+    """
+
+    prefix: str
+    started_at: datetime
+    seconds: int | None = None
+    charged_seconds: int | None = None
+    price: Credit | None = None
+    deck: str = ""
 
 
 @attrs.frozen
@@ -33,13 +66,15 @@ class LedgerEntry:
         extension: Its extension.
         batch: Its batch.
         sequence: The number of the entry among those of its card, from 1.
-        kind: `initial`, `recharge` or `transfer`.
+        kind: `initial`, `recharge` or `transfer`; `charge` for what a call took, `release` for a hold given back.
         amount: What was added; negative if it was taken.
         credit_left: The card's credit afterwards.
         held_left: What running calls had reserved afterwards.
         order_number: The order that paid for it; empty if there was none.
         created_at: When it happened, in UTC.
         actor: Who did it; empty if nobody said.
+        call: What a charge was for; None for anything else.
+        shortfall: What a charge was too much for the card, and was not taken.
         replayed: Whether the operation had been done before and this is its first result again.
     """
 
@@ -54,6 +89,8 @@ class LedgerEntry:
     order_number: str
     created_at: datetime
     actor: str
+    call: CallCharge | None = None
+    shortfall: Credit = ZERO
     replayed: bool = attrs.field(default=False, eq=False)
 
 
@@ -131,6 +168,44 @@ def transferred(
     return _changed(source, -amount, serial=serials[0]), _changed(target, amount, serial=serials[1])
 
 
+def reserved(balance: Balance, amount: Credit, *, serial: str) -> Balance:
+    """
+    Reserve credit.
+
+    Raises:
+        InsufficientCreditError: If it is more than is available.
+
+        AmountError: If more than an amount can be would be reserved.
+    """
+    if amount > balance.available:
+        raise InsufficientCreditError(serial, available=str(balance.available), wanted=str(amount))
+
+    return attrs.evolve(balance, held=balance.held + amount)
+
+
+def charged(balance: Balance, hold: Credit, cost: Credit) -> tuple[Balance, Credit]:
+    """
+    Take what something cost out of its hold and, beyond that, out of what nobody has reserved.
+
+    Nothing that others have reserved is touched, and credit never goes below zero. Unlimited credit stays unlimited.
+
+    Args:
+        balance: The balance.
+
+        hold: What is reserved for it; zero if that has run out.
+
+        cost: What it cost, zero or more.
+
+    Returns:
+        The new balance, in which nothing is reserved for it any more, and what could not be taken.
+    """
+    rest = attrs.evolve(balance, held=balance.held - hold)
+    taken = min(cost, rest.available)
+    credit = rest.credit if rest.credit.is_unlimited else rest.credit - taken
+
+    return attrs.evolve(rest, credit=credit), cost - taken
+
+
 class RecordedChange(Protocol):
     """
     What the balance depends on in a stored entry; amounts in millionths.
@@ -151,7 +226,9 @@ def fold(entries: Iterable[RecordedChange]) -> Balance:
         amount = Credit.from_micros(entry.amount)
         if entry.kind == "initial":
             balance = opened(amount)
-        else:
+        elif entry.kind == "charge":
+            balance, _ = charged(balance, ZERO, -amount)
+        elif entry.kind != "release":
             balance = _plus(balance, amount, recharges=int(entry.kind == "recharge"))
 
     return balance
