@@ -13,6 +13,7 @@ import time
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from decimal import Decimal
 from typing import Any, ClassVar, Final
 
 import attrs
@@ -31,6 +32,7 @@ from voipcard.stores import (
     SQLiteStore,
     Total,
 )
+from voipcard.stores.totals import MOMENTS, SUMMED, totaled
 from voipcard.testing import Opener, StoreContract
 
 MAX: Final = 2**63 - 1
@@ -537,6 +539,108 @@ class CountsUnlimitedAsAmount(MemoryStore):
         return [total._replace(amount=total.amount + total.unlimited * MAX) for total in totals]
 
 
+class SumsCallsIn64Bits(MemoryStore):
+    """
+    Has room for the sum of all amounts, but not for that of what was not taken.
+    """
+
+    def totals(self, query: EntryQuery, by: Sequence[Grouping] = (), *, periods: Sequence[int] = ()) -> Sequence[Total]:
+        totals = super().totals(query, by, periods=periods)
+
+        return [total._replace(shortfall=(total.shortfall + 2**63) % 2**64 - 2**63) for total in totals]
+
+
+class LeavesOutShortfalls(MemoryStore):
+    """
+    Sums what it summed before there were calls.
+    """
+
+    def totals(self, query: EntryQuery, by: Sequence[Grouping] = (), *, periods: Sequence[int] = ()) -> Sequence[Total]:
+        return [Total(*total[:4]) for total in super().totals(query, by, periods=periods)]
+
+
+class TakesChargedForWhole(MemoryStore):
+    """
+    Gives the seconds that were charged for those that calls took.
+    """
+
+    def totals(self, query: EntryQuery, by: Sequence[Grouping] = (), *, periods: Sequence[int] = ()) -> Sequence[Total]:
+        totals = super().totals(query, by, periods=periods)
+
+        return [total._replace(seconds=total.charged_seconds) for total in totals]
+
+
+class GivesNoSumForNone(MemoryStore):
+    """
+    Gives, as SQL does, no sum at all where no entry has a number.
+    """
+
+    def totals(self, query: EntryQuery, by: Sequence[Grouping] = (), *, periods: Sequence[int] = ()) -> Sequence[Total]:
+        totals = super().totals(query, by, periods=periods)
+
+        return [total._replace(shortfall=total.shortfall or None) for total in totals]  # type: ignore[arg-type]
+
+
+class GivesDecimalSums(MemoryStore):
+    """
+    Gives sums as the driver does.
+    """
+
+    def totals(self, query: EntryQuery, by: Sequence[Grouping] = (), *, periods: Sequence[int] = ()) -> Sequence[Total]:
+        totals = super().totals(query, by, periods=periods)
+
+        return [total._replace(seconds=Decimal(total.seconds)) for total in totals]  # type: ignore[arg-type]
+
+
+class _MovesStarts(MemoryStore):
+    def totals(self, query: EntryQuery, by: Sequence[Grouping] = (), *, periods: Sequence[int] = ()) -> Sequence[Total]:
+        with self._open():
+            entries = [entry._replace(started_at=self._moved(entry)) for entry in self._matching(query)]
+        rows = [
+            [getattr(entry, name) for name in [*(MOMENTS.get(name, name) for name in by), *SUMMED]] for entry in entries
+        ]
+
+        return totaled(rows, by, periods)
+
+    def _moved(self, entry: EntryRecord) -> int:
+        raise NotImplementedError
+
+
+class StartsWithTheEntry(_MovesStarts):
+    """
+    Takes for the start of a call when the entry was made.
+    """
+
+    def _moved(self, entry: EntryRecord) -> int:
+        return entry.created_at
+
+
+class StartsAtTheEpoch(_MovesStarts):
+    """
+    Takes no start for one at the moment 0.
+    """
+
+    def _moved(self, entry: EntryRecord) -> int:
+        return entry.started_at or 0
+
+
+class GroupsBeforeTheFirst(MemoryStore):
+    """
+    Gives entries without a call a period of their own, as MariaDB's function `interval` does.
+    """
+
+    def totals(self, query: EntryQuery, by: Sequence[Grouping] = (), *, periods: Sequence[int] = ()) -> Sequence[Total]:
+        if "start" not in by or not periods:
+            return super().totals(query, by, periods=periods)
+        place = by.index("start")
+        found = super().totals(query, by, periods=[-MAX - 1, *periods])
+
+        return [
+            total._replace(group=(*total.group[:place], int(total.group[place]) - 1, *total.group[place + 1 :]))
+            for total in found
+        ]
+
+
 class FiltersAfterLimit(MemoryStore):
     """
     Reads as many cards as a page has and gives those of them that match, if there are any.
@@ -671,6 +775,41 @@ class _Alters(MemoryStore):
 
     def _altered(self, card: CardRecord) -> CardRecord:
         return card
+
+
+class _AltersEntries(MemoryStore):
+    def _apply(self, cards: Iterable[CardRecord], entries: Iterable[EntryRecord], changes: Changes) -> None:
+        super()._apply(cards, map(self._altered, entries), changes)
+
+    def _altered(self, entry: EntryRecord) -> EntryRecord:
+        return entry
+
+
+class ForgetsShortfalls(_AltersEntries):
+    """
+    Has no column for what was not taken.
+    """
+
+    def _altered(self, entry: EntryRecord) -> EntryRecord:
+        return entry._replace(shortfall=None)
+
+
+class TakesNoShortfallForZero(_AltersEntries):
+    """
+    Has a column that cannot be empty.
+    """
+
+    def _altered(self, entry: EntryRecord) -> EntryRecord:
+        return entry._replace(shortfall=entry.shortfall or 0)
+
+
+class CutsShortfalls(_AltersEntries):
+    """
+    Has 32 bits for it.
+    """
+
+    def _altered(self, entry: EntryRecord) -> EntryRecord:
+        return entry._replace(shortfall=entry.shortfall and min(entry.shortfall, 2**31 - 1))
 
 
 class TruncatesMicroseconds(_Alters):
@@ -1104,6 +1243,107 @@ class FiltersExpiredAfterLimit(MemoryStore):
         return page if expired_at is None else [d for d in page if d.expires_at and d.expires_at <= expired_at]
 
 
+class HoldsExpireTooEarly(MemoryStore):
+    """
+    Gives cards of which a hold runs out a microsecond later.
+    """
+
+    def cards(self, query: CardQuery) -> Sequence[CardRecord]:
+        moment = query.hold_expired_at
+
+        return super().cards(attrs.evolve(query, hold_expired_at=None if moment is None else moment + 1))
+
+
+class HoldsExpireTooLate(MemoryStore):
+    """
+    Keeps a hold that runs out at the very moment.
+    """
+
+    def cards(self, query: CardQuery) -> Sequence[CardRecord]:
+        moment = query.hold_expired_at
+
+        return super().cards(attrs.evolve(query, hold_expired_at=None if moment is None else moment - 1))
+
+
+class TakesNoHoldForExpired(SQLiteStore):
+    """
+    Takes a card without holds for one with a hold that ran out long ago.
+    """
+
+    def _read(self, sql: str, parameters: Sequence[Any]) -> Any:  # noqa: ANN401 - passed on
+        sql = sql.replace(" INDEXED BY cards_by_hold_expiry", "")
+
+        return super()._read(sql.replace("next_hold_expiry <= ?", "coalesce(next_hold_expiry, 0) <= ?"), parameters)
+
+
+class CountsEveryHold(MemoryStore):
+    """
+    Counts cards whether their holds have run out or not.
+    """
+
+    def count(self, query: CardQuery) -> int:
+        return super().count(attrs.evolve(query, hold_expired_at=None))
+
+
+class FindsHoldsByOldExpiry(MemoryStore):
+    """
+    Looks for expired holds in an index that it makes with the first hold of a card.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._expiries: dict[bytes, int] = {}
+
+    def _apply(self, cards: Iterable[CardRecord], entries: Iterable[EntryRecord], changes: Changes) -> None:
+        new = list(cards)
+        super()._apply(new, entries, changes)
+        for card in [*new, *(card for card, _ in changes.replace)]:
+            if card.next_hold_expiry is not None:
+                self._expiries.setdefault(card.id, card.next_hold_expiry)
+
+    def cards(self, query: CardQuery) -> Sequence[CardRecord]:
+        moment = query.hold_expired_at
+        if moment is None:
+            return super().cards(query)
+        found = super().cards(attrs.evolve(query, hold_expired_at=None, limit=10_000))
+        moments = {card.id: self._expiries[card.id] for card in found if card.id in self._expiries}
+
+        return [card for card in found if moments.get(card.id, moment + 1) <= moment][: query.limit]
+
+
+class StartsBeforeAnything(MemoryStore):
+    """
+    Takes an entry without a call for one whose call began before everything.
+    """
+
+    def _matching(self, query: EntryQuery) -> Iterator[EntryRecord]:
+        begun = attrs.evolve(query, started_before=None)
+
+        return (each for each in super()._matching(begun) if each.started_at is None or query.matches(each))
+
+
+class StartsAfterAnything(MemoryStore):
+    """
+    Takes an entry without a call for one whose call is still to begin.
+    """
+
+    def _matching(self, query: EntryQuery) -> Iterator[EntryRecord]:
+        begun = attrs.evolve(query, started_from=None)
+
+        return (each for each in super()._matching(begun) if each.started_at is None or query.matches(each))
+
+
+class IncludesTheEnd(MemoryStore):
+    """
+    Gives calls that began at the first moment that no longer matches.
+    """
+
+    def _matching(self, query: EntryQuery) -> Iterator[EntryRecord]:
+        end = query.started_before
+
+        return super()._matching(attrs.evolve(query, started_before=None if end is None else min(end + 1, MAX)))
+
+
 class ForgetsWhateverIsThere(MemoryStore):
     """
     Removes a document without a look at its version.
@@ -1305,6 +1545,9 @@ REJECTED_BY: Final[Mapping[type[MemoryStore | SQLiteStore], str]] = {
     KeepsStatementsOpen: "test_law_4_nothing_stays_open_between_pages",
     TruncatesMicroseconds: "test_law_5_extremes_come_back_equal",
     StoresUnlimitedAsZero: "test_law_5_extremes_come_back_equal",
+    ForgetsShortfalls: "test_law_5_extremes_come_back_equal",
+    TakesNoShortfallForZero: "test_law_5_extremes_come_back_equal",
+    CutsShortfalls: "test_law_5_extremes_come_back_equal",
     NormalizesText: "test_law_5_extremes_come_back_equal",
     TakesEmptyForNothing: "test_law_5_extremes_come_back_equal",
     CutsLabels: "test_law_5_the_longest_comes_back_equal",
@@ -1340,7 +1583,23 @@ REJECTED_BY: Final[Mapping[type[MemoryStore | SQLiteStore], str]] = {
     BeginsCodesAnew: "test_sealed_codes",
     DoesNotWrap: "test_nearest",
     KnowsTheFirst: "test_known",
+    HoldsExpireTooEarly: "test_law_4_cards_are_those_that_match",
+    HoldsExpireTooLate: "test_expired_holds",
+    TakesNoHoldForExpired: "test_law_4_cards_are_those_that_match",
+    CountsEveryHold: "test_law_4_cards_are_those_that_match",
+    FindsHoldsByOldExpiry: "test_expired_holds",
+    StartsBeforeAnything: "test_law_4_entries_are_those_that_match",
+    StartsAfterAnything: "test_law_4_entries_are_those_that_match",
+    IncludesTheEnd: "test_law_4_entries_are_those_that_match",
     SumsIn64Bits: "test_totals",
+    SumsCallsIn64Bits: "test_totals",
+    LeavesOutShortfalls: "test_totals",
+    TakesChargedForWhole: "test_totals",
+    GivesNoSumForNone: "test_totals",
+    GivesDecimalSums: "test_totals",
+    StartsWithTheEntry: "test_totals",
+    StartsAtTheEpoch: "test_totals",
+    GroupsBeforeTheFirst: "test_totals",
     CountsUnlimitedAsAmount: "test_totals",
     LikeForPrefix: "test_documents",
     ForgetsDocumentsInBulk: "test_find_documents",

@@ -19,10 +19,14 @@ from tests.testing.broken import (
     FindsByOldSerial,
     ForgetsNothing,
     ForgetsOperations,
+    ForgetsShortfalls,
     ForgetsWhateverIsThere,
     ForgetsWhatIsNotThere,
+    HoldsExpireTooEarly,
+    HoldsExpireTooLate,
     IgnoresCeilings,
     IgnoresVersions,
+    IncludesTheEnd,
     KeepsForgottenKeysTaken,
     KeepsOldFields,
     KeepsOldIndexTaken,
@@ -38,6 +42,8 @@ from tests.testing.broken import (
     RemovesHistory,
     RepeatsTheCursor,
     SkipsTies,
+    StartsAfterAnything,
+    StartsBeforeAnything,
     StoresUnlimitedAsZero,
     kit,
 )
@@ -57,10 +63,14 @@ FOUND_BY_STORIES: Final = [
     LeavesEmptyDocuments,
     ForgetsNothing,
     ForgetsOperations,
+    ForgetsShortfalls,
     ForgetsWhateverIsThere,
     ForgetsWhatIsNotThere,
+    HoldsExpireTooEarly,
+    HoldsExpireTooLate,
     IgnoresCeilings,
     IgnoresVersions,
+    IncludesTheEnd,
     LosesOneDocument,
     LosesTheLastPage,
     OverlooksRepeats,
@@ -69,6 +79,8 @@ FOUND_BY_STORIES: Final = [
     RemovesHistory,
     RepeatsTheCursor,
     SkipsTies,
+    StartsAfterAnything,
+    StartsBeforeAnything,
     StoresUnlimitedAsZero,
 ]
 
@@ -181,5 +193,6 @@ def test_stories_are_worth_telling() -> None:
     assert tally["CeilingError"] >= 15
     assert min(tally["cards found"], tally["entries found"], tally["documents found"]) >= 20
     assert min(tally["expired found"], tally["forgotten"]) >= 10
+    assert min(tally["expired holds found"], tally["calls found"]) >= 10
     assert tally["left taken"] >= 10
     assert tally["walks finished"] >= 3

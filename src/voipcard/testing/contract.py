@@ -18,7 +18,7 @@ import attrs
 
 from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.errors import CeilingError, DuplicateError, StaleError, StoreClosedError, StoreError
-from voipcard.stores.contract import CardRecord, Changes, CounterChange, Document, EntryRecord, Store
+from voipcard.stores.contract import CardRecord, Changes, CounterChange, Document, EntryRecord, Store, Total
 from voipcard.testing import children, samples
 from voipcard.testing.children import started
 from voipcard.testing.commits import CommitContract
@@ -259,7 +259,7 @@ class StoreContract(ReadContract, CommitContract, ValueContract):
             assert commits > 0
             assert longest < self.deadline, "another writer waited for too long"
             assert size == store.count(CardQuery(batch="FLOOD")) == store.counters(["active"])["active"]
-            assert [(size, size * 10_000_000, 0)] == [total[1:] for total in store.totals(EntryQuery())]
+            assert [Total((), size, size * 10_000_000, unlimited=0)] == list(store.totals(EntryQuery()))
             for number in (0, size // 2, size - 1):
                 assert samples.card(number)._replace(batch="FLOOD") == store.find(index=samples.card(number).index)
 

@@ -36,7 +36,7 @@ STORY: Final = settings(
 )
 
 PARTS: Final = [
-    *("add", "recharge", "recharge", "remove", "document", "forget", "require"),
+    *("add", "recharge", "recharge", "charge", "remove", "document", "forget", "require"),
     *("counter", "counter", "audit"),
 ]
 KEYS: Final = ["a", "a%", "a_", "ab", "b"]
@@ -44,6 +44,8 @@ COUNTERS: Final = ["active", "steps"]
 WORDS: Final = ["", "PO-1", "po-1", "PO%", "PO-1 "]
 LATER: Final[list[int | None]] = [None, samples.EPOCH, samples.EPOCH + 1]
 PURGES: Final[list[int | None]] = [None, None, samples.EPOCH - 1, samples.EPOCH, samples.EPOCH + 1]
+TIMES: Final = [samples.EPOCH - 1, samples.EPOCH, samples.EPOCH + 1]
+SHORTFALLS: Final[list[int | None]] = [None, 0, 2**63 - 1]
 CARD_ORDERS: Final[list[CardOrder]] = ["created", "serial", "credit"]
 CREDITS: Final = [0, 1, 10_000_000, 2**63 - 2, 2**63 - 1]
 
@@ -182,6 +184,13 @@ class StoreMachine(RuleBasedStateMachine):
         """
         self._commit(data, ["document"] * count, side)
 
+    @rule(data=st.data(), count=st.integers(1, 3), side=sides)
+    def end_calls(self, data: st.DataObject, count: int, side: int) -> None:
+        """
+        Commit charges, as far as there are cards: without them there are no calls to find.
+        """
+        self._commit(data, ["charge"] * count, side)
+
     @rule(data=st.data(), part=st.sampled_from(PARTS), side=sides)
     def change_one_thing(self, data: st.DataObject, part: str, side: int) -> None:
         """
@@ -233,13 +242,26 @@ class StoreMachine(RuleBasedStateMachine):
                 descending=st.booleans(),
             )
         )
+        self._count("cards found", self._searched_cards(query, limit, side))
+
+    @rule(now=st.sampled_from(TIMES), order=st.sampled_from(CARD_ORDERS), limit=pages, side=sides)
+    def search_expired_holds(self, now: int, order: CardOrder, limit: int, side: int) -> None:
+        """
+        Search for the cards of which a hold has run out, page by page.
+        """
+        query = CardQuery(hold_expired_at=now, order=order)
+
+        self._count("expired holds found", self._searched_cards(query, limit, side))
+
+    def _searched_cards(self, query: CardQuery, limit: int, side: int) -> list[CardRecord]:
         expected = sorted(
             filter(query.matches, self.model.cards.values()), key=query.position, reverse=query.descending
         )
 
         assert expected == samples.paged(self.handles[side].cards, query, limit, len(self.model.cards)), "law 4"
         assert len(expected) == self.handles[side].count(query), "law 4"
-        self._count("cards found", expected)
+
+        return expected
 
     @rule(data=st.data(), limit=pages, side=sides)
     def search_entries(self, data: st.DataObject, limit: int, side: int) -> None:
@@ -251,15 +273,32 @@ class StoreMachine(RuleBasedStateMachine):
                 EntryQuery,
                 card=st.none() | st.sampled_from(sorted({entry.card for entry in self.model.entries} | {b""})),
                 order_number=st.none() | st.sampled_from(WORDS),
-                kinds=st.sampled_from([None, {"initial"}, {"recharge"}]),
+                kinds=st.sampled_from([None, {"initial"}, {"recharge"}, {"charge"}]),
                 order=st.sampled_from(["sequence", "time"]),
                 descending=st.booleans(),
             )
         )
+        self._count("entries found", self._searched_entries(query, limit, side))
+
+    @rule(
+        start=st.sampled_from([None, *TIMES]), end=st.sampled_from([None, *TIMES]), descending=st.booleans(),
+        limit=pages, side=sides,
+    )  # fmt: skip
+    def search_calls(self, start: int | None, end: int | None, descending: bool, limit: int, side: int) -> None:  # noqa: FBT001 - as drawn
+        """
+        Search for ledger entries by when a call began, page by page.
+        """
+        query = EntryQuery(started_from=start, started_before=end, descending=descending)
+        found = self._searched_entries(query, limit, side)
+
+        self._count("calls found", [] if start is end is None else found)
+
+    def _searched_entries(self, query: EntryQuery, limit: int, side: int) -> list[EntryRecord]:
         expected = sorted(filter(query.matches, self.model.entries), key=query.position, reverse=query.descending)
 
         assert expected == samples.paged(self.handles[side].entries, query, limit, len(self.model.entries)), "law 4"
-        self._count("entries found", expected)
+
+        return expected
 
     @rule(prefix=st.sampled_from(["", *KEYS]), now=st.sampled_from(PURGES), limit=pages, side=sides)
     def list_documents(self, prefix: str, now: int | None, limit: int, side: int) -> None:
@@ -360,6 +399,7 @@ class StoreMachine(RuleBasedStateMachine):
             credit=data.draw(st.sampled_from(CREDITS)),
             order_number=data.draw(st.sampled_from(WORDS)),
             expires_at=data.draw(st.sampled_from(LATER)),
+            next_hold_expiry=data.draw(st.sampled_from(LATER)),
             enabled=data.draw(st.booleans()),
         )
         others = [*self._untouched(draft), *(other for other, _ in draft.parts.get("new", []))]
@@ -385,11 +425,25 @@ class StoreMachine(RuleBasedStateMachine):
             card = data.draw(st.sampled_from(cards))
             draft.touched.add(card.id)
             after, entry = samples.recharged(card._replace(credit=data.draw(st.sampled_from(CREDITS[:3]))))
-            after = after._replace(first_used_at=data.draw(st.sampled_from(LATER)))
+            after = after._replace(
+                first_used_at=data.draw(st.sampled_from(LATER)), next_hold_expiry=data.draw(st.sampled_from(LATER))
+            )
             if data.draw(st.integers(0, 3)) == 0:
                 self.number += 1
                 other = samples.card(self.number)
                 after = after._replace(index=other.index, serial=other.serial)
+            draft.add("replace", (after, card.version + self._draw_error(data)))
+            draft.add("entries", entry._replace(operation=self._draw_operation(data)))
+
+    def _draw_charge(self, data: st.DataObject, draft: Draft) -> None:
+        if cards := self._untouched(draft):
+            card = data.draw(st.sampled_from(cards))
+            draft.touched.add(card.id)
+            after, entry = samples.charged(
+                card._replace(credit=1),
+                shortfall=data.draw(st.sampled_from(SHORTFALLS)),
+                started_at=samples.EPOCH + data.draw(st.integers(-1, 1)),
+            )
             draft.add("replace", (after, card.version + self._draw_error(data)))
             draft.add("entries", entry._replace(operation=self._draw_operation(data)))
 

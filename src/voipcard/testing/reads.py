@@ -63,6 +63,11 @@ BATCHES: Final = ["K7QX", "k7qx", "K7Q%", "K7Q_"]
 EXTENSIONS: Final = ["0003*215", "0003*216", "0003*21"]
 CREDITS: Final = [0, 1, 999_999, 1_000_000, 1_000_001, MAX - 1, MAX]
 MOMENTS: Final = [NOW - 1, NOW, NOW + 1, NOW + 1_000_000]
+BEFORE_AND_AFTER: Final = [-(MAX + 1), -6, -5, 0, *MOMENTS, MAX]
+"""Moments at which whoever takes None for 0, or for the first or last of all, is noticed."""
+
+LENGTHS: Final = [None, 0, 1, 59, 60, MAX]
+"""Seconds and shortfalls, of which a handful exceeds 64 bits."""
 
 CARD_CONDITIONS: Final[Mapping[str, Sequence[Any]]] = {
     "extension": [*EXTENSIONS, "0003*2%"],
@@ -80,18 +85,21 @@ CARD_CONDITIONS: Final[Mapping[str, Sequence[Any]]] = {
     "used": [True, False],
     "expired": [True, False],
     "now": [NOW],
+    "hold_expired_at": BEFORE_AND_AFTER,
 }
 ENTRY_CONDITIONS: Final[Mapping[str, Sequence[Any]]] = {
     "card": [samples.card(3).id, samples.card(999).id],
     "extension": EXTENSIONS,
     "batch": BATCHES,
-    "kinds": [set(), {"initial"}, {"recharge", "transfer"}, {"Initial"}],
+    "kinds": [set(), {"initial"}, {"recharge", "transfer"}, {"charge"}, {"Initial"}],
     "order_number": [*WORDS, "PO"],
     "operation": [samples.operation(7), samples.operation(999)],
     "amount_at_least": [Credit.from_micros(micros) for micros in [-(MAX - 1), -1, *CREDITS]],
     "amount_below": [Credit.from_micros(micros) for micros in [-(MAX - 1), -1, *CREDITS]],
     "created_from": MOMENTS,
     "created_before": MOMENTS,
+    "started_from": BEFORE_AND_AFTER,
+    "started_before": BEFORE_AND_AFTER,
 }
 CARD_ORDERS: Final = [("created", False), ("serial", False), ("credit", False), ("created", True), ("credit", True)]
 ENTRY_ORDERS: Final = [("sequence", False), ("time", False), ("sequence", True), ("time", True)]
@@ -106,6 +114,17 @@ GROUPINGS: Final[Sequence[Sequence[Grouping]]] = [
     ("extension", "kind"),
     ("period", "batch", "kind"),
     ("kind", "period"),
+    ("start",),
+    ("start", "prefix"),
+    ("period", "start"),
+    ("card", "start", "kind"),
+]
+PERIODS: Final[Sequence[Sequence[int]]] = [
+    (),
+    (NOW,),
+    (NOW - 1, NOW + 1, NOW + 9),
+    (-5, 0, NOW),
+    range(NOW - 12, NOW + 12),
 ]
 KEYS: Final = [
     "a",
@@ -147,6 +166,7 @@ def varied_cards(count: int = 60) -> list[CardRecord]:
             created_at=chance.choice(MOMENTS),
             first_used_at=chance.choice([None, NOW - 5]),
             expires_at=chance.choice([None, *MOMENTS]),
+            next_hold_expiry=chance.choice([None, -5, *MOMENTS]),
             order_number=chance.choice(WORDS),
         )
         for number in chance.sample(range(count), count)
@@ -169,6 +189,11 @@ def varied_entries(cards: Sequence[CardRecord]) -> list[EntryRecord]:
             operation=samples.operation(next(numbers)) if chance.choice([True, False]) else None,
             created_at=chance.choice(MOMENTS),
             prefix=chance.choice(["", "4", "40", "407"]),
+            started_at=chance.choice([None, None, -5, *MOMENTS]),
+            seconds=chance.choice(LENGTHS),
+            charged_seconds=chance.choice(LENGTHS),
+            rate=chance.choice([None, 0, 20_000]),
+            shortfall=chance.choice(LENGTHS),
         )
         for card in cards
         for sequence in range(1, chance.choice([2, 3, 4]))
@@ -182,10 +207,13 @@ def expected_totals(
     Sum the entries that match the slow and obvious way.
     """
 
-    def group(entry: EntryRecord) -> tuple[Any, ...]:
-        period = sum(moment <= entry.created_at for moment in periods)
+    def period(moment: int | None) -> int:
+        return 0 if moment is None else sum(begin <= moment for begin in periods)
 
-        return tuple(period if name == "period" else getattr(entry, name) for name in by)
+    def group(entry: EntryRecord) -> tuple[Any, ...]:
+        timed = {"period": period(entry.created_at), "start": period(entry.started_at)}
+
+        return tuple(timed[name] if name in timed else getattr(entry, name) for name in by)
 
     matching = [entry for entry in entries if query.matches(entry)]
 
@@ -195,6 +223,9 @@ def expected_totals(
             count=sum(group(entry) == each for entry in matching),
             amount=sum(entry.amount for entry in matching if group(entry) == each and entry.amount != MAX),
             unlimited=sum(group(entry) == each and entry.amount == MAX for entry in matching),
+            seconds=sum(entry.seconds or 0 for entry in matching if group(entry) == each),
+            charged_seconds=sum(entry.charged_seconds or 0 for entry in matching if group(entry) == each),
+            shortfall=sum(entry.shortfall or 0 for entry in matching if group(entry) == each),
         )
         for each in sorted({group(entry) for entry in matching})
     ]
@@ -455,19 +486,27 @@ class ReadContract(Proofs):
     def test_totals(self) -> None:
         """
         `totals` sums exactly, beyond 64 bits and with Unlimited apart, over any grouping and any periods.
+
+        What an entry does not have adds nothing, and an entry without a call is in period 0 of `start`. Sums are
+        integers: a decimal that is equal is not one.
         """
         with self._filled() as (store, _, entries):
             searches = [
                 EntryQuery(),
                 EntryQuery(kinds=frozenset({"recharge"})),
                 EntryQuery(extension="0003*21", after=(b"", 0), limit=1),
+                EntryQuery(kinds=frozenset({"charge"}), started_before=NOW + 1),
             ]
             assert store.totals(EntryQuery(extension="nowhere")) == []
-            for query, by, periods in itertools.product(searches, GROUPINGS, [(), (NOW,), (NOW - 1, NOW + 1, NOW + 9)]):
+            for query, by, periods in itertools.product(searches, GROUPINGS, PERIODS):
                 expected = expected_totals(entries, query, by, periods)
+                found = list(store.totals(query, by, periods=periods))
 
-                assert expected == list(store.totals(query, by, periods=periods))
-            assert abs(store.totals(EntryQuery(amount_at_least=1))[0].amount) > MAX, "the sums are too small to tell"
+                assert expected == found
+                assert {int} == {type(value) for total in found for value in total[1:]}
+            [whole] = store.totals(EntryQuery(amount_at_least=1))
+            sums = [whole.amount, whole.seconds, whole.charged_seconds, whole.shortfall]
+            assert min(sums) > 2 * MAX, "the sums are too small to tell"
 
     @proves("`document` and `documents`")
     def test_documents(self) -> None:
@@ -541,6 +580,29 @@ class ReadContract(Proofs):
 
                 assert expected == list(store.documents(changed.key, limit=1, expired_at=NOW))
 
+    @proves("`cards` with *hold_expired_at*")
+    def test_expired_holds(self) -> None:
+        """
+        Cards of which a hold has run out are found by the expiry that they have now, and others are not.
+        """
+        card, *others = (samples.card(number) for number in range(4))
+        lasting = [others[0]._replace(next_hold_expiry=NOW + 1), others[1], others[2]._replace(next_hold_expiry=MAX)]
+        query = CardQuery(hold_expired_at=NOW)
+        with self.opened() as store:
+            store.commit(Changes(new=[(each, samples.entry(each)) for each in (card, *lasting)]))
+            for version, moment in enumerate([NOW, NOW - 1, None, -1, NOW + 1, NOW - 2], 2):
+                card = card._replace(version=version, next_hold_expiry=moment)
+                store.commit(Changes(replace=[(card, version - 1)]))
+                expected = [card] if moment in {NOW, NOW - 1, NOW - 2, -1} else []
+
+                assert expected == list(store.cards(query))
+                assert [each.id for each in expected] == [each.id for each in store.sealed_codes(query)]
+                assert len(expected) == store.count(query)
+
+            store.commit(Changes(remove=[samples.removed_version(card)]))
+
+            assert list(store.cards(query)) == []
+
     @proves("`document`")
     def test_document_expired_or_not(self) -> None:
         """
@@ -607,10 +669,12 @@ class ReadContract(Proofs):
             questions = [
                 lambda: store.cards(CardQuery(order_number=lone)),
                 lambda: store.cards(CardQuery(created_from=huge)),
+                lambda: store.cards(CardQuery(hold_expired_at=huge)),
                 lambda: store.cards(CardQuery(after=(-huge, b""))),
                 lambda: store.count(CardQuery(batch=lone, created_before=-huge)),
                 lambda: store.entries(EntryQuery(order_number=lone)),
                 lambda: store.entries(EntryQuery(created_before=huge)),
+                lambda: store.entries(EntryQuery(started_from=-huge)),
                 lambda: store.totals(EntryQuery(batch=lone, created_from=-huge)),
                 lambda: store.find(serial=lone),
                 lambda: store.find(serial="\x00' OR 1=1 --"),

@@ -20,6 +20,7 @@ __all__ = [
     "audit",
     "begin_steps",
     "card",
+    "charged",
     "contents",
     "contents_after",
     "entry",
@@ -138,6 +139,38 @@ def recharged(card: CardRecord, amount: int = 1) -> tuple[CardRecord, EntryRecor
     )
 
     return after, entry(after, amount)
+
+
+def charged(
+    card: CardRecord, amount: int = 1, *, shortfall: int | None = None, started_at: int = EPOCH
+) -> tuple[CardRecord, EntryRecord]:
+    """
+    Make what the end of a call on *card* writes: the card as it is then, without holds, and the entry.
+
+    The call took longer than is charged.
+    """
+    after = card._replace(
+        credit=card.credit - amount,
+        held=0,
+        holds=b"",
+        next_hold_expiry=None,
+        sequence=card.sequence + 1,
+        version=card.version + 1,
+    )
+    charge = entry(after, -amount)._replace(
+        kind="charge",
+        order_number="",
+        prefix="407",
+        sealed_rest=_bytes("rest", card.sequence),
+        started_at=started_at,
+        seconds=61,
+        charged_seconds=60,
+        rate=20_000,
+        tariff="retail",
+        shortfall=shortfall,
+    )
+
+    return after, charge
 
 
 def rewritten(number: int, times: int) -> CardRecord:

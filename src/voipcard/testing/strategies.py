@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from voipcard.core.cards import CardCode, NewCard, is_caller_id
 from voipcard.core.credit import UNLIMITED, Credit
-from voipcard.core.ledger import LedgerEntry
+from voipcard.core.ledger import EntryKind, LedgerEntry
 from voipcard.core.moments import to_micros
 from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.stores.contract import AuditRecord, CardRecord, Changes, Document, EntryRecord
@@ -41,6 +41,8 @@ __all__ = [
 MAX: Final = UNLIMITED.micros
 _LIMIT: Final = MAX - 1
 _ID_SIZE: Final = 16
+
+KINDS: Final[list[EntryKind]] = ["initial", "recharge", "transfer", "charge", "release"]
 
 
 def credits(*, negative: bool = False) -> SearchStrategy[Credit]:  # noqa: A001 - the word of the trade
@@ -146,7 +148,7 @@ def ledger_entries() -> SearchStrategy[LedgerEntry]:
         extension=_extensions(),
         batch=_batches(),
         sequence=_positive(),
-        kind=st.sampled_from(["initial", "recharge", "transfer"]),
+        kind=st.sampled_from(KINDS),
         amount=credits(negative=True),
         credit_left=credits(),
         held_left=credits(),
@@ -202,7 +204,7 @@ def entry_records() -> SearchStrategy[EntryRecord]:
         extension=_extensions(),
         batch=_batches(),
         serial=_serials(),
-        kind=st.sampled_from(["initial", "recharge", "transfer"]),
+        kind=st.sampled_from(KINDS),
         amount=_micros(negative=True),
         credit_left=_micros(),
         held_left=_micros(),
@@ -213,10 +215,11 @@ def entry_records() -> SearchStrategy[EntryRecord]:
         prefix=st.text("0123456789", max_size=15),
         sealed_rest=st.binary(max_size=60),
         started_at=st.none() | _moments(),
-        seconds=st.none() | st.integers(0, 2**31),
-        charged_seconds=st.none() | st.integers(0, 2**31),
+        seconds=st.none() | st.integers(0, MAX),
+        charged_seconds=st.none() | st.integers(0, MAX),
         rate=st.none() | _micros(),
         tariff=texts(),
+        shortfall=st.none() | _micros(),
         mac=st.binary(max_size=32),
     )
 
@@ -294,6 +297,7 @@ def card_queries() -> SearchStrategy[CardQuery]:
         used=_perhaps(),
         expired=_perhaps(),
         now=moments(),
+        hold_expired_at=st.none() | moments(),
         order=st.sampled_from(["created", "serial", "credit"]),
         descending=st.booleans(),
         limit=st.integers(1, 10_000),
@@ -309,13 +313,15 @@ def entry_queries() -> SearchStrategy[EntryQuery]:
         card=st.none() | _ids(),
         extension=st.none() | _extensions(),
         batch=st.none() | _batches(),
-        kinds=st.none() | st.frozensets(st.sampled_from(["initial", "recharge", "transfer"])),
+        kinds=st.none() | st.frozensets(st.sampled_from(KINDS)),
         order_number=st.none() | texts(),
         operation=st.none() | _ids(),
         amount_at_least=st.none() | credits(negative=True),
         amount_below=st.none() | credits(negative=True),
         created_from=st.none() | moments(),
         created_before=st.none() | moments(),
+        started_from=st.none() | moments(),
+        started_before=st.none() | moments(),
         order=st.sampled_from(["sequence", "time"]),
         descending=st.booleans(),
         limit=st.integers(1, 10_000),

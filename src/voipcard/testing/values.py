@@ -82,19 +82,21 @@ class ValueContract(Proofs):
         )
         first = entry._replace(
             amount=MAX, credit_left=MAX, held_left=MAX - 1, order_number=TEXT, operation=every[-16:], actor=TEXT,
-            prefix="40", created_at=1_700_000_000_999_999, sealed_rest=every, started_at=1, seconds=2,
-            charged_seconds=60, rate=MAX - 1, tariff=TEXT,
+            prefix="40", created_at=1_700_000_000_999_999, sealed_rest=every, started_at=1, seconds=MAX,
+            charged_seconds=MAX - 1, rate=MAX, tariff=TEXT, shortfall=MAX,
         )  # fmt: skip
         second = samples.entry(smallest)._replace(
-            amount=-(MAX - 1), credit_left=0, started_at=0, seconds=0, charged_seconds=0, rate=0, created_at=-1
-        )
+            kind="charge", amount=-(MAX - 1), credit_left=0, started_at=-1, seconds=0, charged_seconds=0, rate=0,
+            created_at=-1, shortfall=0,
+        )  # fmt: skip
+        plain, third = samples.new(3)[0]
         documents = [Document("~" * 255, every * 4096, MAX, expires_at=-1), Document("!", b"", 1, expires_at=None)]
         audit = samples.audit(1)._replace(actor=TEXT, detail=f'{{"a": "{TEXT}"}}\n', created_at=-1)
         with self.fresh() as open_store:
             with closing(open_store()) as store:
                 store.commit(
                     Changes(
-                        new=[(largest, first), (smallest, second)],
+                        new=[(largest, first), (smallest, second), (plain, third)],
                         documents=[(document, 0) for document in documents],
                         counters=[CounterChange("most", 2**62), CounterChange("least", -(2**62))],
                         audit=[audit],
@@ -103,10 +105,10 @@ class ValueContract(Proofs):
             with closing(open_store()) as store:
                 counters = store.counters(["most", "least"])
 
-                assert _exact(sorted([largest, smallest])) == _exact(sorted(store.cards(CardQuery())))
-                for card in (largest, smallest):
+                assert _exact(sorted([largest, smallest, plain])) == _exact(sorted(store.cards(CardQuery())))
+                for card in (largest, smallest, plain):
                     assert [_exact([card])] * 4 == [_exact([each]) for each in _every_way(store, card)]
-                assert _exact(sorted([first, second])) == _exact(sorted(store.entries(EntryQuery())))
+                assert _exact(sorted([first, second, third])) == _exact(sorted(store.entries(EntryQuery())))
                 assert _exact(documents[::-1]) == _exact(samples.every_document(store))
                 assert _exact(documents) == _exact(store.document(each.key) for each in documents)
                 assert dict(counters) == {"most": 2**62, "least": -(2**62)}
