@@ -58,6 +58,7 @@ from voipcard.stores.statements import (
     filtered,
     read_cards,
     read_rows,
+    searched_cards,
 )
 from voipcard.stores.totals import MOMENTS, SUMMED, totaled
 from voipcard.turns import Turns
@@ -168,13 +169,13 @@ class SQLiteStore:
         """
         Give one page of cards.
         """
-        return read_cards(self._page(f"SELECT {CARD} FROM cards", card_conditions(query), query))
+        return read_cards(self._page(f"SELECT {CARD} FROM {searched_cards(query)}", card_conditions(query), query))
 
     def sealed_codes(self, query: CardQuery) -> Sequence[SealedCode]:
         """
         Give the sealed codes of the same page.
         """
-        select = f"SELECT {ORDERS[query.order][0]}, id, sealed_code FROM cards"
+        select = f"SELECT {ORDERS[query.order][0]}, id, sealed_code FROM {searched_cards(query)}"
 
         return read_rows(SealedCode, self._page(select, card_conditions(query), query))
 
@@ -182,7 +183,7 @@ class SQLiteStore:
         """
         Count the cards that match.
         """
-        sql, parameters = filtered("SELECT count(*) FROM cards", card_conditions(query))
+        sql, parameters = filtered(f"SELECT count(*) FROM {searched_cards(query)}", card_conditions(query))
         [(count,)] = self._read(sql, parameters)
 
         return int(count)

@@ -151,6 +151,14 @@ def _types_of(hint: Any) -> set[Any]:  # noqa: ANN401  (a type, or several)
     return {int, bool} if hint is bool else {hint, *get_args(hint)}
 
 
+def searched_cards(query: CardQuery) -> str:
+    """
+    Name the table that a search for cards reads, and the index where SQLite has to be told.
+    """
+    # By that index, as for documents: SQLite would rather go along an order, past all cards that are not held.
+    return "cards" if query.hold_expired_at is None else "cards INDEXED BY cards_by_hold_expiry"
+
+
 def card_conditions(query: CardQuery) -> list[Condition]:
     """
     Write what `CardQuery.matches` means.
