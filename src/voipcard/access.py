@@ -17,10 +17,11 @@ import attrs
 from voipcard.batches import batch_facts
 from voipcard.core.batches import BatchFacts
 from voipcard.core.cards import CardCode, Kind, canonical_caller_id, canonical_code, canonical_pin
-from voipcard.core.credit import Credit
+from voipcard.core.credit import ZERO, Credit
 from voipcard.core.expiry import after_first_use
 from voipcard.core.settings import ExtensionSettings
 from voipcard.deciding import Decision, Reading
+from voipcard.desk import freed
 from voipcard.errors import AccessDeniedError, InvalidCodeError, InvalidPinError, TamperedError
 from voipcard.guessing import Tally, Traces, lock_of, phantom_of
 from voipcard.names import BATCH, EXTENSION, KEYRING
@@ -73,14 +74,18 @@ class Announcement:
     Something that the switch tells the caller.
 
     Attributes:
-        kind: `balance` where the caller may ask what is left, `no_credit` where it is too little to call.
+        kind:
+            `balance` where the caller may ask what is left, `no_credit` where it is too little to call, `duration` for
+            how long the call may take, `disconnect` when it is about to end for lack of credit.
         sound: The name of the sound that the extension has for it; empty for the switch's own.
-        amount: What is left.
+        amount: What is left, for `balance` and `no_credit`.
+        seconds: How long the call may take, for `duration`.
     """
 
-    kind: Literal["balance", "no_credit"]
-    sound: str
-    amount: Credit
+    kind: Literal["balance", "no_credit", "duration", "disconnect"]
+    sound: str = ""
+    amount: Credit = ZERO
+    seconds: int = 0
 
 
 @attrs.frozen
@@ -363,7 +368,7 @@ class Attempt:
                 self._tally(tally.lock_key, found), reserved_at=tally.reserved_at, ingress=tally.ingress
             )
         changes = tally.settled(engine.records, now, engine.limits, is_right=is_right, is_in=not reason)
-        record = seen.record
+        record = freed(seen.record, now)
         serial = {"serial": record.serial} if seen.is_hit else {}
         changes = attrs.evolve(changes, audit=self._audited(reason, **serial))
         if reason:

@@ -16,9 +16,11 @@ from voipcard.core.credit import Credit
 from voipcard.core.pins import PART_OF_CODE, check_pin, parts_of_code, weakness
 from voipcard.core.query import CardQuery
 from voipcard.deciding import Decision, Reading
+from voipcard.desk import freed
 from voipcard.errors import (
     ActorRequiredError,
     CardExistsError,
+    CardInUseError,
     DuplicateError,
     InvalidValueError,
     WeakPinError,
@@ -146,10 +148,16 @@ def remove(
     Remove cards; their ledger entries stay. See `Extension.remove`.
     """
     targets = Targets(
-        engine, extension, cards, lambda record: unused_since is None or record.sequence == 1, content=unused_since
+        engine,
+        extension,
+        cards,
+        lambda record: unused_since is None or (record.sequence == 1 and not _is_in_use(engine, record)),
+        content=unused_since,
     )
 
     def change(records: Sequence[CardRecord], _part: int) -> tuple[Changes, list[str]]:
+        if in_use := [record.serial for record in records if _is_in_use(engine, record)]:
+            raise CardInUseError(in_use[0])
         active = engine.activating(extension, -sum(record.enabled for record in records))
         changes = attrs.evolve(
             active,
@@ -241,6 +249,10 @@ def _refuse_part_of_code(engine: Engine, record: CardRecord, code: str) -> None:
     matches = engine.records.keyring.pin_matches
     if any(matches(part, record.pin_mac, owner=record.id) for part in parts_of_code(code)):
         raise WeakPinError("pin", PART_OF_CODE)
+
+
+def _is_in_use(engine: Engine, record: CardRecord) -> bool:
+    return bool(freed(record, engine.now()).holds)
 
 
 def _shape(record: CardRecord) -> dict[str, Any]:

@@ -15,6 +15,12 @@ VoipcardError
 ├── GuessableError                     the codes would be found too easily by guessing
 ├── CrowdedError                       too many codes for the format
 ├── InsufficientCreditError            more would be taken than is available
+├── CardUnusableError                  the card, its batch or its extension is disabled, or it has expired
+├── CardInUseError                     the card has calls that are still running
+├── TooManyCallsError                  the card has as many calls running as it may have
+├── UnknownHoldError (LookupError)     the hold, or the call, has ended or run out
+├── CallEndedError                     a call of this name has been settled already
+├── UnknownDestinationError (LookupError)  the price list has no rate for this number
 ├── UnlimitedCreditError               the request makes no sense for unlimited credit
 ├── QuotaExceededError                 the license allows fewer active codes
 ├── UnknownCardError (LookupError)     no such card
@@ -63,7 +69,10 @@ __all__ = [
     "ActorRequiredError",
     "AmountError",
     "AmountTypeError",
+    "CallEndedError",
     "CardExistsError",
+    "CardInUseError",
+    "CardUnusableError",
     "CeilingError",
     "CrowdedError",
     "CurrencyError",
@@ -93,9 +102,12 @@ __all__ = [
     "StoreFullError",
     "StoreReadOnlyError",
     "TamperedError",
+    "TooManyCallsError",
     "UnequalError",
     "UnknownBatchError",
     "UnknownCardError",
+    "UnknownDestinationError",
+    "UnknownHoldError",
     "UnlimitedCreditError",
     "UploadError",
     "VoipcardError",
@@ -311,6 +323,109 @@ class InsufficientCreditError(VoipcardError):
 
     def __str__(self) -> str:
         return f"card {self.serial} has {self.available} available, {self.wanted} cannot be taken"
+
+
+@attrs.frozen
+class CardUnusableError(VoipcardError):
+    """
+    No new call can be made with the card. Calls that are running go on.
+
+    Attributes:
+        serial: The card.
+        reason:
+            Why: it is `disabled` or `expired`, or its batch is (`batch_disabled`), or its extension
+            (`extension_disabled`).
+    """
+
+    serial: str
+    reason: str
+
+    def __str__(self) -> str:
+        sentence = {
+            "disabled": "is disabled",
+            "expired": "has expired",
+            "batch_disabled": "belongs to a batch that is disabled",
+            "extension_disabled": "belongs to an extension that is disabled",
+        }[self.reason]
+
+        return f"card {self.serial} {sentence}"
+
+
+@attrs.frozen
+class CardInUseError(VoipcardError):
+    """
+    The card has calls that are still running, so it cannot be removed: what they cost could not be taken any more.
+
+    Attributes:
+        serial: The card.
+    """
+
+    serial: str
+
+    def __str__(self) -> str:
+        return f"card {self.serial} has running calls: it can be removed when they have ended"
+
+
+@attrs.frozen
+class TooManyCallsError(VoipcardError):
+    """
+    The card has as many calls running as it may have at a time.
+
+    Attributes:
+        serial: The card.
+        limit: How many it may have.
+    """
+
+    serial: str
+    limit: int
+
+    def __str__(self) -> str:
+        return f"card {self.serial} has {self.limit:,} calls running, and may not have more"
+
+
+@attrs.frozen
+class UnknownHoldError(VoipcardError, LookupError):
+    """
+    The card has no such hold, or no such call running: it has ended, or run out.
+
+    Attributes:
+        serial: The card.
+    """
+
+    serial: str
+
+    def __str__(self) -> str:
+        return f"card {self.serial} has no such hold: it has ended or run out"
+
+
+@attrs.frozen
+class CallEndedError(VoipcardError):
+    """
+    A call of this name has been settled or given up already, so it cannot go on or begin again.
+
+    Attributes:
+        serial: The card that was to be used now.
+    """
+
+    serial: str
+
+    def __str__(self) -> str:
+        return f"this call has ended already, so it cannot go on with card {self.serial}"
+
+
+@attrs.frozen
+class UnknownDestinationError(VoipcardError, LookupError):
+    """
+    The price list has no rate for the number that was called.
+
+    Attributes:
+        deck: The name of the price list.
+    """
+
+    deck: str
+
+    def __str__(self) -> str:
+        return f"the deck {self.deck} has no rate for this number"
 
 
 @attrs.frozen

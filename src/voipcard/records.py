@@ -152,10 +152,16 @@ class Records:
         Raises:
             TamperedError: If the sealed value was changed from outside.
         """
-        if not entry.sealed_rest:
-            return ""
+        return self.unsealed_rest(entry.sealed_rest, entry.card, entry.serial) if entry.sealed_rest else ""
 
-        return self._unsealed(entry.sealed_rest, "destination", entry.card, entry.serial)
+    def unsealed_rest(self, sealed: bytes, card: bytes, serial: str) -> str:
+        """
+        Unseal what `sealed_rest` sealed.
+
+        Raises:
+            TamperedError: If the sealed value was changed from outside.
+        """
+        return self._unsealed(sealed, "destination", card, serial)
 
     def sealed_pin(self, card: bytes, pin: str, *, is_kept: bool) -> tuple[bytes, bytes]:
         """

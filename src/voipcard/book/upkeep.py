@@ -4,7 +4,7 @@ What somebody has to call from time to time, because nothing runs by itself.
 
 from __future__ import annotations
 
-from voipcard import guessing, lifecycle, purging
+from voipcard import guessing, holding, lifecycle, purging
 from voipcard.book.bound import Bound
 from voipcard.guessing import GuessWatch
 
@@ -44,6 +44,28 @@ class WithUpkeep(Bound):
             (3, 0)
         """
         return lifecycle.disable_expired(self._engine, None, limit=limit, operation=operation)
+
+    def sweep(self, *, limit: int = 1000) -> int:
+        """
+        Free the holds of all cards that have run out: of calls whose switch died, or that nobody settled.
+
+        Whoever touches the credit of a card frees its holds as well; this is for cards that nobody touches. Call it
+        again until it returns 0, every minute or so. Others may go on working: each call is one commit.
+
+        Args:
+            limit: Of how many cards at most, 1 to 1,000.
+
+        Returns:
+            How many holds were freed.
+
+        Raises:
+            InvalidValueError: If *limit* is out of its range.
+
+        Example:
+            >>> voipcard.open_book().sweep()
+            0
+        """
+        return holding.sweep(self._engine, None, limit=limit)
 
     def watch_guessing(self) -> GuessWatch:
         """

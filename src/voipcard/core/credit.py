@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 from voipcard.errors import AmountError, AmountTypeError, InvalidValueError
 
-__all__ = ["UNLIMITED", "Amount", "Credit", "checked_price"]
+__all__ = ["UNLIMITED", "ZERO", "Amount", "Credit", "checked_price"]
 
 MICROS_PER_UNIT: Final = 1_000_000
 
@@ -202,6 +202,9 @@ def _scaled(value: int | Decimal) -> int:
 
     return _finite(micros).micros
 
+
+ZERO: Final = Credit(0)
+"""No credit."""
 
 UNLIMITED: Final = Credit.from_micros(_UNLIMITED_MICROS)
 """Credit without end."""

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import attrs
 
-from voipcard.core.credit import Credit
+from voipcard.core.credit import ZERO, Credit
 from voipcard.errors import AmountError, InsufficientCreditError, UnlimitedCreditError
 
 __all__ = [
@@ -27,8 +27,6 @@ __all__ = [
 ]
 
 EntryKind: TypeAlias = Literal["initial", "recharge", "transfer", "charge", "release"]
-
-ZERO: Final = Credit(0)
 
 
 @attrs.frozen

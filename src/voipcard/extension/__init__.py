@@ -8,6 +8,7 @@ from voipcard.extension.batching import Batching
 from voipcard.extension.changing import Changing
 from voipcard.extension.crediting import Crediting
 from voipcard.extension.finding import Finding
+from voipcard.extension.holding import Holding
 from voipcard.extension.letting_in import LettingIn
 from voipcard.extension.making import Making
 from voipcard.extension.setting_up import SettingUp
@@ -15,7 +16,7 @@ from voipcard.extension.setting_up import SettingUp
 __all__ = ["Extension"]
 
 
-class Extension(SettingUp, Making, Changing, LettingIn, Batching, Crediting, Finding):
+class Extension(SettingUp, Making, Changing, LettingIn, Holding, Batching, Crediting, Finding):
     """
     One Calling Card extension and its card codes. Get one from `CardBook.extension`.
 

@@ -161,6 +161,8 @@ class Changing(Bound):
         Raises:
             UnknownCardError: If the extension has no such card.
 
+            CardInUseError: If a card has running calls: what they cost could not be taken any more.
+
             OperationConflictError: If *operation* was used for something else.
         """
         return editing.remove(self._engine, self.number, cards, operation=operation, dry_run=dry_run, progress=progress)
