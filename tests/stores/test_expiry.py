@@ -1,5 +1,5 @@
 """
-Expired documents are found by their expiry: however many others are kept, finding them takes as long as there are.
+Documents and holds that have run out are found by their expiry, in a time that does not grow with the others.
 """
 
 from __future__ import annotations
@@ -7,19 +7,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import attrs
 import pytest
 
 from tests.databases import DATABASES, DatabaseKind, empty_database, engine_on, on
-from voipcard.stores import Changes, Document, SQLAlchemyStore, SQLiteStore
+from voipcard.core.query import CardQuery
+from voipcard.stores import CardRecord, Changes, Document, SQLAlchemyStore, SQLiteStore
+from voipcard.stores.servers.selects import columns
 from voipcard.stores.servers.sessions import Statement
 from voipcard.stores.sqlite_file import sqlite3
 from voipcard.stores.statements import DOCUMENTS, EXPIRED
 from voipcard.testing import samples
 
 NOW: Final = samples.EPOCH
-ANALYZE: Final = {"postgresql": "ANALYZE", "mariadb": "ANALYZE TABLE voipcard_documents", "sqlite": "ANALYZE"}
+ANALYZE: Final = {
+    "postgresql": "ANALYZE",
+    "mariadb": "ANALYZE TABLE voipcard_documents, voipcard_cards",
+    "sqlite": "ANALYZE",
+}
 EXPLAIN: Final = {"postgresql": "EXPLAIN", "mariadb": "EXPLAIN", "sqlite": "EXPLAIN QUERY PLAN"}
 
 
@@ -116,3 +123,92 @@ def test_databases_find_what_has_expired_by_its_expiry(kind: DatabaseKind) -> No
 
     assert found == [f"k/{number:06}" for number in range(5)]
     assert "ix_voipcard_documents_expiry" in how
+
+
+# Holds
+
+
+SEARCHES: Final = [
+    CardQuery(hold_expired_at=NOW),
+    CardQuery(hold_expired_at=NOW, extension="0003*215", limit=10),
+    CardQuery(hold_expired_at=NOW, extension="0003*215", after=(NOW, b""), limit=10),
+    CardQuery(hold_expired_at=NOW, batch="K7QX", order="serial", descending=True),
+    CardQuery(hold_expired_at=NOW, extension="0003*215", order="credit", enabled=True),
+    CardQuery(hold_expired_at=NOW, order_number="PO-117"),
+]
+"""For each of them but the first another index gives the order or fulfills a condition."""
+
+
+class Asked(SQLiteStore):
+    """
+    A store that keeps what it asks SQLite.
+    """
+
+    asked: tuple[str, Sequence[Any]]
+
+    def _read(self, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        self.asked = (sql, parameters)
+
+        return super()._read(sql, parameters)
+
+
+def held(count: int, expired: int) -> Changes:
+    """
+    Make cards of one extension and batch, a few of them with holds that have run out, and as many with others.
+    """
+    moments = [NOW - 1] * expired + [NOW + 1] * expired + [None] * (count - 2 * expired)
+    cards = [samples.card(number)._replace(next_hold_expiry=moment) for number, moment in enumerate(moments)]
+
+    return Changes(new=[(card, samples.entry(card)) for card in cards])
+
+
+@pytest.mark.parametrize("analyzed", [False, True])
+@pytest.mark.parametrize("expired", [0, 3, 900])
+def test_sqlite_finds_expired_holds_by_their_expiry(
+    expired: int,
+    analyzed: bool,  # noqa: FBT001 - a parameter of a test
+    tmp_path: Path,
+) -> None:
+    """
+    The store for SQLite looks for expired holds in their index, whatever else is asked for, and counts them there.
+
+    The same searches without expired holds do not know that index.
+    """
+    path = tmp_path / "cards.db"
+    search = "INDEX cards_by_hold_expiry (next_hold_expiry<?)"
+    with closing(Asked(path, journal="delete")) as store:
+        store.commit(held(2000, expired))
+        if analyzed:
+            with closing(sqlite3.connect(path)) as connection:
+                connection.execute("ANALYZE")
+                connection.commit()
+        for query in SEARCHES:
+            for read in (store.cards, store.sealed_codes, store.count):
+                read(query)
+
+                assert search in plan(path, *store.asked)
+
+            store.cards(attrs.evolve(query, hold_expired_at=None))
+
+            assert "hold_expiry" not in plan(path, *store.asked)
+
+
+@pytest.mark.parametrize("kind", [on(kind) for kind in DATABASES])
+def test_databases_find_expired_holds_by_their_expiry(kind: DatabaseKind) -> None:
+    """
+    Where holds of few of many cards have run out, every database looks for them in the index of their expiry.
+
+    The same searches without expired holds do not know that index.
+    """
+    with filled(kind, held(6000, 5)) as store:
+        selects = store._selects  # noqa: SLF001 - as above
+        asked = columns(selects.tables.cards, CardRecord)
+        hows, others = [], []
+        for query in SEARCHES:
+            hows += [explained(store, kind, ask) for ask in (selects.page(asked, query), selects.count(query))]
+            others.append(explained(store, kind, selects.page(asked, attrs.evolve(query, hold_expired_at=None))))
+        found = [store.count(query) for query in SEARCHES]
+
+    assert found == [5] * len(SEARCHES)
+    assert [how for how in hows if "ix_voipcard_cards_hold_expiry" not in how] == []
+    assert [how for how in others if "hold_expiry" in how] == []

@@ -396,6 +396,9 @@ class Store(Protocol):
     def cards(self, query: CardQuery) -> Sequence[CardRecord]:
         """
         Give one page of cards.
+
+        Those of which a hold has run out are found as expired documents are: in a time that grows with how many there
+        are of them, however many other cards are kept.
         """
         ...
 

@@ -5,7 +5,7 @@ What a store asks a database server, written with SQLAlchemy for one kind of ser
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -14,6 +14,7 @@ from sqlalchemy import (
     CompoundSelect,
     LargeBinary,
     Select,
+    String,
     Table,
     Text,
     and_,
@@ -179,8 +180,8 @@ class Selects:
         """
         Ask for a page of a search.
         """
-        table = self._searched(query)
-        order = [table.c[name] for name in ORDERS[query.order]]
+        found_by = self._found_by(query)
+        order = [found_by[name] for name in ORDERS[query.order]]
         conditions = self._conditions(query)
         if query.after is not None:
             conditions.append(self._behind(order, query.after, descending=query.descending))
@@ -310,13 +311,27 @@ class Selects:
     def _searched(self, query: CardQuery | EntryQuery) -> Table:
         return self.tables.cards if isinstance(query, CardQuery) else self.tables.entries
 
+    def _found_by(self, query: CardQuery | EntryQuery) -> Mapping[str, ColumnElement[Any]]:
+        """
+        Give the columns that a search compares and orders by.
+        """
+        columns = self._searched(query).c
+        if not isinstance(query, CardQuery) or query.hold_expired_at is None:
+            return dict(columns.items())
+
+        # What no index has, as for documents: no server is to go along the cards of an extension, past all that are
+        # not held.
+        return {
+            name: column.concat("") if isinstance(column.type, String) else column for name, column in columns.items()
+        }
+
     def _conditions(self, query: CardQuery | EntryQuery) -> list[ColumnElement[bool]]:
         return self._of_cards(query) if isinstance(query, CardQuery) else self._of_entries(query)
 
     def _of_cards(self, query: CardQuery) -> list[ColumnElement[bool]]:
         cards = self.tables.cards.c
         equal = ("extension", "batch", "serial", "index", "kind", "enabled", "order_number")
-        conditions = _equal(self.tables.cards, query, equal)
+        conditions = _equal(self._found_by(query), query, equal)
         conditions += _between(cards.credit, query.credit_at_least, query.credit_below)
         conditions += _between(cards.created_at, query.created_from, query.created_before)
         if query.unlimited is not None:
@@ -336,7 +351,8 @@ class Selects:
 
     def _of_entries(self, query: EntryQuery) -> list[ColumnElement[bool]]:
         entries = self.tables.entries.c
-        conditions = _equal(self.tables.entries, query, ("card", "extension", "batch", "order_number", "operation"))
+        equal = ("card", "extension", "batch", "order_number", "operation")
+        conditions = _equal(self._found_by(query), query, equal)
         conditions += _between(entries.amount, query.amount_at_least, query.amount_below)
         conditions += _between(entries.created_at, query.created_from, query.created_before)
         conditions += _between(entries.started_at, query.started_from, query.started_before)
@@ -346,8 +362,10 @@ class Selects:
         return conditions
 
 
-def _equal(table: Table, query: CardQuery | EntryQuery, names: Iterable[str]) -> list[ColumnElement[bool]]:
-    return [table.c[name] == value for name in names if (value := getattr(query, name)) is not None]
+def _equal(
+    columns: Mapping[str, ColumnElement[Any]], query: CardQuery | EntryQuery, names: Iterable[str]
+) -> list[ColumnElement[bool]]:
+    return [columns[name] == value for name in names if (value := getattr(query, name)) is not None]
 
 
 def _between(
