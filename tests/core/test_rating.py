@@ -4,11 +4,14 @@ What calls cost: exact, rounded once, never more than was promised, and found by
 
 from __future__ import annotations
 
+import itertools
 import math
 from datetime import UTC, datetime
 from fractions import Fraction
+from random import Random
 from typing import Any
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -209,6 +212,85 @@ def test_the_longest_prefix_counts(prefixes: set[str], number: str) -> None:
     assert expected == (rate.prefix if rate else None)
     assert sorted(prefixes) == [each.prefix for each in deck]
     assert len(prefixes) == len(deck)
+
+
+@given(
+    st.dictionaries(DIGITS, tariffs(), min_size=1, max_size=10),
+    st.lists(st.tuples(st.text("0123", max_size=8), SECONDS), max_size=20),
+)
+def test_calls_are_rated_in_bulk_as_one_by_one(found: dict[str, Tariff], calls: list[tuple[str, int]]) -> None:
+    """
+    Each of many calls costs what the tariff of the longest prefix says, to the millionth, and None without a prefix.
+    """
+    deck = RateDeck(Rate(prefix, tariff) for prefix, tariff in found.items())
+    one_by_one = [(deck.find(number), seconds) for number, seconds in calls]
+    expected = [None if rate is None else rate.tariff.cost(seconds).micros for rate, seconds in one_by_one]
+
+    assert expected == list(deck.costs(calls))
+    assert expected == list(deck.costs(iter(calls)))
+
+
+def test_bulk_takes_no_more_calls_than_are_asked_for() -> None:
+    """
+    Calls are read one by one, so that there may be any number of them.
+    """
+    deck = RateDeck([Rate("40", Tariff(price=1, per=1))])
+    endless = (("40", seconds) for seconds in itertools.count(1))
+
+    assert [1_000_000, 2_000_000] == list(itertools.islice(deck.costs(endless), 2))
+    assert ("40", 3) == next(endless)
+
+
+@pytest.mark.parametrize("seconds", [-1, MAX_SECONDS + 1, 1.5, True, "60", None])
+@pytest.mark.parametrize("number", ["40", "49"])
+def test_bulk_refuses_what_is_no_duration(number: str, seconds: Any) -> None:  # noqa: ANN401
+    """
+    Calls before it have been rated by then, and whether the number has a rate does not matter.
+    """
+    costs = RateDeck([Rate("40", Tariff(price=1))]).costs([("40", 60), (number, seconds)])
+
+    assert next(costs) == 1_000_000
+    with pytest.raises(InvalidValueError) as refused:
+        next(costs)
+    assert refused.value.name == "seconds"
+
+
+def test_no_call_costs_more_than_an_amount_can_be() -> None:
+    """
+    What would not fit into an amount, or would mean Unlimited, is refused, one by one as in bulk; what just fits is not.
+    """
+    most = UNLIMITED.micros - 1
+    tariff = Tariff(price=Credit.from_micros(1), per=1, connection_fee=Credit.from_micros(most - 5))
+    deck = RateDeck([Rate("40", tariff)])
+
+    assert [most] == list(deck.costs([("40", 5)])) == [tariff.cost(5).micros]
+    for seconds in (6, 7):
+        with pytest.raises(AmountError, match="smaller than"):
+            tariff.cost(seconds)
+        with pytest.raises(AmountError, match="smaller than"):
+            list(deck.costs([("40", seconds)]))
+    assert tariff.max_duration(Credit.from_micros(most)) == 5
+
+
+@given(st.dictionaries(DIGITS, tariffs(), min_size=1, max_size=5), st.randoms(use_true_random=False))
+def test_decks_are_equal_where_they_say_the_same(found: dict[str, Tariff], chance: Random) -> None:
+    """
+    The order of the rates does not count; a rate, the name and the beginning do.
+    """
+    rates = [Rate(prefix, tariff) for prefix, tariff in found.items()]
+    deck, others = RateDeck(rates), chance.sample(rates, len(rates))
+    begun = datetime(2026, 1, 1, tzinfo=UTC)
+
+    assert deck == RateDeck(others)
+    assert hash(deck) == hash(RateDeck(others))
+    for other in (
+        RateDeck(others, name="retail"),
+        RateDeck(others, valid_from=begun),
+        RateDeck([*others, Rate("9", others[0].tariff)]),
+        RateDeck([attrs.evolve(others[0], description="Elsewhere"), *others[1:]]),
+        "a deck",
+    ):
+        assert deck != other
 
 
 @pytest.mark.parametrize(
