@@ -237,8 +237,8 @@ def test_bulk_takes_no_more_calls_than_are_asked_for() -> None:
     deck = RateDeck([Rate("40", Tariff(price=1, per=1))])
     endless = (("40", seconds) for seconds in itertools.count(1))
 
-    assert [1_000_000, 2_000_000] == list(itertools.islice(deck.costs(endless), 2))
-    assert ("40", 3) == next(endless)
+    assert list(itertools.islice(deck.costs(endless), 2)) == [1_000_000, 2_000_000]
+    assert next(endless) == ("40", 3)
 
 
 @pytest.mark.parametrize("seconds", [-1, MAX_SECONDS + 1, 1.5, True, "60", None])
@@ -257,7 +257,7 @@ def test_bulk_refuses_what_is_no_duration(number: str, seconds: Any) -> None:  #
 
 def test_no_call_costs_more_than_an_amount_can_be() -> None:
     """
-    What would not fit into an amount, or would mean Unlimited, is refused, one by one as in bulk; what just fits is not.
+    What does not fit into an amount, or would mean Unlimited, is refused, one by one as in bulk; what just fits is not.
     """
     most = UNLIMITED.micros - 1
     tariff = Tariff(price=Credit.from_micros(1), per=1, connection_fee=Credit.from_micros(most - 5))
