@@ -21,6 +21,8 @@ VoipcardError
 ├── UnknownHoldError (LookupError)     the hold, or the call, has ended or run out
 ├── CallEndedError                     a call of this name has been settled already
 ├── UnknownDestinationError (LookupError)  the price list has no rate for this number
+├── UnknownDeckError (LookupError)     no price list of this name holds at this moment
+├── DeckExistsError                    another price list of this name holds from the same moment on
 ├── UnlimitedCreditError               the request makes no sense for unlimited credit
 ├── QuotaExceededError                 the license allows fewer active codes
 ├── UnknownCardError (LookupError)     no such card
@@ -77,6 +79,7 @@ __all__ = [
     "CrowdedError",
     "CurrencyError",
     "CursorError",
+    "DeckExistsError",
     "DuplicateError",
     "GuessableError",
     "InsufficientCreditError",
@@ -106,6 +109,7 @@ __all__ = [
     "UnequalError",
     "UnknownBatchError",
     "UnknownCardError",
+    "UnknownDeckError",
     "UnknownDestinationError",
     "UnknownHoldError",
     "UnlimitedCreditError",
@@ -426,6 +430,40 @@ class UnknownDestinationError(VoipcardError, LookupError):
 
     def __str__(self) -> str:
         return f"the deck {self.deck} has no rate for this number"
+
+
+@attrs.frozen
+class UnknownDeckError(VoipcardError, LookupError):
+    """
+    The book has no price list of this name, or none that has begun to hold.
+
+    Attributes:
+        deck: The name of the price list.
+    """
+
+    deck: str
+
+    def __str__(self) -> str:
+        return f"no deck {self.deck} holds at this moment: install one"
+
+
+@attrs.frozen
+class DeckExistsError(VoipcardError):
+    """
+    The book has another price list of this name that holds from the same moment on, and calls may be charged by it.
+
+    Attributes:
+        deck: The name of the price list.
+        valid_from: From when on it holds, as text; empty for ever before.
+    """
+
+    deck: str
+    valid_from: str
+
+    def __str__(self) -> str:
+        since = f" from {self.valid_from} on" if self.valid_from else ""
+
+        return f"there is another deck {self.deck}{since}, and none is ever changed: give a later moment"
 
 
 @attrs.frozen

@@ -13,6 +13,7 @@ __all__ = [
     "BATCH",
     "BOOK",
     "CARDS",
+    "DECK",
     "EXTENSION",
     "GUESSES",
     "INGRESS",
@@ -20,6 +21,7 @@ __all__ = [
     "LICENSE",
     "NEWEST_LICENSE",
     "OPERATION",
+    "RATES",
     "ROTATION",
     "TOMBSTONE",
     "TRAIL",
@@ -47,6 +49,12 @@ EXTENSION: Final = "extension/"
 
 BATCH: Final = "batch/"
 """Begins the keys of how many cards each batch was made of; its id follows."""
+
+DECK: Final = "deck/"
+"""Begins the keys of which price lists there are of each name; the name follows."""
+
+RATES: Final = "rates/"
+"""Begins the keys of the rates of each price list; its digest follows, and behind `/` the number of the document."""
 
 OPERATION: Final = "operation/"
 """Begins the keys of what was done once and for all; the hash of its name follows."""

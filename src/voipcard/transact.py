@@ -25,6 +25,7 @@ from voipcard.core.moments import to_micros
 from voipcard.core.policy import Policy
 from voipcard.core.profiles import OPERATOR, Profile
 from voipcard.core.query import CardQuery
+from voipcard.core.rating import RateDeck
 from voipcard.core.throttle import DEFAULT_LIMITS, GuessLimits
 from voipcard.deciding import CHUNK, Decider, Decision, Reading, found_by_serial
 from voipcard.errors import (
@@ -128,6 +129,7 @@ class Engine:
         decider: Reads, lets a rule decide and commits.
         extension_ids: The random ids of the extensions that were met. They never change.
         batch_expiries: When the cards of the batches that were met expire. That never changes either.
+        decks: The price lists that were used last, by their digests.
     """
 
     facts: BookFacts
@@ -148,6 +150,7 @@ class Engine:
     )
     extension_ids: dict[str, bytes] = attrs.field(factory=dict, repr=False)
     batch_expiries: dict[str, Expiry | None] = attrs.field(factory=dict, repr=False)
+    decks: dict[str, RateDeck] = attrs.field(factory=dict, repr=False)
 
     def now(self) -> int:
         """
@@ -175,7 +178,7 @@ class Engine:
         records = self.records.over(store)
         decider = Decider(store, records, trail)
 
-        # What a transaction says of an extension is forgotten if it is rolled back.
+        # What a transaction says of an extension is forgotten if it is rolled back. What a digest says never changes.
         return attrs.evolve(
             self, store=store, records=records, trail=trail, decider=decider, extension_ids={}, batch_expiries={}
         )
