@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from voipcard.core.settings import CallerIDSource, ExtensionSettings
     from voipcard.core.throttle import DEFAULT_LIMITS, NIST_LIMITS, GuessLimits
     from voipcard.core.uploads import UploadReport
+    from voipcard.decks import DeckVersion
     from voipcard.errors import VoipcardError
     from voipcard.extension import Extension
     from voipcard.guessing import CardGuesses, GuessWatch
@@ -73,6 +74,7 @@ __all__ = [
     "CodeFormat",
     "Convention",
     "Credit",
+    "DeckVersion",
     "Expiry",
     "Extension",
     "ExtensionSettings",
@@ -141,6 +143,7 @@ _HOMES: Final = {
     "core.settings": ("CallerIDSource", "ExtensionSettings"),
     "core.throttle": ("DEFAULT_LIMITS", "NIST_LIMITS", "GuessLimits"),
     "core.uploads": ("UploadReport",),
+    "decks": ("DeckVersion",),
     "errors": ("VoipcardError",),
     "extension": ("Extension",),
     "guessing": ("CardGuesses", "GuessWatch"),

@@ -13,6 +13,7 @@ from voipcard.book.audit import WithAuditTrail
 from voipcard.book.extensions import WithExtensions
 from voipcard.book.keys import WithKeys
 from voipcard.book.license import WithLicense
+from voipcard.book.rating import WithRates
 from voipcard.book.upkeep import WithUpkeep
 from voipcard.ciphers import Suite
 from voipcard.core.arguments import checked_text
@@ -22,7 +23,7 @@ from voipcard.stores.contract import Store
 __all__ = ["CardBook"]
 
 
-class CardBook(WithExtensions, WithKeys, WithLicense, WithAuditTrail, WithUpkeep):
+class CardBook(WithExtensions, WithKeys, WithLicense, WithRates, WithAuditTrail, WithUpkeep):
     """
     The card codes of one installation, over all of its Calling Card extensions.
 
