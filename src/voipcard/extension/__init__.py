@@ -5,6 +5,7 @@ What can be done with the card codes of one Calling Card extension: one class, p
 from __future__ import annotations
 
 from voipcard.extension.batching import Batching
+from voipcard.extension.calling import Calling
 from voipcard.extension.changing import Changing
 from voipcard.extension.crediting import Crediting
 from voipcard.extension.finding import Finding
@@ -16,7 +17,7 @@ from voipcard.extension.setting_up import SettingUp
 __all__ = ["Extension"]
 
 
-class Extension(SettingUp, Making, Changing, LettingIn, Holding, Batching, Crediting, Finding):
+class Extension(SettingUp, Making, Changing, LettingIn, Calling, Holding, Batching, Crediting, Finding):
     """
     One Calling Card extension and its card codes. Get one from `CardBook.extension`.
 
