@@ -17,7 +17,7 @@ UPDATE: Final = (
     "UPDATE cards SET credit = ?, total_credit = ?, recharge_count = ?, sequence = ?, chain = ?, version = ?, mac = ?"
     " WHERE id = ? AND version = ?"
 )
-INSERT_ENTRY: Final = f"INSERT INTO entries VALUES ({', '.join('?' * 21)})"
+INSERT_ENTRY: Final = f"INSERT INTO entries VALUES ({', '.join('?' * 22)})"
 INSERT_AUDIT: Final = "INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?)"
 UPDATE_HEAD: Final = "UPDATE documents SET value = ?, version = ? WHERE key = ? AND version = ?"
 

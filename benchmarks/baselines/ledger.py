@@ -89,7 +89,7 @@ class Ledger:
         card, serial, extension, batch = row[:4]
         held, credit, total, recharges, sequence, chain, version = row[_FIXED - 1 : -1]
         entry: Row = (card, sequence + 1, extension, batch, serial, "recharge", AMOUNT, credit + AMOUNT, held)
-        entry += (order_number, operation, now, "bench", "", b"", None, None, None, None, "")
+        entry += (order_number, operation, now, "bench", "", b"", None, None, None, None, "", None)
         entry += (self._entry_mac((chain, *entry)),)
         changed = (credit + AMOUNT, total + AMOUNT, recharges + 1, sequence + 1, entry[-1], version + 1)
         mac = self._card_mac((*row[:_FIXED], *changed))

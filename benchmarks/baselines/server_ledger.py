@@ -48,7 +48,7 @@ WITH given AS ({given}), changed AS (
 ), entry AS (
     INSERT INTO voipcard_entries
     SELECT id, sequence, extension, batch, serial, 'recharge', {amount}, credit, held, %b, operation, %b, 'bench', '',
-        ''::bytea, NULL, NULL, NULL, NULL, '', chain
+        ''::bytea, NULL, NULL, NULL, NULL, '', NULL, chain
     FROM changed
 ), audit AS (
     INSERT INTO voipcard_audit VALUES (%b, %b, %b, %b, %b, %b, %b)
