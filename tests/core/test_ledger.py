@@ -15,7 +15,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from voipcard.core.credit import UNLIMITED, Credit
-from voipcard.core.ledger import Balance, LedgerEntry, fold, opened, recharged, transferred
+from voipcard.core.ledger import (
+    Balance,
+    CallCharge,
+    LedgerEntry,
+    charged,
+    fold,
+    opened,
+    recharged,
+    reserved,
+    transferred,
+)
 from voipcard.errors import AmountError, InsufficientCreditError, UnlimitedCreditError, VoipcardError
 
 T = TypeVar("T")
@@ -234,6 +244,132 @@ def test_the_history_gives_the_balance(initial: Credit, wanted: list[tuple[str, 
         assert sum(change.amount for change in history) == balance.credit.micros == balance.total_credit.micros
 
 
+# What calls do
+
+
+@given(balances(), amounts)
+def test_what_is_reserved_is_taken_from_what_is_available(balance: Balance, micros: int) -> None:
+    """
+    All that is available can be reserved and no more; credit stays, and nothing of others' holds is touched.
+    """
+    amount = Credit.from_micros(micros)
+    after = attempt(lambda: reserved(balance, amount, serial=SERIALS[0]))
+
+    if isinstance(after, InsufficientCreditError):
+        assert amount > balance.available
+        assert (SERIALS[0], str(balance.available), str(amount)) == attrs.astuple(after)
+    elif isinstance(after, AmountError):
+        assert after.reason == "too_large"
+        assert balance.held.micros + micros > LIMIT
+    else:
+        assert isinstance(after, Balance)
+        assert amount <= balance.available
+        assert attrs.evolve(balance, held=balance.held + amount) == after
+        assert size(balance.available) - micros == size(after.available)
+
+
+@st.composite
+def charges(draw: st.DrawFn) -> tuple[Balance, Credit, Credit]:
+    """
+    Make a balance, the hold of a call that is part of what is held, and what the call cost.
+
+    Less credit than is held is what becomes of an unlimited card that was made limited while calls ran.
+    """
+    balance = draw(balances())
+    if draw(st.booleans()):
+        balance = attrs.evolve(balance, held=draw(credits_))
+    hold = draw(st.integers(0, balance.held.micros))
+    cost = draw(st.one_of(st.integers(0, hold), amounts))
+
+    return balance, Credit.from_micros(hold), Credit.from_micros(cost)
+
+
+@given(charges())
+def test_a_charge_takes_what_is_there_and_tells_the_rest(charge: tuple[Balance, Credit, Credit]) -> None:
+    """
+    What is taken and the shortfall are together the cost; credit never goes below zero, and Unlimited stays Unlimited.
+
+    Nothing that others hold is taken, as far as it was there; the hold is over; what was put on the card does not
+    change.
+    """
+    balance, hold, cost = charge
+    after, shortfall = charged(balance, hold, cost)
+    others = size(balance.held) - size(hold)
+    taken = size(cost) - size(shortfall)
+
+    assert 0 <= taken <= size(cost)
+    assert others == size(after.held)
+    assert (balance.total_credit, balance.recharge_count) == (after.total_credit, after.recharge_count)
+    if balance.credit.is_unlimited:
+        assert (UNLIMITED, Credit(0)) == (after.credit, shortfall)
+    else:
+        assert size(balance.credit) - taken == size(after.credit) >= min(size(balance.credit), others)
+        assert not shortfall or size(after.credit) <= others
+
+
+@given(charges())
+def test_what_was_held_pays_for_itself(charge: tuple[Balance, Credit, Credit]) -> None:
+    """
+    A call that costs no more than is held for it has no shortfall, whatever others hold, if all holds are covered.
+    """
+    balance, hold, cost = charge
+    assume(cost <= hold and balance.held <= balance.credit)
+
+    assert Credit(0) == charged(balance, hold, cost)[1]
+
+
+@given(balances(), st.data())
+def test_a_hold_that_is_given_back_was_nothing(balance: Balance, data: st.DataObject) -> None:
+    """
+    Reserving something and charging nothing for it leaves the balance as it was.
+    """
+    most = min(balance.available.micros, LIMIT - balance.held.micros)
+    amount = Credit.from_micros(data.draw(st.integers(0, most)))
+
+    assert (balance, Credit(0)) == charged(reserved(balance, amount, serial=SERIALS[0]), amount, Credit(0))
+
+
+DONE: Final = st.one_of(
+    st.tuples(st.sampled_from(["recharge", "hold", "charge", "late"]), credits_),
+    st.tuples(st.just("recharge"), changes),
+    st.tuples(st.just("release"), st.just(Credit(0))),
+)
+
+
+@given(credits_or_unlimited, st.lists(DONE, max_size=16))
+def test_the_history_gives_the_balance_whatever_was_held(initial: Credit, wanted: list[tuple[str, Credit]]) -> None:
+    """
+    Recharges, charges and holds given back are in the history, what is held is not: the rest of the balance is.
+
+    Total credit does not count charges: what it exceeds the credit by was spent.
+    """
+    balance, holds = opened(initial), [Credit(0)]
+    history = [Change("initial", initial.micros)]
+    for kind, amount in wanted:
+        recorded = amount
+        try:
+            if kind == "recharge":
+                balance = recharged(balance, amount, serial=SERIALS[0])
+            elif kind == "hold":
+                balance = reserved(balance, amount, serial=SERIALS[0])
+                holds.append(amount)
+                continue
+            else:
+                hold = Credit(0) if kind == "late" or not holds else holds.pop()
+                balance, shortfall = charged(balance, hold, amount)
+                recorded = shortfall - amount
+        except (AmountError, InsufficientCreditError):
+            continue
+        history.append(Change({"late": "charge"}.get(kind, kind), recorded.micros))
+        assert balance.credit >= Credit(0)
+        assert sum(hold.micros for hold in holds) == balance.held.micros
+
+    assert attrs.evolve(balance, held=Credit(0)) == fold(history)
+    spent = -sum(change.amount for change in history if change.kind == "charge")
+    if all(change.amount != UNLIMITED.micros for change in history):
+        assert spent == balance.total_credit.micros - balance.credit.micros
+
+
 def test_no_history_is_no_credit() -> None:
     """
     A card without entries has nothing.
@@ -286,3 +422,16 @@ def test_a_replayed_entry_is_the_same_entry() -> None:
     assert hash(first) == hash(again)
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         first.amount = Credit(1)  # type: ignore[misc]
+
+
+def test_a_charge_tells_what_it_was_for() -> None:
+    """
+    A call has its rated prefix, its length and its price; a hold that somebody else rated has its beginning only.
+    """
+    call = CallCharge("40", datetime(2026, 3, 14, tzinfo=UTC), 61, 66, Credit("0.06"), "retail")
+    charge = attrs.evolve(entry(replayed=False), kind="charge", amount=Credit("-0.066"), call=call)
+    bare = CallCharge("", call.started_at)
+
+    assert charge != entry(replayed=False)
+    assert (bare.seconds, bare.charged_seconds, bare.price, bare.deck) == (None, None, None, "")
+    assert (None, Credit(0)) == (entry(replayed=False).call, charge.shortfall)
