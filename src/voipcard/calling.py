@@ -73,11 +73,11 @@ class Terms:
         """
         Give how much to hold for a call that has taken so many seconds, in millionths.
         """
-        longest = min(settings.max_call_seconds, tariff.max_duration(available))
+        at_most = settings.max_call_seconds
         if self.reserve is not None:
-            longest = min(longest, elapsed + self.reserve)
+            at_most = min(at_most, elapsed + self.reserve)
 
-        return tariff.cost(longest).micros
+        return tariff.cost(tariff.max_duration(available, at_most=at_most)).micros
 
     def prolonged(self, kept: KeptHold, longest: int, now: int) -> KeptHold:
         """
@@ -167,15 +167,15 @@ class Call:
             available = Credit.from_micros(before.amount) + desk.balance(serial).available
             elapsed = -(-max(0, desk.now - before.begun_at) // _SECOND)
             amount = line.terms.amount(self.rate.tariff, available, settings, elapsed=elapsed)
-            after = before._replace(amount=max(amount, before.amount))
-            after = line.terms.prolonged(after, _longest(self.rate.tariff, after.amount, settings), desk.now)
+            line_now = attrs.evolve(line, kept=before._replace(amount=max(amount, before.amount)))
+            call = _call(line_now, serial, self.rate, settings, available, now=desk.now)
+            after = call.line.kept
             if after == running:
                 return Decision(None, self)
             if running is None:
                 place(desk, serial, after, limit=None)
             else:
                 replace(desk, serial, after)
-            call = _call(attrs.evolve(line, kept=after), serial, self.rate, settings, available)
             told = {"serial": serial, "hold": after.id, "amount": str(call.hold.amount)}
 
             return Decision(desk.changes("keep_alive", **told, expires_at=call.hold.expires_at.isoformat()), call)
@@ -265,22 +265,19 @@ def begin(
         available = desk.balance(serial).available
         if available < settings.minimum_credit:
             raise InsufficientCreditError(serial, available=str(available), wanted=str(settings.minimum_credit))
-        if rate.tariff.max_duration(available) <= rate.tariff.grace:
-            first = rate.tariff.cost(rate.tariff.grace + 1)
+        if (first := rate.tariff.cost(rate.tariff.grace + 1)) > available:
             raise InsufficientCreditError(serial, available=str(available), wanted=str(first))
         kept = KeptHold(
             id.hex(),
             terms.amount(rate.tariff, available, settings),
             desk.now,
-            desk.now,
-            rate.prefix,
-            engine.records.sealed_rest(record.id, number.removeprefix(rate.prefix)).hex(),
-            digest,
+            expires_at=0,
+            prefix=rate.prefix,
+            rest=engine.records.sealed_rest(record.id, number.removeprefix(rate.prefix)).hex(),
+            deck=digest,
         )
-        kept = terms.prolonged(kept, _longest(rate.tariff, kept.amount, settings), desk.now)
-        place(desk, serial, kept, limit=settings.concurrent_calls)
-        line = Line(engine, extension, kept, deck.name, terms)
-        call = _call(line, serial, rate, settings, available)
+        call = _call(Line(engine, extension, kept, deck.name, terms), serial, rate, settings, available, now=desk.now)
+        place(desk, serial, call.line.kept, limit=settings.concurrent_calls)
         told = {"serial": serial, "hold": kept.id, "prefix": rate.prefix, "amount": str(call.hold.amount)}
 
         return Decision(desk.changes("begin_call", **told, expires_at=call.hold.expires_at.isoformat()), call)
@@ -399,8 +396,16 @@ def _resumed(engine: Engine, facts: ExtensionFacts, record: CardRecord, kept: Ke
     return _call(line, record.serial, rate_of(deck, kept.prefix), facts.settings, available)
 
 
-def _call(line: Line, serial: str, rate: Rate, settings: ExtensionSettings, available: Credit) -> Call:
-    longest = _longest(rate.tariff, line.kept.amount, settings)
+def _call(
+    line: Line, serial: str, rate: Rate, settings: ExtensionSettings, available: Credit, *, now: int | None = None
+) -> Call:
+    """
+    Tell what a call may do by what is held for it; with *now* the hold is made to last as long from then on.
+    """
+    held = Credit.from_micros(line.kept.amount)
+    longest = rate.tariff.max_duration(held, at_most=settings.max_call_seconds)
+    if now is not None:
+        line = attrs.evolve(line, kept=line.terms.prolonged(line.kept, longest, now))
     warn_after = longest - line.terms.warn if longest > line.terms.warn else None
     announcements = [Announcement("duration", seconds=longest)]
     if settings.balance_inquiry:
@@ -409,10 +414,3 @@ def _call(line: Line, serial: str, rate: Rate, settings: ExtensionSettings, avai
         announcements.append(Announcement("disconnect", settings.disconnect_sound))
 
     return Call(seen(serial, line.kept), longest, warn_after, tuple(announcements), rate, line=line)
-
-
-def _longest(tariff: Tariff, amount: int, settings: ExtensionSettings) -> int:
-    """
-    Give how many seconds a call may take by what is held for it.
-    """
-    return min(settings.max_call_seconds, tariff.max_duration(Credit.from_micros(amount)))

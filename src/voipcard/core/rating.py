@@ -158,19 +158,28 @@ class Tariff:
         """
         return Credit.from_micros(_finite(_in_micros(self)(checked_seconds(seconds))))
 
-    def max_duration(self, credit: Credit) -> int:
+    def max_duration(self, credit: Credit, *, at_most: int = MAX_SECONDS) -> int:
         """
-        Give the longest call, in seconds, that costs no more than *credit*; at most a year.
+        Give the longest call, in seconds, that costs no more than *credit*.
 
-        It is the inverse of `cost`: a call that is longer by a second costs more, unless it were longer than a year.
+        It is the inverse of `cost`: a call that is longer by a second costs more, unless it were longer than *at_most*.
+
+        Args:
+            credit: What there is for it, zero or more.
+
+            at_most: How long it may be whatever it costs, in seconds, 0 to a year.
 
         Raises:
             AmountError: If *credit* is negative.
+
+            InvalidValueError: If *at_most* is out of its range.
         """
         if credit.micros < 0:
             raise AmountError("negative")
+        # No call costs more than an amount can be, also where credit is unlimited.
+        most = min(credit.micros, UNLIMITED.micros - 1)
 
-        return bisect_right(range(MAX_SECONDS + 1), credit.micros, key=_in_micros(self)) - 1
+        return bisect_right(range(checked_seconds(at_most) + 1), most, key=_in_micros(self)) - 1
 
 
 def _in_micros(tariff: Tariff) -> Callable[[int], int]:
