@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from voipcard.core.credit import UNLIMITED, Amount, Credit
     from voipcard.core.drawing import RandomSource
     from voipcard.core.expiry import Expiry
-    from voipcard.core.ledger import LedgerEntry
+    from voipcard.core.holds import Hold
+    from voipcard.core.ledger import CallCharge, LedgerEntry
     from voipcard.core.license import License, LicenseState, Quota, SignedLicense
     from voipcard.core.pins import NO_PIN, PinFormat
     from voipcard.core.policy import Policy
@@ -63,6 +64,7 @@ __all__ = [
     "AuditPage",
     "Batch",
     "BatchFacts",
+    "CallCharge",
     "CallerIDSource",
     "CardBook",
     "CardCode",
@@ -82,6 +84,7 @@ __all__ = [
     "GuessLimits",
     "GuessWatch",
     "Handout",
+    "Hold",
     "Hook",
     "KeyCallback",
     "KeyFile",
@@ -133,7 +136,8 @@ _HOMES: Final = {
     "core.credit": ("UNLIMITED", "Amount", "Credit"),
     "core.drawing": ("RandomSource",),
     "core.expiry": ("Expiry",),
-    "core.ledger": ("LedgerEntry",),
+    "core.holds": ("Hold",),
+    "core.ledger": ("CallCharge", "LedgerEntry"),
     "core.license": ("License", "LicenseState", "Quota", "SignedLicense"),
     "core.pins": ("NO_PIN", "PinFormat"),
     "core.policy": ("Policy",),
