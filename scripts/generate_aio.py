@@ -19,13 +19,18 @@ from typing import Final
 
 PACKAGE: Final = Path(__file__).parent.parent / "src/voipcard"
 TARGET: Final = PACKAGE / "aio.py"
-MODULES: Final = {"open_book": "opening.py", "CardBook": "book/__init__.py", "Extension": "extension/__init__.py"}
+MODULES: Final = {
+    "open_book": "opening.py",
+    "CardBook": "book/__init__.py",
+    "Extension": "extension/__init__.py",
+    "Call": "calling.py",
+}
 """What has a twin, and where it is defined."""
 
 STAYING: Final = {"acting_as", "extension", "on_commit"}
 """Methods that neither read nor write: there is nothing to wait for."""
 
-CONSTANT: Final = {"id", "currency", "profile", "suite"}
+CONSTANT: Final = {"id", "currency", "profile", "suite", "serial"}
 """Properties that read nothing, because they never change: they stay properties."""
 
 BY_HAND: Final = {
@@ -157,7 +162,7 @@ def _kept(returns: str) -> str:
     """
     Say what is done with an answer of that type, of which a twin may have to be made.
     """
-    return {"Extension": "extension =", "list[Extension]": "found ="}.get(returns, "return")
+    return {"Extension": "extension =", "list[Extension]": "found =", "Call": "begun ="}.get(returns, "return")
 
 
 def _turned(returns: str) -> str:
@@ -166,6 +171,8 @@ def _turned(returns: str) -> str:
     """
     if returns == "Extension":
         return "\nreturn AsyncExtension(extension, self._crossing)\n"
+    if returns == "Call":
+        return "\nreturn AsyncCall(begun, self._crossing)\n"
     if returns == "list[Extension]":
         return "\nreturn [AsyncExtension(extension, self._crossing) for extension in found]\n"
 
@@ -179,7 +186,7 @@ def _head(node: ast.FunctionDef, source: str) -> str:
     lines = source.splitlines(keepends=True)[node.lineno - 1 : node.body[0].lineno - 1]
     parameters, arrow, returns = "".join(line[node.col_offset :] for line in lines).rpartition(" -> ")
 
-    return parameters + arrow + re.sub(r"\b(CardBook|Extension|Iterator)\b", r"Async\1", returns)
+    return parameters + arrow + re.sub(r"\b(CardBook|Extension|Call|Iterator)\b", r"Async\1", returns)
 
 
 def _document(node: ast.FunctionDef) -> str:

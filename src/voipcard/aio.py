@@ -11,9 +11,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, Self, Unpack
 
 from voipcard import opening
-from voipcard.access import Access, Question
+from voipcard.access import Access, Announcement, Question
 from voipcard.auditing import AuditPage
 from voipcard.book import CardBook
+from voipcard.calling import WARN_BEFORE, Call
 from voipcard.ciphers import Suite
 from voipcard.core.arguments import Progress
 from voipcard.core.batches import Batch, BatchFacts
@@ -22,16 +23,19 @@ from voipcard.core.codes import CodeFormat
 from voipcard.core.credit import Amount
 from voipcard.core.drawing import RandomSource
 from voipcard.core.expiry import Expiry
+from voipcard.core.holds import Hold
 from voipcard.core.ledger import LedgerEntry
 from voipcard.core.license import License, LicenseState, Quota
 from voipcard.core.pins import PinFormat
 from voipcard.core.policy import Policy
 from voipcard.core.profiles import Profile
 from voipcard.core.query import CardQuery
+from voipcard.core.rating import Rate, RateDeck
 from voipcard.core.settings import ExtensionSettings, SettingsChanges
 from voipcard.core.throttle import DEFAULT_LIMITS, GuessLimits
 from voipcard.core.uploads import OnError
 from voipcard.crossing import Crossing, Items, ThroughConnection, ThroughThreads
+from voipcard.decks import DeckVersion
 from voipcard.extension import Extension
 from voipcard.guessing import CardGuesses, GuessWatch
 from voipcard.providers import KeyProvider
@@ -50,7 +54,7 @@ if TYPE_CHECKING:
     from voipcard.sheets import Dialect, Format, Limits, SupportsRead, SupportsWrite
     from voipcard.stores import Tables
 
-__all__ = ["AsyncCardBook", "AsyncExtension", "open_book"]
+__all__ = ["AsyncCall", "AsyncCardBook", "AsyncExtension", "open_book"]
 
 
 # From open_book, by scripts/generate_aio.py
@@ -466,6 +470,356 @@ class AsyncCardBook:
         """
         return await self._crossing.run(self._sync.install_license, license, operation=operation)
 
+    async def install_deck(self, deck: RateDeck, *, operation: str | None = None) -> DeckVersion:
+        """
+        Keep a price list in the book, for every process that has it open, from the moment that it says itself.
+
+        It is never changed or removed, because calls were charged by it. A correction is another one of the same name
+        with a later `valid_from`; calls that have begun before go by the one that held then. The same once more changes
+        nothing.
+
+        Args:
+            deck:
+                The price list, with its name and when it begins: one from `voipcard.sheets.read_deck`, or a `RateDeck`
+                that you make. Extensions go by the one of the name that is set for them.
+
+            operation: A name of your own for this call, so that it is done only once.
+
+        Returns:
+            What the book knows of it.
+
+        Raises:
+            DeckExistsError: If the book has another one of that name from the same moment on.
+
+            InvalidValueError: If *deck* is something else.
+
+            OperationConflictError: If *operation* was used for something else.
+        """
+        return await self._crossing.run(self._sync.install_deck, deck, operation=operation)
+
+    async def decks(self) -> list[DeckVersion]:
+        """
+        Give all price lists that the book has, by name and then by when they begin, without their rates.
+
+        Raises:
+            TamperedError: If what the book knows of them was changed from outside.
+        """
+        return await self._crossing.run(self._sync.decks)
+
+    async def deck(self, name: str = "default", *, at: datetime | None = None) -> RateDeck:
+        """
+        Give the price list that holds at a moment: of those that have begun by then the last one.
+
+        Args:
+            name: Its name.
+
+            at: The moment; None for now.
+
+        Raises:
+            UnknownDeckError: If there is none of that name, or none that has begun.
+
+            InvalidValueError: If *name* cannot be one, or *at* is no aware datetime.
+
+            TamperedError: If something of it was changed from outside, or is missing.
+        """
+        return await self._crossing.run(self._sync.deck, name, at=at)
+
+    async def cost_report(
+        self,
+        start: datetime | date | None = None,
+        end: datetime | date | None = None,
+        *,
+        extension: str | None = None,
+        by: CostGroup | Sequence[CostGroup] = ("day",),
+        card: CardCode | str | None = None,
+        batch: str | None = None,
+        zone: str = "UTC",
+    ) -> Report[CostRow]:
+        """
+        Sum what calls cost, as the ledger has it: also of cards that have been removed since.
+
+        Args:
+            start: As for `Extension.cost_report`.
+
+            end: As for `Extension.cost_report`.
+
+            extension: Only of this extension, by its number; None for all of the book.
+
+            by: As for `Extension.cost_report`.
+
+            card: As for `Extension.cost_report`.
+
+            batch: As for `Extension.cost_report`.
+
+            zone: As for `Extension.cost_report`.
+
+        Raises:
+            InvalidValueError: If an argument is out of its range.
+
+            UnknownCardError: If there never was such a card.
+
+            UnknownBatchError: If there is no such batch.
+
+            AmountError: If a sum is more than an amount can be.
+        """
+        return await self._crossing.run(
+            self._sync.cost_report, start, end, extension=extension, by=by, card=card, batch=batch, zone=zone
+        )
+
+    async def recharge_report(
+        self,
+        start: datetime | date | None = None,
+        end: datetime | date | None = None,
+        *,
+        extension: str | None = None,
+        by: RechargeGroup | Sequence[RechargeGroup] = ("day",),
+        card: CardCode | str | None = None,
+        batch: str | None = None,
+        zone: str = "UTC",
+    ) -> Report[RechargeRow]:
+        """
+        Sum what was put on cards and what was taken by hand: initial credit, recharges and transfers.
+
+        Args:
+            start: As for `Extension.recharge_report`.
+
+            end: As for `Extension.recharge_report`.
+
+            extension: Only of this extension, by its number; None for all of the book.
+
+            by: As for `Extension.recharge_report`.
+
+            card: As for `Extension.recharge_report`.
+
+            batch: As for `Extension.recharge_report`.
+
+            zone: As for `Extension.recharge_report`.
+
+        Raises:
+            InvalidValueError: If an argument is out of its range.
+
+            UnknownCardError: If there never was such a card.
+
+            UnknownBatchError: If there is no such batch.
+
+            AmountError: If a sum is more than an amount can be.
+        """
+        return await self._crossing.run(
+            self._sync.recharge_report, start, end, extension=extension, by=by, card=card, batch=batch, zone=zone
+        )
+
+    async def liability(
+        self, *, extension: str | None = None, by: CreditGroup | Sequence[CreditGroup] = (), batch: str | None = None
+    ) -> Report[CreditRow]:
+        """
+        Sum the credit that is on cards now and that callers may still use, expired and disabled cards included.
+
+        Args:
+            extension: Only of this extension, by its number; None for all of the book.
+
+            by: As for `Extension.liability`.
+
+            batch: As for `Extension.liability`.
+
+        Raises:
+            InvalidValueError: If an argument is out of its range.
+
+            UnknownBatchError: If there is no such batch.
+
+            AmountError: If a sum is more than an amount can be.
+
+            TamperedError: If what is stored was changed from outside.
+        """
+        return await self._crossing.run(self._sync.liability, extension=extension, by=by, batch=batch)
+
+    async def breakage(
+        self,
+        *,
+        extension: str | None = None,
+        unused_days: int = 365,
+        by: CreditGroup | Sequence[CreditGroup] = (),
+        batch: str | None = None,
+    ) -> Report[CreditRow]:
+        """
+        Sum the credit that will hardly be used any more: on cards that have expired, or lie unused.
+
+        Args:
+            extension: Only of this extension, by its number; None for all of the book.
+
+            unused_days: As for `Extension.breakage`.
+
+            by: As for `Extension.breakage`.
+
+            batch: As for `Extension.breakage`.
+
+        Raises:
+            InvalidValueError: If an argument is out of its range.
+
+            UnknownBatchError: If there is no such batch.
+
+            AmountError: If a sum is more than an amount can be.
+
+            TamperedError: If what is stored was changed from outside.
+        """
+        return await self._crossing.run(
+            self._sync.breakage, extension=extension, unused_days=unused_days, by=by, batch=batch
+        )
+
+    async def ageing(
+        self,
+        *,
+        extension: str | None = None,
+        since: Literal[made, changed] = "changed",
+        days: Sequence[int] = (30, 90, 180, 365),
+        by: CreditGroup | Sequence[CreditGroup] = (),
+        batch: str | None = None,
+    ) -> Report[CreditRow]:
+        """
+        Sum the credit that is on cards now by its age.
+
+        Args:
+            extension: Only of this extension, by its number; None for all of the book.
+
+            since: As for `Extension.ageing`.
+
+            days: As for `Extension.ageing`.
+
+            by: As for `Extension.ageing`.
+
+            batch: As for `Extension.ageing`.
+
+        Raises:
+            InvalidValueError: If an argument is out of its range.
+
+            UnknownBatchError: If there is no such batch.
+
+            AmountError: If a sum is more than an amount can be.
+
+            TamperedError: If what is stored was changed from outside.
+        """
+        return await self._crossing.run(
+            self._sync.ageing, extension=extension, since=since, days=days, by=by, batch=batch
+        )
+
+    async def first_use_curve(
+        self,
+        start: datetime | date | None = None,
+        end: datetime | date | None = None,
+        *,
+        extension: str | None = None,
+        days: Sequence[int] = (1, 7, 30, 90, 365),
+        batch: str | None = None,
+        zone: str = "UTC",
+    ) -> Report[UseRow]:
+        """
+        Count how soon after they were made cards were first used, and how many never were.
+
+        Args:
+            start: As for `Extension.first_use_curve`.
+
+            end: As for `Extension.first_use_curve`.
+
+            extension: Only of this extension, by its number; None for all of the book.
+
+            days: As for `Extension.first_use_curve`.
+
+            batch: As for `Extension.first_use_curve`.
+
+            zone: As for `Extension.first_use_curve`.
+
+        Raises:
+            InvalidValueError: If an argument is out of its range.
+
+            UnknownBatchError: If there is no such batch.
+
+            TamperedError: If what is stored was changed from outside.
+        """
+        return await self._crossing.run(
+            self._sync.first_use_curve, start, end, extension=extension, days=days, batch=batch, zone=zone
+        )
+
+    def calls(
+        self,
+        start: datetime | date | None = None,
+        end: datetime | date | None = None,
+        *,
+        extension: str | None = None,
+        card: CardCode | str | None = None,
+        batch: str | None = None,
+        zone: str = "UTC",
+    ) -> AsyncIterator[ChargedCall]:
+        """
+        Give the calls that were charged, however many, one by one, in the order in which they were charged.
+
+        Args:
+            start: As for `Extension.calls`.
+
+            end: As for `Extension.calls`.
+
+            extension: Only of this extension, by its number; None for all of the book.
+
+            card: As for `Extension.calls`.
+
+            batch: As for `Extension.calls`.
+
+            zone: As for `Extension.calls`.
+
+        Raises:
+            InvalidValueError: If an argument is out of its range.
+
+            UnknownCardError: If there never was such a card.
+
+            UnknownBatchError: If there is no such batch.
+
+            TamperedError: If what is stored was changed from outside.
+        """
+        return Items(
+            self._crossing, self._sync.calls, start, end, extension=extension, card=card, batch=batch, zone=zone
+        )
+
+    def reveal_calls(
+        self,
+        start: datetime | date | None = None,
+        end: datetime | date | None = None,
+        *,
+        extension: str | None = None,
+        card: CardCode | str | None = None,
+        batch: str | None = None,
+        zone: str = "UTC",
+    ) -> AsyncIterator[RevealedCall]:
+        """
+        Give the calls that were charged with the numbers that were called, in clear text, audited before.
+
+        Args:
+            start: As for `Extension.reveal_calls`.
+
+            end: As for `Extension.reveal_calls`.
+
+            extension: Only of this extension, by its number; None for all of the book.
+
+            card: As for `Extension.reveal_calls`.
+
+            batch: As for `Extension.reveal_calls`.
+
+            zone: As for `Extension.reveal_calls`.
+
+        Raises:
+            ActorRequiredError: If nobody said who is acting.
+
+            JoinedStoreError: If the store has joined a transaction of its caller's.
+
+            InvalidValueError: If an argument is out of its range.
+
+            UnknownCardError: If there never was such a card.
+
+            UnknownBatchError: If there is no such batch.
+
+            TamperedError: If what is stored was changed from outside.
+        """
+        return Items(
+            self._crossing, self._sync.reveal_calls, start, end, extension=extension, card=card, batch=batch, zone=zone
+        )
+
     def audit_trail(
         self, *, created_from: datetime | None = None, created_before: datetime | None = None
     ) -> AsyncIterator[AuditEntry]:
@@ -612,6 +966,24 @@ class AsyncCardBook:
             OperationConflictError: If *operation* was used for something else.
         """
         return await self._crossing.run(self._sync.disable_expired, limit=limit, operation=operation)
+
+    async def sweep(self, *, limit: int = 1000) -> int:
+        """
+        Free the holds of all cards that have run out: of calls whose switch died, or that nobody settled.
+
+        Whoever touches the credit of a card frees its holds as well; this is for cards that nobody touches. Call it
+        again until it returns 0, every minute or so. Others may go on working: each call is one commit.
+
+        Args:
+            limit: Of how many cards at most, 1 to 1,000.
+
+        Returns:
+            How many holds were freed.
+
+        Raises:
+            InvalidValueError: If *limit* is out of its range.
+        """
+        return await self._crossing.run(self._sync.sweep, limit=limit)
 
     async def watch_guessing(self) -> GuessWatch:
         """
@@ -1162,6 +1534,8 @@ class AsyncExtension:
         Raises:
             UnknownCardError: If the extension has no such card.
 
+            CardInUseError: If a card has running calls: what they cost could not be taken any more.
+
             OperationConflictError: If *operation* was used for something else.
         """
         return await self._crossing.run(
@@ -1448,6 +1822,251 @@ class AsyncExtension:
             OperationConflictError: If *operation* was used for something else.
         """
         return await self._crossing.run(self._sync.unblock, card, operation=operation)
+
+    async def begin_call(
+        self,
+        caller: Access | CardCode | str,
+        destination: str,
+        *,
+        call_id: str,
+        reserve: timedelta | None = None,
+        expires_in: timedelta | None = None,
+        warn_before: timedelta = WARN_BEFORE,
+    ) -> AsyncCall:
+        """
+        Rate a call and hold credit for it, so that it can be charged whatever else happens to the card.
+
+        It is rated by the price list that is set for the extension (`ExtensionSettings.deck`), in the version that
+        holds now, by the longest prefix of the number; that price stays until the call is settled. The hold is for all
+        that the call may cost: for as many seconds as the available credit pays for, and no more than
+        `max_call_seconds`. If the switch dies, the hold runs out, and an import of calls settles what really happened.
+        The same call again, on the same card to the same number, goes on instead of beginning twice.
+
+        Args:
+            caller: What `authenticate` gave; or a card or its serial, where somebody else has let the caller in.
+
+            destination: The number that is called, with the country code first, or as it is dialed in the extension's
+                region: 1 to 32 digits. Only its rated prefix is kept in clear text.
+
+            call_id: The switch's name for the call, unique in the book: 1 to 255 characters. Only a keyed hash is kept.
+
+            reserve: Hold credit for so much time ahead only, so that a card can pay for several calls at a time. Then
+                `keep_alive` has to be called before that has passed. None for as long as there is credit.
+
+            expires_in: For how long the hold lasts if nobody calls `keep_alive`, at most 366 days; None for as long as
+                the call may take, and two minutes more.
+
+            warn_before: How long before the end the caller is to be warned.
+
+        Returns:
+            How long the call may take, when to warn and what to announce; and how to keep it alive and end it.
+
+        Raises:
+            CardUnusableError: If the card, its batch or the extension is disabled, or the card has expired.
+
+            TooManyCallsError: If the card has as many calls running as it may have
+                (`ExtensionSettings.concurrent_calls`).
+
+            InsufficientCreditError: If less is available than the extension's minimum, or than the first second costs.
+
+            UnknownDestinationError: If the price list has no rate for the number.
+
+            UnknownDeckError: If the extension's price list is not there.
+
+            CallEndedError: If a call of this name has been settled already.
+
+            OperationConflictError: If a call of this name is running on the card to another number.
+
+            UnknownCardError: If the extension has no such card.
+
+            InvalidValueError: If another argument is out of its range.
+
+        Source: VoipNow user guide, "Calling Card Extension".
+        """
+        begun = await self._crossing.run(
+            self._sync.begin_call,
+            caller,
+            destination,
+            call_id=call_id,
+            reserve=reserve,
+            expires_in=expires_in,
+            warn_before=warn_before,
+        )
+
+        return AsyncCall(begun, self._crossing)
+
+    async def call(
+        self,
+        card: CardCode | str,
+        *,
+        call_id: str,
+        reserve: timedelta | None = None,
+        expires_in: timedelta | None = None,
+        warn_before: timedelta = WARN_BEFORE,
+    ) -> AsyncCall:
+        """
+        Give a call that is running, to keep it alive or end it from another process than the one that began it.
+
+        Args:
+            card: The card that pays, or its serial.
+
+            call_id: As for `begin_call`.
+
+            reserve: As for `begin_call`.
+
+            expires_in: As for `begin_call`.
+
+            warn_before: As for `begin_call`.
+
+        Raises:
+            UnknownHoldError: If the call has ended, or its hold has run out: then import it.
+
+            UnknownCardError: If the extension has no such card.
+
+            InvalidValueError: If another argument is out of its range.
+        """
+        begun = await self._crossing.run(
+            self._sync.call, card, call_id=call_id, reserve=reserve, expires_in=expires_in, warn_before=warn_before
+        )
+
+        return AsyncCall(begun, self._crossing)
+
+    async def hold(
+        self, card: CardCode | str, amount: Amount, *, expires_in: timedelta, operation: str | None = None
+    ) -> Hold:
+        """
+        Reserve credit of a card, so that nobody else can spend it.
+
+        For switches that rate calls themselves; others begin a call. A hold runs out by itself: whoever touches the
+        credit of the card next frees it, and so does `sweep`.
+
+        Args:
+            card: The card, or its serial.
+
+            amount: How much, zero or more.
+
+            expires_in: For how long, at most 366 days.
+
+            operation: A name of your own for this call.
+
+        Returns:
+            The hold. It can be pickled, and used by any process that has the book open.
+
+        Raises:
+            CardUnusableError: If the card, its batch or the extension is disabled, or the card has expired.
+
+            TooManyCallsError: If the card has as many holds as it may have calls
+                (`ExtensionSettings.concurrent_calls`).
+
+            InsufficientCreditError: If more is asked for than is available.
+
+            UnknownCardError: If the extension has no such card.
+
+            AmountError: If *amount* is negative or no amount.
+
+            InvalidValueError: If *amount* is unlimited, or *expires_in* out of its range.
+
+            OperationConflictError: If *operation* was used for something else.
+        """
+        return await self._crossing.run(self._sync.hold, card, amount, expires_in=expires_in, operation=operation)
+
+    async def extend(self, hold: Hold, *, amount: Amount | None = None, expires_in: timedelta) -> Hold:
+        """
+        Let a hold last longer, or be of another amount. The same again changes nothing.
+
+        Args:
+            hold: The hold.
+
+            amount: How much it is to be in all; None for as much as it is.
+
+            expires_in: For how long it lasts from now on, at most 366 days; never shorter than before.
+
+        Returns:
+            The hold as it is now.
+
+        Raises:
+            UnknownHoldError: If it has ended or run out.
+
+            InsufficientCreditError: If more is asked for than is available.
+
+            UnknownCardError: If the card was removed.
+
+            AmountError: If *amount* is negative or no amount.
+
+            InvalidValueError: If *amount* is unlimited, or *expires_in* out of its range.
+        """
+        return await self._crossing.run(self._sync.extend, hold, amount=amount, expires_in=expires_in)
+
+    async def capture(self, hold: Hold, amount: Amount | None = None) -> LedgerEntry:
+        """
+        Take what something cost out of its hold, exactly once, and free the rest.
+
+        More than was held is taken from what nobody has reserved; so is all of it where the hold has run out. What is
+        not there is recorded as the shortfall. Credit never goes below zero, and unlimited credit stays unlimited. That
+        the card has expired or was disabled meanwhile changes nothing.
+
+        Args:
+            hold: The hold.
+
+            amount: How much, zero or more; None for all of it.
+
+        Returns:
+            The entry, with what was taken and the shortfall; `replayed` tells whether it had been made before.
+
+        Raises:
+            OperationConflictError: If another amount was captured before, or the hold was released: that stays.
+
+            UnknownCardError: If the card was removed.
+
+            AmountError: If *amount* is negative or no amount.
+
+            InvalidValueError: If *amount* is unlimited.
+        """
+        return await self._crossing.run(self._sync.capture, hold, amount)
+
+    async def release(self, hold: Hold) -> LedgerEntry:
+        """
+        Give back what was reserved, exactly once. Nothing can be captured from the hold any more.
+
+        Args:
+            hold: The hold.
+
+        Returns:
+            The entry that says so, of amount zero; `replayed` tells whether it had been made before.
+
+        Raises:
+            OperationConflictError: If the hold was captured before: that stays.
+
+            UnknownCardError: If the card was removed.
+        """
+        return await self._crossing.run(self._sync.release, hold)
+
+    async def holds(self, card: CardCode | str) -> list[Hold]:
+        """
+        Give the holds of a card that have not run out, the oldest first: as many as it has calls running.
+
+        Args:
+            card: The card, or its serial.
+
+        Raises:
+            UnknownCardError: If the extension has no such card.
+        """
+        return await self._crossing.run(self._sync.holds, card)
+
+    async def sweep(self, *, limit: int = 1000) -> int:
+        """
+        Free the holds of the extension's cards that have run out. See `CardBook.sweep`.
+
+        Args:
+            limit: Of how many cards at most, 1 to 1,000.
+
+        Returns:
+            How many holds were freed.
+
+        Raises:
+            InvalidValueError: If *limit* is out of its range.
+        """
+        return await self._crossing.run(self._sync.sweep, limit=limit)
 
     async def batches(self) -> list[BatchFacts]:
         """
@@ -1996,5 +2615,406 @@ class AsyncExtension:
             TamperedError: If the stored code or PIN was changed from outside.
         """
         return await self._crossing.run(self._sync.reveal, card)
+
+    async def cost_report(
+        self,
+        start: datetime | date | None = None,
+        end: datetime | date | None = None,
+        *,
+        by: CostGroup | Sequence[CostGroup] = ("day",),
+        card: CardCode | str | None = None,
+        batch: str | None = None,
+        zone: str = "UTC",
+    ) -> Report[CostRow]:
+        """
+        Sum what calls cost, as the ledger has it: also of cards that have been removed since.
+
+        A call counts by when it began, whenever it was charged. The sums are computed where the data is. They are those
+        of what was charged when they were read; what is charged meanwhile counts or does not.
+
+        Args:
+            start: The first moment that counts: an aware datetime, or a date for its first moment in *zone*. None for
+                no bound.
+
+            end: The first moment that no longer counts, in the same way. With the first of a month and the first of
+                the next one, all of a month is counted.
+
+            by:
+                What to group by, from left to right: any of `card`, `day`, `month`, `destination`, `batch` and
+                `extension`; a single name is enough, and without any there is one row.
+
+            card: Only of this card, which is named by itself or by its serial, and may have been removed; None for all.
+
+            batch: Only of cards of this batch; None for all.
+
+            zone:
+                In which time zone days and months begin: its IANA name, such as `Europe/Bucharest`. Days have 23 or 25
+                hours there when clocks are turned.
+
+        Returns:
+            The report, with a row for each group in which there were calls.
+
+        Raises:
+            InvalidValueError: If a moment is not aware, the end comes before the start, a name in *by* is unknown or
+                comes twice, or there is no such zone.
+
+            UnknownCardError: If the extension never had such a card.
+
+            UnknownBatchError: If the extension has no such batch.
+
+            AmountError: If a sum is more than an amount can be.
+
+        Source: VoipNow user guide, "Manage Card Codes".
+        """
+        return await self._crossing.run(self._sync.cost_report, start, end, by=by, card=card, batch=batch, zone=zone)
+
+    async def recharge_report(
+        self,
+        start: datetime | date | None = None,
+        end: datetime | date | None = None,
+        *,
+        by: RechargeGroup | Sequence[RechargeGroup] = ("day",),
+        card: CardCode | str | None = None,
+        batch: str | None = None,
+        zone: str = "UTC",
+    ) -> Report[RechargeRow]:
+        """
+        Sum what was put on cards and what was taken by hand: initial credit, recharges and transfers.
+
+        A change counts by when it was recorded. A transfer is two changes, one on each card.
+
+        Args:
+            start: As for `cost_report`.
+
+            end: As for `cost_report`.
+
+            by: What to group by, from left to right: any of `card`, `day`, `month`, `kind`, `batch` and `extension`.
+
+            card: As for `cost_report`.
+
+            batch: As for `cost_report`.
+
+            zone: As for `cost_report`.
+
+        Returns:
+            The report. Where Unlimited was given, that is counted apart.
+
+        Raises:
+            InvalidValueError: If a moment is not aware, the end comes before the start, a name in *by* is unknown or
+                comes twice, or there is no such zone.
+
+            UnknownCardError: If the extension never had such a card.
+
+            UnknownBatchError: If the extension has no such batch.
+
+            AmountError: If a sum is more than an amount can be.
+        """
+        return await self._crossing.run(
+            self._sync.recharge_report, start, end, by=by, card=card, batch=batch, zone=zone
+        )
+
+    async def liability(
+        self, *, by: CreditGroup | Sequence[CreditGroup] = (), batch: str | None = None
+    ) -> Report[CreditRow]:
+        """
+        Sum the credit that is on cards now and that callers may still use, expired and disabled cards included.
+
+        It goes over the cards that have credit once, a page at a time, while others go on: of a card that changes
+        meanwhile either state counts.
+
+        Args:
+            by: What to group by, from left to right: `batch`, `extension` or both; without any there is one row.
+
+            batch: Only of cards of this batch; None for all.
+
+        Returns:
+            The report. Cards with Unlimited credit are counted apart.
+
+        Raises:
+            InvalidValueError: If a name in *by* is unknown or comes twice.
+
+            UnknownBatchError: If the extension has no such batch.
+
+            AmountError: If a sum is more than an amount can be.
+
+            TamperedError: If a stored card was changed from outside.
+        """
+        return await self._crossing.run(self._sync.liability, by=by, batch=batch)
+
+    async def breakage(
+        self,
+        *,
+        unused_days: int = 365,
+        by: CreditGroup | Sequence[CreditGroup] = (),
+        batch: str | None = None,
+    ) -> Report[CreditRow]:
+        """
+        Sum the credit that will hardly be used any more: on cards that have expired, or lie unused.
+
+        A card lies unused if it was made, recharged, charged and first let in so long ago or longer. One that has
+        expired counts as such only. It is computed as `liability` is; for most cards that were used more than once,
+        their newest entry is read besides.
+
+        Args:
+            unused_days: How many days it has to be, 1 or more.
+
+            by: As for `liability`, within each reason.
+
+            batch: Only of cards of this batch; None for all.
+
+        Returns:
+            The report, by `reason`: `expired` and `unused`.
+
+        Raises:
+            InvalidValueError: If *unused_days* is out of its range, or a name in *by* is unknown or comes twice.
+
+            UnknownBatchError: If the extension has no such batch.
+
+            AmountError: If a sum is more than an amount can be.
+
+            TamperedError: If a stored card was changed from outside.
+        """
+        return await self._crossing.run(self._sync.breakage, unused_days=unused_days, by=by, batch=batch)
+
+    async def ageing(
+        self,
+        *,
+        since: Literal[made, changed] = "changed",
+        days: Sequence[int] = (30, 90, 180, 365),
+        by: CreditGroup | Sequence[CreditGroup] = (),
+        batch: str | None = None,
+    ) -> Report[CreditRow]:
+        """
+        Sum the credit that is on cards now by its age.
+
+        It is computed as `liability` is; of cards whose credit was changed since they were made, the newest entry is
+        read besides where the age counts from there.
+
+        Args:
+            since: What the age counts from: `made`, or `changed` for when the card was last made, recharged, charged or
+                first let in.
+
+            days: The last day of each span, ascending. The standard ones are 0-30, 31-90, 91-180, 181-365 and over 365.
+
+            by: As for `liability`, within each span.
+
+            batch: Only of cards of this batch; None for all.
+
+        Returns:
+            The report, by `age`; without *by* it has every span, also where there is nothing.
+
+        Raises:
+            InvalidValueError: If an argument is none of these, or a name in *by* comes twice.
+
+            UnknownBatchError: If the extension has no such batch.
+
+            AmountError: If a sum is more than an amount can be.
+
+            TamperedError: If a stored card was changed from outside.
+        """
+        return await self._crossing.run(self._sync.ageing, since=since, days=days, by=by, batch=batch)
+
+    async def first_use_curve(
+        self,
+        start: datetime | date | None = None,
+        end: datetime | date | None = None,
+        *,
+        days: Sequence[int] = (1, 7, 30, 90, 365),
+        batch: str | None = None,
+        zone: str = "UTC",
+    ) -> Report[UseRow]:
+        """
+        Count how soon after they were made cards were first used, and how many never were.
+
+        It goes over the cards once, a page at a time. Of removed cards nobody knows any more when they were used: they
+        do not count.
+
+        Args:
+            start: Only cards made from then on: an aware datetime, or a date for its first moment in *zone*. None for
+                no bound.
+
+            end: Only cards made before, in the same way.
+
+            days: The last day of each span, ascending.
+
+            batch: Only cards of this batch; None for all.
+
+            zone: The time zone of dates, by its IANA name.
+
+        Returns:
+            The report, by `age`, with every span; the last row is that of cards that were never used.
+
+        Raises:
+            InvalidValueError: If a moment is not aware, the end comes before the start, *days* are out of their range,
+                or there is no such zone.
+
+            UnknownBatchError: If the extension has no such batch.
+
+            TamperedError: If a stored card was changed from outside.
+        """
+        return await self._crossing.run(self._sync.first_use_curve, start, end, days=days, batch=batch, zone=zone)
+
+    def calls(
+        self,
+        start: datetime | date | None = None,
+        end: datetime | date | None = None,
+        *,
+        card: CardCode | str | None = None,
+        batch: str | None = None,
+        zone: str = "UTC",
+    ) -> AsyncIterator[ChargedCall]:
+        """
+        Give the calls that were charged, however many, one by one, in the order in which they were charged.
+
+        It reads a page at a time. Of the number that was called, the rated prefix is given.
+
+        Args:
+            start: As for `cost_report`: calls count by when they began.
+
+            end: As for `cost_report`.
+
+            card: As for `cost_report`.
+
+            batch: As for `cost_report`.
+
+            zone: The time zone of dates, by its IANA name.
+
+        Raises:
+            InvalidValueError: If a moment is not aware, the end comes before the start, or there is no such zone.
+
+            UnknownCardError: If the extension never had such a card.
+
+            UnknownBatchError: If the extension has no such batch.
+
+            TamperedError: If a stored entry is so damaged that it cannot be shown.
+
+        Source: VoipNow user guide, "Manage Card Codes".
+        """
+        return Items(self._crossing, self._sync.calls, start, end, card=card, batch=batch, zone=zone)
+
+    def reveal_calls(
+        self,
+        start: datetime | date | None = None,
+        end: datetime | date | None = None,
+        *,
+        card: CardCode | str | None = None,
+        batch: str | None = None,
+        zone: str = "UTC",
+    ) -> AsyncIterator[RevealedCall]:
+        """
+        Give the calls that were charged with the numbers that were called, in clear text.
+
+        That somebody asked, and for which calls, is in the audit trail before the first of them is given.
+
+        Args:
+            start: As for `cost_report`: calls count by when they began.
+
+            end: As for `cost_report`.
+
+            card: As for `cost_report`.
+
+            batch: As for `cost_report`.
+
+            zone: The time zone of dates, by its IANA name.
+
+        Raises:
+            ActorRequiredError: If nobody said who is acting.
+
+            JoinedStoreError: If the store has joined a transaction of its caller's.
+
+            InvalidValueError: If a moment is not aware, the end comes before the start, or there is no such zone.
+
+            UnknownCardError: If the extension never had such a card.
+
+            UnknownBatchError: If the extension has no such batch.
+
+            TamperedError: If a stored number or entry was changed from outside.
+        """
+        return Items(self._crossing, self._sync.reveal_calls, start, end, card=card, batch=batch, zone=zone)
+
+    # Up to here
+
+
+class AsyncCall:
+    """
+    The async twin of `Call`: a call that is running, and how long it may; see `AsyncExtension.begin_call`.
+
+    Attributes:
+        hold: The credit that is held for it.
+        max_duration: How long it may take in all, in seconds, by the credit that is held now.
+        warn_after: After how many seconds the caller is to be warned that it ends; None where it is too short for that.
+        announcements: What to tell the caller; see `Call`.
+        rate: What it costs.
+        replayed: Whether it had been begun before, and goes on.
+    """
+
+    def __init__(self, sync: Call, crossing: Crossing) -> None:
+        self._sync = sync
+        self._crossing = crossing
+        self.hold: Hold = sync.hold
+        self.max_duration: int = sync.max_duration
+        self.warn_after: int | None = sync.warn_after
+        self.announcements: tuple[Announcement, ...] = sync.announcements
+        self.rate: Rate = sync.rate
+        self.replayed: bool = sync.replayed
+
+    def __repr__(self) -> str:
+        return f"Async{self._sync!r}"
+
+    # From Call, by scripts/generate_aio.py
+
+    @property
+    def serial(self) -> str:
+        """
+        The card that pays.
+        """
+        return self._sync.serial
+
+    async def keep_alive(self) -> AsyncCall:
+        """
+        Let the credit be held for longer, as the call goes on. Use the call that this gives from then on.
+
+        What was put on the card meanwhile, or given back by other calls, lets the call take longer. A call whose hold
+        has run out is held for again with what is there. Nothing else is looked at: who was let in may go on where the
+        card, its batch or its extension has been disabled.
+
+        Raises:
+            CallEndedError: If the call was settled or given up.
+
+            UnknownCardError: If the card was removed.
+
+            TamperedError: If the card was changed from outside.
+        """
+        begun = await self._crossing.run(self._sync.keep_alive)
+
+        return AsyncCall(begun, self._crossing)
+
+    async def end(self, seconds: int, *, started_at: datetime | None = None) -> LedgerEntry:
+        """
+        Charge the call and free what else was held for it, exactly once.
+
+        What it cost is taken from what was held for it and, beyond that, from what nobody has reserved; what is not
+        there is recorded as the shortfall. Credit never goes below zero. That the hold has run out, that the card has
+        expired, or that it, its batch or its extension has been disabled meanwhile, changes nothing.
+
+        Args:
+            seconds: How long the call took, 0 to a year: 0 for one that nobody answered, which costs nothing unless its
+                tariff has a minimum.
+
+            started_at: When it was answered; None for when it began. An aware datetime.
+
+        Returns:
+            The entry; `replayed` tells whether the call was settled before.
+
+        Raises:
+            InvalidValueError: If *seconds* or *started_at* cannot be. Nothing was written, and the call goes on.
+
+            OperationConflictError: If the call was settled before in another way, or given up: that stays.
+
+            UnknownCardError: If the card was removed.
+
+            TamperedError: If the card was changed from outside.
+        """
+        return await self._crossing.run(self._sync.end, seconds, started_at=started_at)
 
     # Up to here

@@ -38,6 +38,7 @@ from voipcard.stores.contract import CardRecord, EntryRecord
 from voipcard.transact import Engine
 
 __all__ = [
+    "WARN_BEFORE",
     "Call",
     "begin",
     "call_key",
@@ -47,6 +48,9 @@ __all__ = [
     "rate_of",
     "running_call",
 ]
+
+WARN_BEFORE: Final = timedelta(seconds=60)
+"""How long before the end a caller is warned who is not said another time for."""
 
 _DESTINATION: Final = re.compile("[0-9]{1,32}", re.ASCII)
 _SECOND: Final = 1_000_000

@@ -8,13 +8,11 @@ from datetime import timedelta
 
 from voipcard import calling
 from voipcard.access import Access
-from voipcard.calling import Call
+from voipcard.calling import WARN_BEFORE, Call
 from voipcard.core.cards import CardCode
 from voipcard.extension.bound import Bound
 
 __all__ = ["Calling"]
-
-_WARNING = timedelta(seconds=60)
 
 
 class Calling(Bound):
@@ -30,7 +28,7 @@ class Calling(Bound):
         call_id: str,
         reserve: timedelta | None = None,
         expires_in: timedelta | None = None,
-        warn_before: timedelta = _WARNING,
+        warn_before: timedelta = WARN_BEFORE,
     ) -> Call:
         """
         Rate a call and hold credit for it, so that it can be charged whatever else happens to the card.
@@ -113,7 +111,7 @@ class Calling(Bound):
         call_id: str,
         reserve: timedelta | None = None,
         expires_in: timedelta | None = None,
-        warn_before: timedelta = _WARNING,
+        warn_before: timedelta = WARN_BEFORE,
     ) -> Call:
         """
         Give a call that is running, to keep it alive or end it from another process than the one that began it.
