@@ -207,15 +207,18 @@ class CopiedStory(StoreMachine):
         self._count("cards copied", cards)
         self._count("cards removed", {entry.card for entry in entries} - {card.id for card in cards})  # type: ignore[arg-type]
         self._count("cards changed", [card for card in cards if card.version > 1])
+        self._count("shortfalls copied", [entry for entry in entries if entry.shortfall])
+        self._count("holds copied", [card for card in cards if card.next_hold_expiry])
 
 
 def test_every_story_is_copied() -> None:
     """
-    Whatever a store may hold is held by its copies, in a file and in memory: removed and changed cards too.
+    Whatever a store may hold is held by its copies, in a file and in memory: removed, changed and held cards too.
     """
-    tally = check_story(CopiedStory, settings(STORY, max_examples=25))
+    tally = check_story(CopiedStory, settings(STORY, max_examples=75))
 
     assert min(tally["cards copied"], tally["cards removed"], tally["cards changed"]) > 0
+    assert min(tally["holds copied"], tally["shortfalls copied"]) > 0
 
 
 @given(
@@ -729,6 +732,7 @@ SPOILED: Final[dict[str, tuple[Spoil, str]]] = {
     "versions begin at 1": (of_cards(lambda card: card._replace(version=1)), "card "),
     "later entries are lost": (lambda changes: attrs.evolve(changes, entries=()), "entry "),
     "an amount is changed": (of_entries(lambda entry: entry._replace(amount=entry.amount - 1)), "entry "),
+    "a shortfall is made up": (of_entries(lambda entry: entry._replace(shortfall=0)), "entry "),
     "operations are lost": (of_entries(lambda entry: entry._replace(operation=None)), "entry "),
     "a document is changed": (of_documents(lambda document: document._replace(value=b"")), "document "),
     "a version is changed": (of_documents(lambda document: document._replace(version=9)), "document "),
