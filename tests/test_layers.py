@@ -27,7 +27,7 @@ DESIGN: Final = Path(__file__).parents[1] / "docs" / "explanation" / "design.md"
 
 _BORDER: Final = {"errors", "core", "stores.contract", "names"}
 _FACES: Final = {
-    *{"access", "guessing", "transact", "searching", "targets", "verifying", "rotating"},
+    *{"access", "decks", "guessing", "transact", "searching", "targets", "verifying", "rotating"},
     *{"extension", "book", "opening"},
 }
 
@@ -67,6 +67,7 @@ LAYERS: Final[dict[str, set[str]]] = {
     "auditing": {*_BORDER, "cursors", "records", "trail", "transact"},
     "phone": {"errors", "core.cards"},
     "installing": {*_BORDER, "deciding", "licensing", "transact"},
+    "decks": {*_BORDER, "deciding", "records", "transact"},
     "registry": {*_BORDER, "deciding", "phone", "records", "transact"},
     "batches": {*_BORDER, "deciding", "records", "transact"},
     "guessing": {*_BORDER, "deciding", "records", "transact"},
@@ -83,6 +84,7 @@ LAYERS: Final[dict[str, set[str]]] = {
     "editing": {*_BORDER, "deciding", "records", "transact", "registry", "targets"},
     "lifecycle": {*_BORDER, "deciding", "records", "transact", "targets"},
     "exporting": {*_BORDER, "transact", "searching"},
+    "reporting": {*_BORDER, "batches", "deciding", "desk", "records", "searching", "transact"},
     "purging": {*_BORDER, "deciding", "records", "transact"},
     "checkpoints": {*_BORDER, "signing", "trail", "transact"},
     "reconciling": {*_BORDER, "records", "trail", "transact"},
@@ -91,10 +93,11 @@ LAYERS: Final[dict[str, set[str]]] = {
         *_BORDER,
         *{"transact", "registry", "batches", "searching", "targets"},
         *{"access", "guessing", "recharging", "issuing", "sealing", "editing", "lifecycle", "exporting"},
+        "reporting",
     },
     "book": {
-        *{*_BORDER, "ciphers", "providers", "installing", "transact", "registry", "purging", "rotating"},
-        *{"auditing", "checkpoints", "guessing", "lifecycle", "signing", "trail", "verifying", "extension"},
+        *{*_BORDER, "ciphers", "decks", "providers", "installing", "transact", "registry", "purging", "rotating"},
+        *{"auditing", "checkpoints", "guessing", "lifecycle", "reporting", "signing", "trail", "verifying", "extension"},
     },
     "opening": {
         *{*_BORDER, "ciphers", "providers", "unlocking", "records", "installing", "licensing", "signing", "stores"},

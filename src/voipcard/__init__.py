@@ -32,6 +32,19 @@ if TYPE_CHECKING:
     from voipcard.core.profiles import Profile
     from voipcard.core.query import CardQuery
     from voipcard.core.rating import Convention, Rate, RateDeck, Tariff
+    from voipcard.core.reports import (
+        ChargedCall,
+        CostGroup,
+        CostRow,
+        CreditGroup,
+        CreditRow,
+        RechargeGroup,
+        RechargeRow,
+        Report,
+        ReportColumn,
+        RevealedCall,
+        UseRow,
+    )
     from voipcard.core.settings import CallerIDSource, ExtensionSettings
     from voipcard.core.throttle import DEFAULT_LIMITS, NIST_LIMITS, GuessLimits
     from voipcard.core.uploads import UploadReport
@@ -71,11 +84,16 @@ __all__ = [
     "CardGuesses",
     "CardQuery",
     "Cards",
+    "ChargedCall",
     "CheckDigit",
     "Clock",
     "CodeFormat",
     "Convention",
+    "CostGroup",
+    "CostRow",
     "Credit",
+    "CreditGroup",
+    "CreditRow",
     "DeckVersion",
     "Expiry",
     "Extension",
@@ -105,12 +123,18 @@ __all__ = [
     "RandomSource",
     "Rate",
     "RateDeck",
+    "RechargeGroup",
+    "RechargeRow",
+    "Report",
+    "ReportColumn",
+    "RevealedCall",
     "Rotation",
     "SignedLicense",
     "SigningKey",
     "Suite",
     "Tariff",
     "UploadReport",
+    "UseRow",
     "Verification",
     "VerifyKey",
     "VoipcardError",
@@ -144,6 +168,10 @@ _HOMES: Final = {
     "core.profiles": ("Profile",),
     "core.query": ("CardQuery",),
     "core.rating": ("Convention", "Rate", "RateDeck", "Tariff"),
+    "core.reports": (
+        *("ChargedCall", "CostGroup", "CostRow", "CreditGroup", "CreditRow", "RechargeGroup", "RechargeRow", "Report"),
+        *("ReportColumn", "RevealedCall", "UseRow"),
+    ),
     "core.settings": ("CallerIDSource", "ExtensionSettings"),
     "core.throttle": ("DEFAULT_LIMITS", "NIST_LIMITS", "GuessLimits"),
     "core.uploads": ("UploadReport",),

@@ -14,6 +14,7 @@ from voipcard.book.extensions import WithExtensions
 from voipcard.book.keys import WithKeys
 from voipcard.book.license import WithLicense
 from voipcard.book.rating import WithRates
+from voipcard.book.reporting import WithReports
 from voipcard.book.upkeep import WithUpkeep
 from voipcard.ciphers import Suite
 from voipcard.core.arguments import checked_text
@@ -23,7 +24,7 @@ from voipcard.stores.contract import Store
 __all__ = ["CardBook"]
 
 
-class CardBook(WithExtensions, WithKeys, WithLicense, WithRates, WithAuditTrail, WithUpkeep):
+class CardBook(WithExtensions, WithKeys, WithLicense, WithRates, WithReports, WithAuditTrail, WithUpkeep):
     """
     The card codes of one installation, over all of its Calling Card extensions.
 

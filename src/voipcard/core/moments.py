@@ -10,13 +10,13 @@ from typing import Final
 
 from voipcard.errors import InvalidValueError
 
-__all__ = ["days_later", "from_micros", "to_micros"]
+__all__ = ["FIRST", "LAST", "days_later", "from_micros", "to_micros"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _DAY: Final = timedelta(days=1) // _MICROSECOND
-_FIRST: Final = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
-_LAST: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+FIRST: Final = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+LAST: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
 def to_micros(moment: datetime) -> int:
@@ -30,7 +30,7 @@ def to_micros(moment: datetime) -> int:
     if not isinstance(moment, datetime) or moment.utcoffset() is None:
         raise InvalidValueError("moment", "has to be an aware datetime, such as datetime.now(UTC)")
     micros = (moment - _EPOCH) // _MICROSECOND
-    if not _FIRST <= micros <= _LAST:
+    if not FIRST <= micros <= LAST:
         raise InvalidValueError("moment", "has to be in a year from 1 to 9999, in UTC")
 
     return micros
@@ -48,4 +48,4 @@ def days_later(micros: int | None, days: int | None) -> int | None:
     """
     Give the moment so many days later, or the last one that can be written; None where one of both is not there.
     """
-    return None if micros is None or days is None else min(micros + days * _DAY, _LAST)
+    return None if micros is None or days is None else min(micros + days * _DAY, LAST)

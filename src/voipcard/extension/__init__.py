@@ -12,12 +12,13 @@ from voipcard.extension.finding import Finding
 from voipcard.extension.holding import Holding
 from voipcard.extension.letting_in import LettingIn
 from voipcard.extension.making import Making
+from voipcard.extension.reporting import Reporting
 from voipcard.extension.setting_up import SettingUp
 
 __all__ = ["Extension"]
 
 
-class Extension(SettingUp, Making, Changing, LettingIn, Calling, Holding, Batching, Crediting, Finding):
+class Extension(SettingUp, Making, Changing, LettingIn, Calling, Holding, Batching, Crediting, Finding, Reporting):
     """
     One Calling Card extension and its card codes. Get one from `CardBook.extension`.
 
