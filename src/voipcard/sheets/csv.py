@@ -9,7 +9,7 @@ import contextlib
 import csv
 import io
 from collections.abc import Callable, Generator, Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, BinaryIO, Final, Literal, TypeAlias
 
 from voipcard.errors import InvalidValueError, SheetError
@@ -31,7 +31,22 @@ def _iso(moment: datetime | None) -> str:
     return moment.isoformat() if moment else ""
 
 
-_PLAIN: Final[dict[CellKind, Callable[[Any], str]]] = {"text": str, "amount": str, "moment": _iso, "count": str}
+def _month(day: date) -> str:
+    return day.isoformat()[: len("2026-03")]
+
+
+def _number(number: object) -> str:
+    return "" if number is None else str(number)
+
+
+_PLAIN: Final[dict[CellKind, Callable[[Any], str]]] = {
+    "text": str,
+    "amount": _number,
+    "moment": _iso,
+    "day": date.isoformat,
+    "month": _month,
+    "count": _number,
+}
 
 _GUARDED: Final = _PLAIN | {"text": guarded}
 """

@@ -9,11 +9,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from functools import partial
 from itertools import chain, islice
-from typing import BinaryIO, Final, Protocol, TypeAlias, cast
+from typing import Any, BinaryIO, Final, Protocol, TypeAlias, cast
 
 from voipcard.core.arguments import Progress
 from voipcard.core.cards import CardCode, Handout
 from voipcard.core.ledger import LedgerEntry
+from voipcard.core.reports import ChargedCall, Report, RevealedCall
 from voipcard.core.uploads import UploadReport
 from voipcard.errors import InvalidValueError, Problem, SheetError
 from voipcard.sheets import csv, files
@@ -42,7 +43,14 @@ _NewWriter: TypeAlias = Callable[[BinaryIO, Table], _Writer]
 
 def write(
     target: _Place,
-    values: Iterable[Handout] | Iterable[CardCode] | Iterable[LedgerEntry] | Iterable[Problem] | UploadReport,
+    values: Iterable[Handout]
+    | Iterable[CardCode]
+    | Iterable[LedgerEntry]
+    | Iterable[ChargedCall]
+    | Iterable[RevealedCall]
+    | Iterable[Problem]
+    | Report[Any]
+    | UploadReport,
     *,
     columns: Sequence[str] | None = None,
     format: Format | None = None,  # noqa: A002 - what everybody calls it
@@ -51,7 +59,7 @@ def write(
     progress: Progress | None = None,
 ) -> int:
     """
-    Write cards, hand-outs, ledger entries or the problems of an upload to a CSV file or an Excel workbook.
+    Write cards, hand-outs, ledger entries, calls, a report or problems of an upload to a CSV file or an Excel workbook.
 
     Hand-outs show codes and PINs in clear text; cards are written as lists show them, masked. Whoever opens the file in
     Excel should be given a workbook, where codes stay text: from a CSV file Excel drops leading zeros and all digits
@@ -67,16 +75,19 @@ def write(
             A path that ends in `.csv` or `.xlsx`, where an existing file is replaced; or a file that is open in binary
             mode, such as the response of a web framework, which is left open.
 
-        values: A `Batch`, a search, a history, the report of an upload or any other iterable of one kind of value; it
-            is read once, as a stream. Without any value the file has only a header: that of hand-outs for a `Batch`,
-            that of problems for a report, else that of the card list.
+        values: A `Batch`, a search, a history, calls, a `Report`, the report of an upload or any other iterable of one
+            kind of value; it is read once, as a stream. Without any value the file has only a header: its own for a
+            `Report`, that of hand-outs for a `Batch`, that of problems for the report of an upload, else that of the
+            card list. A `Report` is written without its total, so that nothing is summed twice.
 
         columns:
             Which columns, from left to right; None for all. Of cards, those of VoipNow's list come first: `status`,
             `code`, `pin`, `total_credit`, `available`, `created_at`, `serial`, `type`, `order_number`,
             `recharge_count`, `first_used_at`, `expires_at`, `labels`, `batch`, `extension`. Of hand-outs: `serial`,
             `code`, `pin`, `credit`, `order_number`, `type`, `extension`. Of a history: `order_number`, `amount`,
-            `credit_left`, `created_at`, `serial`, `type`, `actor`, `batch`, `extension`.
+            `credit_left`, `created_at`, `serial`, `type`, `actor`, `batch`, `extension`. Of calls: `started_at`,
+            `serial`, `destination` (or `number`, where it was revealed), `seconds`, `charged_seconds`, `price`, `cost`,
+            `shortfall`, `credit_left`, `deck`, `charged_at`, `batch`, `extension`. Of a `Report`: what its rows have.
 
         format: `csv` or `xlsx`; None to go by the end of the path.
 

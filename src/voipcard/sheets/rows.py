@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from operator import attrgetter
 from typing import Any, Final, Literal, TypeAlias
 
@@ -16,15 +16,18 @@ from voipcard.core.batches import Batch
 from voipcard.core.cards import NOT_KEPT, CardCode, Handout, RevealedCard
 from voipcard.core.credit import Credit
 from voipcard.core.ledger import LedgerEntry
+from voipcard.core.reports import ChargedCall, Report, RevealedCall
 from voipcard.core.uploads import UploadReport
 from voipcard.errors import InvalidValueError, Problem
 
 __all__ = [
+    "CALLS",
     "CARDS",
     "HANDOUTS",
     "HISTORY",
     "PROBLEMS",
     "REVEALED",
+    "REVEALED_CALLS",
     "Cell",
     "CellKind",
     "Column",
@@ -33,11 +36,13 @@ __all__ = [
     "table_of",
 ]
 
-Cell: TypeAlias = str | Credit | datetime | int | None
+Cell: TypeAlias = str | Credit | datetime | date | int | None
 """What a value has in one column. None is an empty cell."""
 
-CellKind: TypeAlias = Literal["text", "amount", "moment", "count"]
-"""What a column holds. Codes, PINs, serials and order numbers are text, whatever they look like."""
+CellKind: TypeAlias = Literal["text", "amount", "moment", "day", "month", "count"]
+"""
+What a column holds. Codes, PINs, serials and order numbers are text, whatever they look like. A month is its first day.
+"""
 
 
 @attrs.frozen
@@ -196,10 +201,13 @@ CARDS: Final = Table(
 """VoipNow's Card Codes List, the code masked and the PIN as Yes or No, followed by what only we know."""
 
 
-def _of_card(column: Column) -> Column:
-    cell = column.cell
+def _of(part: str, column: Column) -> Column:
+    """
+    Give the same column for values that have in *part* what it was about.
+    """
+    cell, whole = column.cell, attrgetter(part)
 
-    return attrs.evolve(column, cell=lambda revealed: cell(revealed.card))
+    return attrs.evolve(column, cell=lambda value: cell(whole(value)))
 
 
 _CLEAR: Final = {
@@ -208,7 +216,7 @@ _CLEAR: Final = {
 }
 
 REVEALED: Final = Table(
-    CARDS.title, RevealedCard, tuple(_CLEAR.get(column.name) or _of_card(column) for column in CARDS.columns)
+    CARDS.title, RevealedCard, tuple(_CLEAR.get(column.name) or _of("card", column) for column in CARDS.columns)
 )
 """The same list with codes and PINs in clear text."""
 
@@ -243,7 +251,49 @@ PROBLEMS: Final = Table(
 )
 """What is wrong with the rows of an upload, for whoever wrote the file."""
 
-_TABLES: Final = (HANDOUTS, CARDS, REVEALED, HISTORY, PROBLEMS)
+CALLS: Final = Table(
+    "Calls",
+    ChargedCall,
+    (
+        Column("started_at", "Started", "moment", 20, attrgetter("started_at")),
+        Column("serial", "Serial", "text", 16, attrgetter("serial")),
+        Column("destination", "Destination", "text", 14, attrgetter("destination")),
+        Column("seconds", "Seconds", "count", 10, attrgetter("seconds")),
+        Column("charged_seconds", "Charged", "count", 10, attrgetter("charged_seconds")),
+        Column("price", "Price", "amount", 12, attrgetter("price")),
+        Column("cost", "Cost", "amount", 14, attrgetter("cost")),
+        Column("shortfall", "Shortfall", "amount", 14, attrgetter("shortfall")),
+        Column("credit_left", "Credit Left", "amount", 14, attrgetter("credit_left")),
+        Column("deck", "Price List", "text", 16, attrgetter("deck")),
+        Column("charged_at", "Date Charged", "moment", 20, attrgetter("charged_at")),
+        Column("batch", "Batch", "text", 10, attrgetter("batch")),
+        Column("extension", "Extension", "text", 12, attrgetter("extension")),
+    ),
+)
+"""The calls that were charged, one by one, without the numbers that were called."""
+
+_NUMBER: Final = Column("number", "Number", "text", 22, attrgetter("number"))
+
+REVEALED_CALLS: Final = Table(
+    CALLS.title,
+    RevealedCall,
+    tuple(_NUMBER if column.name == "destination" else _of("call", column) for column in CALLS.columns),
+)
+"""The same with the numbers in clear text."""
+
+_TABLES: Final = (HANDOUTS, CARDS, REVEALED, HISTORY, PROBLEMS, CALLS, REVEALED_CALLS)
+
+_WIDTHS: Final[dict[CellKind, int]] = {"text": 16, "amount": 14, "count": 14, "day": 12, "month": 10}
+"""How wide the columns of reports are."""
+
+
+def _of_report(report: Report[Any]) -> Table:
+    columns = (
+        Column(column.name, column.header, column.kind, _WIDTHS[column.kind], attrgetter(column.name))
+        for column in report.columns
+    )
+
+    return Table(report.title, type(report.total), tuple(columns))
 
 
 def table_of(values: Iterable[object], first: object | None) -> Table:
@@ -254,18 +304,22 @@ def table_of(values: Iterable[object], first: object | None) -> Table:
         values: All of them.
 
         first: One of them, or None if there are none. Without any, a `Batch` has the columns of hand-outs, a report
-            those of problems, and everything else those of the card list: that is what an export of an empty search is
-            expected to show.
+            of an upload those of problems, and everything else those of the card list: that is what an export of an
+            empty search is expected to show. A report of sums has columns of its own.
 
     Raises:
         InvalidValueError: If the values are of a kind that has no columns.
     """
     if isinstance(values, UploadReport):
         return PROBLEMS
+    if isinstance(values, Report):
+        return _of_report(values)
     if first is None:
         return HANDOUTS if isinstance(values, Batch) else CARDS
     for table in _TABLES:
         if isinstance(first, table.type):
             return table
 
-    raise InvalidValueError("values", "have to be hand-outs, cards, ledger entries or problems of an upload")
+    raise InvalidValueError(
+        "values", "have to be hand-outs, cards, ledger entries, calls, a report or problems of an upload"
+    )

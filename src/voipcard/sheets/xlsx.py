@@ -11,7 +11,7 @@ import contextlib
 import re
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from html import escape
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -48,6 +48,8 @@ _FORMATS: Final[dict[CellKind, str]] = {
     "text": "@",
     "amount": "0.00####",
     "moment": "yyyy-mm-dd hh:mm:ss",
+    "day": "yyyy-mm-dd",
+    "month": "yyyy-mm",
     "count": "0",
 }
 """How Excel shows what is in a cell. A cell with `@` stays text also after somebody has edited it."""
@@ -278,7 +280,13 @@ def _number(number: object, style: int) -> str:
     return f' s="{style}"><v>{number}</v></c>'
 
 
-def _amount(credit: Credit, style: int, text_style: int) -> str:
+def _count(number: int | None, style: int, _: int) -> str:
+    return "" if number is None else _number(number, style)
+
+
+def _amount(credit: Credit | None, style: int, text_style: int) -> str:
+    if credit is None:
+        return ""
     # A text wherever Excel would not keep every digit.
     if credit.is_unlimited or len(str(abs(credit.micros)).rstrip("0")) > _MAX_DIGITS:
         return _text(str(credit), text_style)
@@ -296,11 +304,20 @@ def _moment(moment: datetime | None, style: int, text_style: int) -> str:
     return _number(repr((moment - _EPOCH) / _DAY), style)
 
 
+def _day(day: date, style: int, text_style: int) -> str:
+    if day < _FIRST.date():
+        return _text(day.isoformat(), text_style)
+
+    return _number((day - _EPOCH.date()).days, style)
+
+
 _ENCODED: Final[dict[CellKind, Callable[[Any, int, int], str]]] = {
     "text": lambda text, style, _: _text(text, style),
     "amount": _amount,
     "moment": _moment,
-    "count": lambda number, style, _: _number(number, style),
+    "day": _day,
+    "month": _day,
+    "count": _count,
 }
 
 
