@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from tests.book_world import EXTENSION, BareKey, Clock, new_book
-from voipcard import CardBook, CardQuery, Extension, License, SigningKey
+from voipcard import CardBook, CardQuery, Extension, License, Rate, RateDeck, SigningKey, Tariff
 from voipcard.errors import AccessDeniedError
 from voipcard.stores import MemoryStore
 
@@ -24,7 +24,7 @@ PAGE: Final = Path(__file__).parents[1] / "docs" / "explanation" / "audit.md"
 @attrs.define
 class World:
     """
-    A book with two cards: one with a PIN, and one CallerID.
+    A book with a price list and two cards: one with a PIN, and one CallerID.
 
     Attributes:
         book: The book, with somebody acting.
@@ -47,6 +47,7 @@ class World:
         """
         clock = Clock()
         book = new_book(clock=clock).acting_as("alice")
+        book.install_deck(RateDeck([Rate("40", Tariff(price=1))]))
         extension = book.extension(EXTENSION)
         batch = extension.add(["7700183422157", "+40722123456"], pin="83016495", credit=10, operation="first")
 
@@ -113,6 +114,12 @@ ROWS: Final = [
     Row("book.rotate_keys", "rotate_keys", "key state cards", lambda w: w.book.rotate_keys()),
     Row("book.change_key", "change_key", "before after", lambda w: w.book.change_key(BareKey("elsewhere"))),
     Row("book.install_license", "install_license", "before after", lambda w: w.book.install_license(License(100))),
+    Row(
+        "book.install_deck",
+        "install_deck",
+        "name valid_from count digest",
+        lambda w: w.book.install_deck(RateDeck([Rate("40", Tariff(price=1))], name="retail")),
+    ),
     Row("book.watch_guessing, where it alarms", "guessing_alarm", "failures minutes usual", lambda w: w.alarm()),
     Row("book.purge_expired", "", "", lambda w: w.book.purge_expired()),
     Row("extension.configure", "configure", "before after", lambda w: w.extension.configure(seconds_to_dial=9)),
@@ -229,6 +236,8 @@ READS: Final[dict[str, Callable[[World], object]]] = {
     "book.over": lambda w: w.book.over(MemoryStore()),
     "book.extension": lambda w: w.book.extension("0009*1"),
     "book.extensions": lambda w: w.book.extensions(),
+    "book.decks": lambda w: w.book.decks(),
+    "book.deck": lambda w: w.book.deck(),
     "book.audit_trail": lambda w: list(w.book.audit_trail()),
     "book.audit_page": lambda w: w.book.audit_page(),
     "book.on_commit": lambda w: w.book.on_commit(print),

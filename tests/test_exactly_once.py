@@ -36,7 +36,20 @@ from tests.book_world import (
     sound,
     verbs_of,
 )
-from voipcard import Batch, CardBook, CardCode, CardQuery, Credit, LedgerEntry, License, NewCard, Quota
+from voipcard import (
+    Batch,
+    CardBook,
+    CardCode,
+    CardQuery,
+    Credit,
+    LedgerEntry,
+    License,
+    NewCard,
+    Quota,
+    Rate,
+    RateDeck,
+    Tariff,
+)
 from voipcard.errors import InvalidValueError, OperationConflictError, QuotaExceededError
 from voipcard.stores import Changes, SQLiteStore
 
@@ -324,6 +337,7 @@ VERBS: Final[dict[str, Call]] = {
     "enable_extension": lambda book, _, __, o: book.enable_extension(EXTENSION, operation=o),
     "disable_extension": lambda book, _, __, o: book.disable_extension(EXTENSION, operation=o),
     "install_license": lambda book, _, __, o: book.install_license(License(5000), operation=o),
+    "install_deck": lambda book, _, __, o: book.install_deck(RateDeck([Rate("40", Tariff(price=1))]), operation=o),
     "rotate_keys": lambda book, _, __, o: book.rotate_keys(operation=o),
     "change_key": lambda book, _, __, o: book.change_key(BareKey(), operation=o),
 }
@@ -446,6 +460,7 @@ def state(book: CardBook) -> dict[str, object]:
         "history": [list(extension.history(card.serial)) for card in cards[:2] + cards[-2:]],
         "quota": book.quota,
         "license": book.license,
+        "decks": book.decks(),
         "extension": (extension.label, extension.enabled, extension.settings),
         "batches": extension.batches(),
         "guesses": [extension.guesses(card.serial) for card in cards[:3]],

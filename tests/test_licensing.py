@@ -40,8 +40,11 @@ from voipcard import (
     License,
     LicenseState,
     Quota,
+    Rate,
+    RateDeck,
     SignedLicense,
     SigningKey,
+    Tariff,
     VerifyKey,
     issue_license,
     read_license,
@@ -703,6 +706,8 @@ ACTIVATING: Final[Mapping[str, Callable[[World], object]]] = {
 }
 """What makes codes active."""
 
+DECK: Final = RateDeck([Rate("40", Tariff(price="0.02"))])
+
 VERBS: Final[Mapping[str, Callable[[World], object]]] = {
     # Of an extension
     "label": lambda w: w.extension.label,
@@ -763,6 +768,9 @@ VERBS: Final[Mapping[str, Callable[[World], object]]] = {
     "quota": lambda w: (w.book.quota, w.extension.quota),
     "audit_trail": lambda w: list(w.book.audit_trail()),
     "audit_page": lambda w: w.book.audit_page(),
+    "install_deck": lambda w: w.book.install_deck(DECK),
+    "decks": lambda w: w.book.decks(),
+    "deck": lambda w: (w.book.install_deck(DECK), w.book.deck()),
     "on_commit": lambda w: w.book.on_commit(print),
     "release_hooks": lambda w: w.book.release_hooks(),
     "watch_guessing": lambda w: w.book.watch_guessing(),

@@ -211,13 +211,15 @@ def _packed(rates: Sequence[Rate]) -> dict[str, Any]:
 
 
 def _unpacked(parts: Sequence[Mapping[str, Any]]) -> Iterator[Rate]:
-    known: dict[Tariff, Tariff] = {}
+    known: dict[tuple[object, ...], Tariff] = {}
     for part in parts:
-        tariffs = [_tariff(terms) for terms in part["tariffs"]]
-        # What is equal is one object also over the limits of documents.
-        tariffs = [known.setdefault(tariff, tariff) for tariff in tariffs]
+        places = []
+        for terms in part["tariffs"]:
+            # Equal ones are one object also where they are in several documents: that is much to be spared.
+            facts = tuple(terms.items())
+            places.append(known.get(facts) or known.setdefault(facts, _tariff(terms)))
         for prefix, place, description, network in part["rates"]:
-            yield Rate(prefix, tariffs[place], description, network)
+            yield Rate(prefix, places[place], description, network)
 
 
 def _terms(tariff: Tariff) -> dict[str, Any]:
