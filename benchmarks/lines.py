@@ -141,6 +141,7 @@ _BY_32: Final = {"threads": 32}
 _HOT: Final = {"hot": True}
 _FIRST: Final = {"limit": 50, "deep": False}
 _DEEP: Final = {"limit": 50, "deep": True}
+_PRICES: Final = {"prefixes": 50_000, "tariffs": 2_000}
 _CSV: Final = {"suffix": ".csv"}
 _XLSX: Final = {"suffix": ".xlsx"}
 
@@ -282,6 +283,14 @@ LINES: Final = (
         rounds=3,
         warm=False,
         growing=True,
+    ),
+    Line(
+        name="rate",
+        unit="calls",
+        ours=Side("ours.rate", _PRICES),
+        baseline=Side("baselines.rate", _PRICES),
+        goals=(Goal("ratio", 0.6),),
+        cards=0,
     ),
     Line(
         name="export-csv",

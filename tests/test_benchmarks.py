@@ -38,7 +38,13 @@ SIZE: Final = 300
 BLOCK: Final = 64
 
 _ROOT: Final = Path(benchmarks.__file__).parent
-_ALLOWED: Final = {*sys.stdlib_module_names, "pysqlite3", "benchmarks.protocol", "benchmarks.sheets"}
+_ALLOWED: Final = {
+    *sys.stdlib_module_names,
+    "pysqlite3",
+    "benchmarks.prices",
+    "benchmarks.protocol",
+    "benchmarks.sheets",
+}
 _ALSO: Final = {
     "sealed": {"cryptography"},
     "draw": {"numpy"},
@@ -74,7 +80,7 @@ def _tiny(line: Line) -> Line:
     """
     Give a line without what takes long, and with digits that some of few codes contain.
     """
-    smaller = {"digits": "77", "scale": 1}
+    smaller = {"digits": "77", "scale": 1, "prefixes": 500}
     sides = [
         replace(side, options={name: smaller.get(name, value) for name, value in side.options.items()})
         for side in _sides(line)
@@ -305,7 +311,7 @@ def _forbidden(name: str, source: str) -> Iterator[str]:
 
 @pytest.mark.parametrize(
     "path",
-    [*sorted((_ROOT / "baselines").glob("*.py")), _ROOT / "protocol.py", _ROOT / "sheets.py"],
+    [*sorted((_ROOT / "baselines").glob("*.py")), _ROOT / "prices.py", _ROOT / "protocol.py", _ROOT / "sheets.py"],
     ids=lambda path: path.stem,
 )
 def test_by_hand_means_without_the_library(path: Path) -> None:
