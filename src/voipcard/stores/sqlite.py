@@ -42,6 +42,7 @@ from voipcard.stores.sqlite_commit import (
     read_counter,
 )
 from voipcard.stores.sqlite_file import FAILURES, Collision, Journal, SQLiteFile, sqlite3, wal_is_safe
+from voipcard.stores.sqlite_totals import summed
 from voipcard.stores.statements import (
     AUDIT,
     CARD,
@@ -60,7 +61,6 @@ from voipcard.stores.statements import (
     read_rows,
     searched_cards,
 )
-from voipcard.stores.totals import MOMENTS, SUMMED, totaled
 from voipcard.turns import Turns
 
 __all__ = ["Journal", "SQLiteStore", "wal_is_safe"]
@@ -200,11 +200,8 @@ class SQLiteStore:
         """
         Sum the amounts of the entries that match, group by group.
         """
-        # A dictionary over a streamed scan: SQLite would sort all the rows to group them.
-        columns = ", ".join([*(MOMENTS.get(name, name) for name in by), *SUMMED])
-        sql, parameters = filtered(f"SELECT {columns} FROM entries", entry_conditions(query))
         with self._file.reading() as connection:
-            return totaled(connection.execute(sql, parameters), by, periods)
+            return summed(connection, query, by, periods)
 
     def document(self, key: str) -> Document | None:
         """

@@ -1,0 +1,178 @@
+"""
+Sums that SQLite makes itself: the same as one by one, of one moment, and while others write.
+
+The contract has most sums exceed 64 bits. This is about those that do not, about where that begins, and about damage.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.stores.test_sqlite import LENIENT, SAFE
+from voipcard.core.query import EntryQuery
+from voipcard.errors import NotABookError, StoreBusyError
+from voipcard.stores import Changes, EntryRecord, Grouping, SQLiteStore
+from voipcard.stores.contract import MAX_INTEGER
+from voipcard.stores.sqlite_file import sqlite3
+from voipcard.stores.sqlite_totals import summed
+from voipcard.stores.statements import INSERT_ENTRY, STATEMENTS
+from voipcard.stores.totals import MOMENTS, SUMMED, totaled
+from voipcard.testing import samples
+
+CARD: Final = samples.card(1)
+NOW: Final = CARD.created_at
+
+SOME_WORDS: Final = st.sampled_from(["", "4", "40", "407"])
+SMALL: Final = st.none() | st.integers(0, 10**12)
+MOMENT: Final = st.integers(NOW - 9, NOW + 9)
+ENTRY: Final = st.fixed_dictionaries(
+    {
+        "kind": st.sampled_from(["recharge", "charge"]),
+        "amount": st.integers(-(10**12), 10**12) | st.just(MAX_INTEGER),
+        "batch": SOME_WORDS,
+        "prefix": SOME_WORDS,
+        "created_at": MOMENT,
+        "started_at": st.none() | MOMENT,
+        "seconds": SMALL,
+        "charged_seconds": SMALL,
+        "shortfall": SMALL,
+    }
+)
+GROUPING: Final[st.SearchStrategy[Grouping]] = st.sampled_from(
+    ["extension", "batch", "card", "kind", "prefix", "period", "start"]
+)
+QUERY: Final = st.builds(
+    EntryQuery,
+    kinds=st.none() | st.just(frozenset({"charge"})),
+    extension=st.none() | st.just(CARD.extension),
+    created_from=st.none() | MOMENT,
+    started_before=st.none() | MOMENT,
+)
+
+
+def entries(*changes: dict[str, Any]) -> list[EntryRecord]:
+    """
+    Make entries of one card that differ in some fields.
+    """
+    return [
+        samples.entry(CARD, 0)._replace(sequence=number, operation=None, **change)
+        for number, change in enumerate(changes, 2)
+    ]
+
+
+@contextmanager
+def holding(rows: Sequence[EntryRecord]) -> Iterator[sqlite3.Connection]:
+    """
+    Connect to a book in memory that has these entries.
+    """
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for statement in STATEMENTS:
+            connection.execute(statement)
+        connection.executemany(INSERT_ENTRY, rows)
+        yield connection
+
+
+@settings(max_examples=150)
+@given(st.lists(ENTRY, max_size=30), QUERY, st.lists(GROUPING, unique=True, max_size=4), st.lists(MOMENT, max_size=6))
+def test_sums_are_those_of_one_by_one(
+    changes: list[dict[str, Any]], query: EntryQuery, by: list[Grouping], periods: list[int]
+) -> None:
+    """
+    Whatever entries are grouped by and in whatever periods, also several that begin at one moment, sums are the same.
+
+    They are again when the same connection is asked once more.
+    """
+    rows = entries(*changes)
+    names = [*(MOMENTS.get(name, name) for name in by), *SUMMED]
+    listed = [[getattr(row, name) for name in names] for row in rows if query.matches(row)]
+    with holding(rows) as connection:
+        found = [summed(connection, query, by, sorted(periods)) for _ in range(2)]
+
+    assert [totaled(listed, by, sorted(periods))] * 2 == found
+
+
+@pytest.mark.parametrize("name", SUMMED)
+@pytest.mark.parametrize(
+    "values",
+    [
+        *([2**62, 2**62 - 1], [2**62, 2**62], [2**62, 2**62, 1], [-(2**62), -(2**62)], [-(2**62), -(2**62), -1]),
+        *([2**62] * 9, [2**62, 2**62, -(2**62), -(2**62)], [-(2**62)] * 7 + [MAX_INTEGER - 1, 3]),
+    ],
+)
+def test_sums_are_exact_at_the_end_of_64_bits(name: str, values: list[int]) -> None:
+    """
+    A sum is exact below, at and beyond the largest and smallest integer of 64 bits, whatever is on the way there.
+    """
+    with holding(entries(*({name: value} for value in values))) as connection:
+        [found] = summed(connection, EntryQuery(), (), ())
+
+    assert sum(values) == getattr(found, name)
+    assert type(getattr(found, name)) is int
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        *itertools.product(SUMMED, ["'text'", "x'00ff'", "0.5"]),
+        ("amount", "NULL"),
+        ("prefix", "x'00ff'"),
+        ("prefix", "NULL"),
+    ],
+)
+def test_damaged_entries_are_not_summed(name: str, value: str) -> None:
+    """
+    An entry with a value that its table does not allow is refused, and not summed as something else.
+    """
+    with holding(entries({"prefix": "40"}, {"prefix": "40"})) as connection:
+        connection.executescript(LENIENT)
+        assert len(summed(connection, EntryQuery(), ["prefix"], ())) == 1, "the table is sound (control)"
+        connection.execute(f"UPDATE entries SET {name} = {value} WHERE sequence = 2")  # noqa: S608 - of our own making
+
+        with pytest.raises(NotABookError):
+            summed(connection, EntryQuery(), ["prefix"], ())
+        assert connection.execute("SELECT count(*) FROM temp.sqlite_schema").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    "journal, writes",
+    [
+        pytest.param("wal", True, marks=pytest.mark.skipif(not SAFE, reason="this SQLite can lose commits with WAL")),
+        ("delete", False),
+    ],
+)
+def test_sums_hold_nobody_up(journal: Any, writes: bool, tmp_path: Path) -> None:  # noqa: ANN401, FBT001
+    """
+    With a write-ahead log others commit while entries are summed, and the sums are those from before.
+
+    Control: with a rollback journal nobody can.
+    """
+    place = tmp_path / "cards.db"
+    committed: list[bool] = []
+    with closing(SQLiteStore(place, journal=journal, timeout=0)) as store:
+        store.commit(Changes(new=samples.new(*range(50))))
+        card, added = samples.recharged(samples.card(1))
+
+        def commit() -> None:
+            if not committed:
+                try:
+                    store.commit(Changes(replace=[(card, card.version - 1)], entries=[added]))
+                    committed.append(True)
+                except StoreBusyError:
+                    committed.append(False)
+
+        with closing(sqlite3.connect(place, isolation_level=None)) as connection:
+            connection.execute("SELECT count(*) FROM entries").fetchall()
+            connection.set_progress_handler(commit, 500)
+            found = summed(connection, EntryQuery(), ["kind"], ())
+
+        assert committed == [writes]
+        assert [total[:2] for total in found] == [(("initial",), 50)]
+        assert store.totals(EntryQuery())[0].count == 50 + writes
