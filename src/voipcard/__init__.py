@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from voipcard.core.arguments import Progress
     from voipcard.core.batches import Batch, BatchFacts
     from voipcard.core.cards import CardCode, Handout, Kind, NewCard
+    from voipcard.core.cdrs import CallDifference, CallFacts, CallRecord, RejectedCall, Settlement
     from voipcard.core.check_digits import CheckDigit
     from voipcard.core.codes import DIGITS, UNAMBIGUOUS, CodeFormat, plan_code_length
     from voipcard.core.credit import UNLIMITED, Amount, Credit
@@ -78,6 +79,9 @@ __all__ = [
     "Batch",
     "BatchFacts",
     "CallCharge",
+    "CallDifference",
+    "CallFacts",
+    "CallRecord",
     "CallerIDSource",
     "CardBook",
     "CardCode",
@@ -125,10 +129,12 @@ __all__ = [
     "RateDeck",
     "RechargeGroup",
     "RechargeRow",
+    "RejectedCall",
     "Report",
     "ReportColumn",
     "RevealedCall",
     "Rotation",
+    "Settlement",
     "SignedLicense",
     "SigningKey",
     "Suite",
@@ -155,6 +161,7 @@ _HOMES: Final = {
     "core.arguments": ("Progress",),
     "core.batches": ("Batch", "BatchFacts"),
     "core.cards": ("CardCode", "Handout", "Kind", "NewCard"),
+    "core.cdrs": ("CallDifference", "CallFacts", "CallRecord", "RejectedCall", "Settlement"),
     "core.check_digits": ("CheckDigit",),
     "core.codes": ("DIGITS", "UNAMBIGUOUS", "CodeFormat", "plan_code_length"),
     "core.credit": ("UNLIMITED", "Amount", "Credit"),

@@ -14,11 +14,14 @@ from voipcard.extension.letting_in import LettingIn
 from voipcard.extension.making import Making
 from voipcard.extension.reporting import Reporting
 from voipcard.extension.setting_up import SettingUp
+from voipcard.extension.settling import Settling
 
 __all__ = ["Extension"]
 
 
-class Extension(SettingUp, Making, Changing, LettingIn, Calling, Holding, Batching, Crediting, Finding, Reporting):
+class Extension(
+    SettingUp, Making, Changing, LettingIn, Calling, Holding, Settling, Batching, Crediting, Finding, Reporting
+):
     """
     One Calling Card extension and its card codes. Get one from `CardBook.extension`.
 

@@ -5,6 +5,7 @@ Files that people work with: cards, hand-outs and histories as CSV and Excel, up
 from __future__ import annotations
 
 from voipcard.core.uploads import OnError, Upload
+from voipcard.sheets.cdrs import read_cdrs
 from voipcard.sheets.csv import Dialect
 from voipcard.sheets.deck import read_deck
 from voipcard.sheets.export import write
@@ -26,6 +27,7 @@ __all__ = [
     "Unusable",
     "Upload",
     "read",
+    "read_cdrs",
     "read_deck",
     "read_upload",
     "write",

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Final, Protocol, TypeAlias, cast
 
 from voipcard.core.arguments import Progress
 from voipcard.core.cards import CardCode, Handout
+from voipcard.core.cdrs import RejectedCall, Settlement
 from voipcard.core.ledger import LedgerEntry
 from voipcard.core.reports import ChargedCall, Report, RevealedCall
 from voipcard.core.uploads import UploadReport
@@ -49,8 +50,10 @@ def write(
     | Iterable[ChargedCall]
     | Iterable[RevealedCall]
     | Iterable[Problem]
+    | Iterable[RejectedCall]
     | Report[Any]
-    | UploadReport,
+    | UploadReport
+    | Settlement,
     *,
     columns: Sequence[str] | None = None,
     format: Format | None = None,  # noqa: A002 - what everybody calls it
@@ -75,10 +78,11 @@ def write(
             A path that ends in `.csv` or `.xlsx`, where an existing file is replaced; or a file that is open in binary
             mode, such as the response of a web framework, which is left open.
 
-        values: A `Batch`, a search, a history, calls, a `Report`, the report of an upload or any other iterable of one
-            kind of value; it is read once, as a stream. Without any value the file has only a header: its own for a
-            `Report`, that of hand-outs for a `Batch`, that of problems for the report of an upload, else that of the
-            card list. A `Report` is written without its total, so that nothing is summed twice.
+        values: A `Batch`, a search, a history, calls, a `Report`, the report of an upload, a `Settlement` or any other
+            iterable of one kind of value; it is read once, as a stream. Without any value the file has only a header:
+            its own for a `Report`, that of hand-outs for a `Batch`, that of problems for the report of an upload, that
+            of rejected calls for a `Settlement`, else that of the card list. A `Report` is written without its total,
+            so that nothing is summed twice. Rejected calls show the numbers that were called.
 
         columns:
             Which columns, from left to right; None for all. Of cards, those of VoipNow's list come first: `status`,

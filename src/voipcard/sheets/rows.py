@@ -14,6 +14,7 @@ import attrs
 
 from voipcard.core.batches import Batch
 from voipcard.core.cards import NOT_KEPT, CardCode, Handout, RevealedCard
+from voipcard.core.cdrs import RejectedCall, Settlement
 from voipcard.core.credit import Credit
 from voipcard.core.ledger import LedgerEntry
 from voipcard.core.reports import ChargedCall, Report, RevealedCall
@@ -26,6 +27,7 @@ __all__ = [
     "HANDOUTS",
     "HISTORY",
     "PROBLEMS",
+    "REJECTED",
     "REVEALED",
     "REVEALED_CALLS",
     "Cell",
@@ -281,7 +283,25 @@ REVEALED_CALLS: Final = Table(
 )
 """The same with the numbers in clear text."""
 
-_TABLES: Final = (HANDOUTS, CARDS, REVEALED, HISTORY, PROBLEMS, CALLS, REVEALED_CALLS)
+REJECTED: Final = Table(
+    "Rejected Calls",
+    RejectedCall,
+    (
+        Column("sheet", "Sheet", "count", 7, attrgetter("problem.sheet")),
+        Column("row", "Row", "count", 9, attrgetter("problem.row")),
+        Column("call_id", "Call ID", "text", 24, attrgetter("call_id")),
+        Column("serial", "Serial", "text", 16, attrgetter("serial")),
+        Column("destination", "Destination", "text", 18, attrgetter("destination")),
+        Column("started_at", "Started At", "text", 28, attrgetter("started_at")),
+        Column("seconds", "Seconds", "text", 9, attrgetter("seconds")),
+        Column("column", "Column", "text", 14, attrgetter("problem.column")),
+        Column("reason", "Reason", "text", 20, attrgetter("problem.reason")),
+        Column("advice", "Advice", "text", 80, attrgetter("problem.advice")),
+    ),
+)
+"""Calls that could not be settled, as they were told and why: to be mended and imported again."""
+
+_TABLES: Final = (HANDOUTS, CARDS, REVEALED, HISTORY, PROBLEMS, CALLS, REVEALED_CALLS, REJECTED)
 
 _WIDTHS: Final[dict[CellKind, int]] = {"text": 16, "amount": 14, "count": 14, "day": 12, "month": 10}
 """How wide the columns of reports are."""
@@ -304,14 +324,17 @@ def table_of(values: Iterable[object], first: object | None) -> Table:
         values: All of them.
 
         first: One of them, or None if there are none. Without any, a `Batch` has the columns of hand-outs, a report
-            of an upload those of problems, and everything else those of the card list: that is what an export of an
-            empty search is expected to show. A report of sums has columns of its own.
+            of an upload those of problems, a settlement those of rejected calls, and everything else those of the card
+            list: that is what an export of an empty search is expected to show. A report of sums has columns of its
+            own.
 
     Raises:
         InvalidValueError: If the values are of a kind that has no columns.
     """
     if isinstance(values, UploadReport):
         return PROBLEMS
+    if isinstance(values, Settlement):
+        return REJECTED
     if isinstance(values, Report):
         return _of_report(values)
     if first is None:
@@ -321,5 +344,6 @@ def table_of(values: Iterable[object], first: object | None) -> Table:
             return table
 
     raise InvalidValueError(
-        "values", "have to be hand-outs, cards, ledger entries, calls, a report or problems of an upload"
+        "values",
+        "have to be hand-outs, cards, ledger entries, calls, rejected calls, a report or problems of an upload",
     )
