@@ -393,7 +393,7 @@ def checked_groups(by: str | Iterable[str], allowed: Sequence[str]) -> tuple[str
         InvalidValueError: If a name is none of those that are allowed, or comes twice.
     """
     names = (by,) if isinstance(by, str) else tuple(by) if isinstance(by, Iterable) else (None,)
-    if not set(names) <= set(allowed) or len(set(names)) < len(names):
+    if not all(name in allowed for name in names) or len(set(names)) < len(names):
         raise InvalidValueError("by", f"has to be different ones of {', '.join(allowed)}")
 
     return tuple(map(str, names))
