@@ -30,6 +30,9 @@ from voipcard import (
     NewCard,
     PinFormat,
     Policy,
+    Rate,
+    RateDeck,
+    Tariff,
     errors,
     open_book,
 )
@@ -138,6 +141,7 @@ def furnish(book: CardBook) -> list[str]:
     """
     Make the cards of a desk, and give their serials.
     """
+    book.install_deck(RateDeck([Rate("40", Tariff(price=1))], name="retail"))
     extension = book.acting_as("alice").extension(NUMBER)
     first, second, caller = extension.add(
         [
@@ -562,6 +566,11 @@ OTHERS: Final[dict[str, Refusal]] = {
         errors.OperationConflictError, {"verb": "generate"}, lambda d: d.cards.generate(1, operation="op-3")
     ),
     # Texts
+    "reveal calls for nobody": Refusal(
+        errors.ActorRequiredError,
+        {"verb": "reveal_calls"},
+        lambda d: d.book.acting_as("").extension(NUMBER).reveal_calls(),
+    ),
     "reveal for nobody": Refusal(
         errors.ActorRequiredError,
         {"verb": "reveal"},
@@ -605,6 +614,20 @@ OTHERS: Final[dict[str, Refusal]] = {
     ),
     "a license that is none": Refusal(
         errors.InvalidValueError, {"name": "max_active_codes"}, lambda d: d.book.install_license(License(-1))
+    ),
+    "a deck that is none": Refusal(
+        errors.InvalidValueError, {"name": "deck"}, lambda d: d.book.install_deck(untyped({"40": "0.02"}))
+    ),
+    "another deck from the same moment on": Refusal(
+        errors.DeckExistsError,
+        {"deck": "retail", "valid_from": ""},
+        lambda d: d.book.install_deck(RateDeck([Rate("40", Tariff(price=2))], name="retail")),
+    ),
+    "a deck that is not there": Refusal(errors.UnknownDeckError, {"deck": "night"}, lambda d: d.book.deck("night")),
+    "a deck of a moment without a time zone": Refusal(
+        errors.InvalidValueError,
+        {"name": "moment"},
+        lambda d: d.book.deck("retail", at=datetime(2026, 3, 14)),  # noqa: DTZ001 - what is refused
     ),
     "a policy that is none": Refusal(errors.InvalidValueError, {"name": "guesses"}, lambda _: Policy(guesses=0)),
     # Files
@@ -697,6 +720,8 @@ USES: Final[dict[str, Callable[[Desk], object]]] = {
     "remove": lambda d: d.cards.remove(d.first),
     "remove all": lambda d: d.cards.remove(CardQuery()),
     "history": lambda d: list(d.cards.history(d.first)),
+    "liability": lambda d: d.cards.liability(),
+    "calls": lambda d: list(d.cards.calls(card=d.first)),
 }
 
 
