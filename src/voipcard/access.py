@@ -383,6 +383,8 @@ class Attempt:
                 )
             )
             changes, record = attrs.evolve(changes, replace=[(used, record.version)]), used
+        elif record is not seen.record:  # It is not written, but only a signed card is believed.
+            record = engine.records.signed(record)
 
         return Decision(changes, _access(engine.records.card(record), seen.facts.settings))
 

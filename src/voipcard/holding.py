@@ -270,7 +270,10 @@ def _ended(engine: Engine, extension: str, held: Hold, verb: str, end: Callable[
     def decide(reading: Reading) -> Decision[LedgerEntry]:
         desk = Desk(engine, extension, reading.cards)
         if key in reading.operations:
-            return Decision(None, desk.replay(desk.done_before(key, serial)))
+            done = desk.done_before(key, serial)
+            if done.serial != serial:
+                raise OperationConflictError(verb, serial)
+            return Decision(None, desk.replay(done))
         entry = end(desk)
         told = {"serial": serial, "hold": held.id, "amount": str(entry.amount), "shortfall": str(entry.shortfall)}
 

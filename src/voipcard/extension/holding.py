@@ -108,7 +108,7 @@ class Holding(Bound):
         Args:
             hold: The hold.
 
-            amount: How much, zero or more; None for all of it.
+            amount: How much, zero or more; None for the `amount` of the hold that is given.
 
         Returns:
             The entry, with what was taken and the shortfall; `replayed` tells whether it had been made before.
