@@ -234,7 +234,11 @@ class Selects:
         ]
         # Within, so that what is grouped by is named and not computed again.
         summed = [entries.c[name] for name in SUMMED]
-        found = select(*groups, *summed).where(*self._conditions(query)).subquery()
+        within = select(*groups, *summed).where(*self._conditions(query))
+        if self.has_arrays:
+            # PostgreSQL takes it apart again otherwise, expects a group for each moment, and sorts all on the disk.
+            within = within.offset(literal_column("0"))
+        found = within.subquery()
         named = [found.c[group.name] for group in groups]
         is_unlimited = found.c.amount == UNLIMITED.micros
         sums = [
