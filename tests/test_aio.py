@@ -38,7 +38,21 @@ from tests.book_world import (
     seeded,
     sound,
 )
-from voipcard import AuditPage, Batch, CardBook, CardQuery, CodeFormat, Credit, License, NewCard, SigningKey, aio
+from voipcard import (
+    AuditPage,
+    Batch,
+    CardBook,
+    CardQuery,
+    CodeFormat,
+    Credit,
+    License,
+    NewCard,
+    Rate,
+    RateDeck,
+    SigningKey,
+    Tariff,
+    aio,
+)
 from voipcard.errors import AccessDeniedError, InvalidValueError, KeyMissingError, StoreClosedError, VoipcardError
 from voipcard.stores import Changes, Document, MemoryStore, SQLiteStore, Store
 
@@ -75,6 +89,9 @@ def behind(book: aio.AsyncCardBook) -> CardBook:
 SIGNS: Final = SigningKey.generate("audit")
 """Who signs checkpoints."""
 
+DECK: Final = RateDeck([Rate("40", Tariff(price="0.02"))])
+"""By what calls are charged."""
+
 Step: TypeAlias = tuple[str, str, tuple[Any, ...], dict[str, Any]]
 
 
@@ -85,6 +102,11 @@ def making() -> Iterator[Step]:
     yield "book", "install_license", (License(max_active_codes=20),), {}
     yield "book", "install_license", ("twenty",), {}
     yield "book", "label_extension", (EXTENSION, "Kiosk"), {"operation": "label"}
+    yield "book", "deck", (), {}
+    yield "book", "install_deck", (DECK,), {"operation": "prices"}
+    yield "book", "install_deck", (DECK,), {}
+    yield "book", "deck", ("default",), {"at": MORNING}
+    yield "book", "decks", (), {}
     yield "book", "disable_extension", (OTHER,), {}
     yield "book", "enable_extension", (OTHER,), {}
     yield EXTENSION, "configure", (), {"minimum_credit": "0.50", "no_credit_sound": "too-little"}
@@ -229,7 +251,7 @@ def said(answer: object) -> object:
     if isinstance(answer, str) and answer.startswith("voipcard-checkpoint"):
         return answer.splitlines()[0]
 
-    told = re.sub(r"'(call|source|ingress)': '[0-9a-f]+'", r"'\1'", repr(answer))
+    told = re.sub(r"('?)(call|source|ingress|digest)\1(: |=)'[0-9a-f]+'", r"\2", repr(answer))
 
     return told.replace("<Async", "<"), [attrs.astuple(handout) for handout in handouts]
 

@@ -325,3 +325,5 @@ def test_a_deck_knows_from_when_on_it_holds() -> None:
     deck = RateDeck([Rate("40", Tariff(price=1))], name="retail", valid_from=begun)
 
     assert (deck.name, deck.valid_from) == ("retail", begun)
+    assert repr(deck) == "<RateDeck retail from 2026-01-01T00:00:00+00:00 on, rates: 1>"
+    assert repr(RateDeck(deck.rates)) == "<RateDeck default, rates: 1>"

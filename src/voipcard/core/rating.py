@@ -287,6 +287,11 @@ class RateDeck:
         # Longest first: most numbers are found at the first or second length that there is.
         self._lengths: Final = sorted({len(prefix) for prefix in self._by_prefix}, reverse=True)
 
+    def __repr__(self) -> str:
+        begun = "" if self.valid_from is None else f" from {self.valid_from.isoformat()} on"
+
+        return f"<RateDeck {self.name}{begun}, rates: {len(self):,}>"
+
     def __len__(self) -> int:
         return len(self.rates)
 
