@@ -120,6 +120,7 @@ ROWS: Final = [
         "name valid_from count digest",
         lambda w: w.book.install_deck(RateDeck([Rate("40", Tariff(price=1))], name="retail")),
     ),
+    Row("book.reveal_calls", "reveal_calls", "query", lambda w: w.book.reveal_calls()),
     Row("book.watch_guessing, where it alarms", "guessing_alarm", "failures minutes usual", lambda w: w.alarm()),
     Row("book.purge_expired", "", "", lambda w: w.book.purge_expired()),
     Row("extension.configure", "configure", "before after", lambda w: w.extension.configure(seconds_to_dial=9)),
@@ -177,6 +178,7 @@ ROWS: Final = [
         lambda w: w.extension.label_cards(w.serials, add=["vip"]),
     ),
     Row("extension.reveal", "reveal", "serial", lambda w: w.extension.reveal(w.serials[0])),
+    Row("extension.reveal_calls", "reveal_calls", "query", lambda w: w.extension.reveal_calls()),
     Row(
         "extension.export, with reveal=True",
         "export",
@@ -254,6 +256,11 @@ READS: Final[dict[str, Callable[[World], object]]] = {
     "extension.search": lambda w: list(w.extension.search()),
     "extension.page": lambda w: w.extension.page(),
     "extension.count": lambda w: w.extension.count(),
+    **{
+        f"{face}.{name}": lambda w, face=face, name=name: list(getattr(getattr(w, face), name)())  # type: ignore[misc]
+        for face in ("book", "extension")
+        for name in ("cost_report", "recharge_report", "liability", "breakage", "ageing", "first_use_curve", "calls")
+    },
     "extension.export": lambda w: w.extension.export(Path("cards.csv")),
 }
 """What writes nothing, or nothing that concerns anybody."""
