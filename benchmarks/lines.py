@@ -142,6 +142,7 @@ _HOT: Final = {"hot": True}
 _FIRST: Final = {"limit": 50, "deep": False}
 _DEEP: Final = {"limit": 50, "deep": True}
 _PRICES: Final = {"prefixes": 50_000, "tariffs": 2_000}
+_CALLED: Final = {"prefixes": 5_000, "tariffs": 200, "dearest": 10_000}
 _CSV: Final = {"suffix": ".csv"}
 _XLSX: Final = {"suffix": ".xlsx"}
 
@@ -254,6 +255,16 @@ LINES: Final = (
         goals=(Goal("ratio", 0.6),),
         cards=SMALL,
         block=10_000,
+        durable=True,
+    ),
+    Line(
+        name="call",
+        unit="calls",
+        ours=Side("ours.call", _CALLED),
+        baseline=Side("baselines.call", _CALLED),
+        goals=(Goal("ratio", 0.7),),
+        cards=SMALL,
+        block=1_000,
         durable=True,
     ),
     Line(

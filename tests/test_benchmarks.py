@@ -182,6 +182,7 @@ def test_answers_are_those_of_the_book(run: Run, tmp_path: Path) -> None:
     }
     assert max(answers["recharge-hot"])[1] == (10 + BLOCK) * ledger.AMOUNT
     assert {credit for _, credit in answers["recharge-many"]} == {11 * ledger.AMOUNT}
+    assert all(0 < credit < 10 * ledger.AMOUNT for _, credit in answers["call"])
 
 
 def test_answers_on_a_server_are_those_of_the_book(run: Run, tmp_path: Path) -> None:
@@ -257,7 +258,7 @@ def test_uploads_have_nothing_to_complain_about(tmp_path: Path) -> None:
     assert {weakness(pin, code) for code, pin, *_ in rows} == {None}
 
 
-@pytest.mark.parametrize("name", ["recharge", "recharge-many", "pg-recharge", "pg-recharge-many"])
+@pytest.mark.parametrize("name", ["call", "recharge", "recharge-many", "pg-recharge", "pg-recharge-many"])
 def test_both_sides_hash_as_much(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """
     By hand as many MACs are computed as in the library, over as many bytes up to a tenth.

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from benchmarks.baselines.macs import keyed
 
-__all__ = ["AMOUNT", "COLUMNS", "HEAD", "Ledger", "Posting", "Row", "Trace", "now"]
+__all__ = ["AMOUNT", "COLUMNS", "HEAD", "Ledger", "Posting", "Row", "Trace", "amount_text", "as_json", "now"]
 
 AMOUNT: Final = 1_000_000
 
@@ -30,6 +30,8 @@ _SERIAL: Final = 4
 
 HEAD: Final = "trail/00"
 """The key of the document that ends the chain of audit entries: one of those that a book has from the beginning."""
+
+_JSON: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -64,7 +66,7 @@ class Ledger:
         self._extension: Final = extension
         self._card_mac, self._entry_mac, self._order_mac = keyed(), keyed(), keyed()
         self._audit_mac, self._head_mac = keyed(), keyed()
-        self._link, self._chain, self._recharges = 0, b"", 0
+        self._link, self._chain, self._changed, self._entered = 0, b"", 0, 0
         self.head_version = 0
 
     def signed(self, rows: Iterable[Row]) -> list[tuple[bytes, bytes]]:
@@ -98,20 +100,27 @@ class Ledger:
 
     def audited(self, postings: Sequence[Posting], order_number: str, now: int) -> Trace:
         """
+        Give what recharges leave in the audit trail.
+        """
+        return self.linked("recharge", _told(postings, order_number), now, entries=len(postings), cards=len(postings))
+
+    def linked(self, verb: str, told: dict[str, object], now: int, *, entries: int, cards: int = 1) -> Trace:
+        """
         Give the entry of the audit trail, chained to the one before, and what the chain ends with then.
         """
         self._link += 1
         link = bytes(2) + self._link.to_bytes(8, "big") + os.urandom(6)
-        fields = (link, now, "bench", "recharge", self._extension, _as_json(_told(postings, order_number)))
+        fields = (link, now, "bench", verb, self._extension, as_json(told))
         self._chain = self._audit_mac((self._chain, *fields))
+        self._changed += cards
+        self._entered += entries
 
-        return Trace((*fields, self._chain), self._followed(len(postings), now))
+        return Trace((*fields, self._chain), self._followed(now))
 
-    def _followed(self, count: int, now: int) -> Row:
-        self._recharges += count
-        tally = [0, self._recharges, self._recharges, 0, 0]
+    def _followed(self, now: int) -> Row:
+        tally = [0, self._changed, self._entered, 0, 0]
         head = {"count": self._link, "licensed_at": 0, "mac": self._chain.hex(), "seen_at": now, "tally": tally}
-        text = _as_json(head)
+        text = as_json(head)
         version, self.head_version = self.head_version, self.head_version + 1
         mac = self._head_mac((HEAD, self.head_version, None, text))
 
@@ -122,22 +131,30 @@ def _told(postings: Sequence[Posting], order_number: str) -> dict[str, object]:
     """
     Give what the audit trail says of one recharge, or of many.
     """
-    amount, serials = _written(AMOUNT), [posting.entry[_SERIAL] for posting in postings]
+    amount, serials = amount_text(AMOUNT), [posting.entry[_SERIAL] for posting in postings]
     if len(postings) > 1:
         amounts = [amount] * len(serials)
         return {"serials": serials, "amounts": amounts, "count": len(serials), "order_number": order_number}
     credit = postings[0].update[0]
-    states = {"before": _written(credit - AMOUNT), "after": _written(credit)}
+    states = {"before": amount_text(credit - AMOUNT), "after": amount_text(credit)}
 
     return {"serial": serials[0], "amount": amount, "order_number": order_number, **states}
 
 
-def _as_json(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+def as_json(value: object) -> str:
+    """
+    Write a value as the library does, without spaces and with sorted names.
+    """
+    return _JSON.encode(value)
 
 
-def _written(micros: int) -> str:
-    return f"{micros // 1_000_000}.{micros % 1_000_000 // 10_000:02}"
+def amount_text(micros: int) -> str:
+    """
+    Write an amount with at least two decimal places, and as many as it has.
+    """
+    text = f"{micros // 1_000_000}.{micros % 1_000_000:06}".rstrip("0")
+
+    return text.ljust(text.index(".") + 3, "0")
 
 
 def now() -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import voipcard
 from benchmarks.protocol import Parameters
 
-__all__ = ["opened", "opened_copy", "settle"]
+__all__ = ["copied", "opened", "opened_copy", "settle"]
 
 
 def opened(parameters: Parameters) -> voipcard.Extension:
@@ -24,6 +24,13 @@ def opened_copy(parameters: Parameters, limits: voipcard.GuessLimits = voipcard.
     if parameters.database:
         return _of_server(parameters, limits)
 
+    return copied(parameters, limits).acting_as("bench").extension(parameters.facts().extension)
+
+
+def copied(parameters: Parameters, limits: voipcard.GuessLimits = voipcard.DEFAULT_LIMITS) -> voipcard.CardBook:
+    """
+    Open a copy of the book's file that this side alone has.
+    """
     # Loaded where it is used, so that it does not count as memory of lines that only read.
     import shutil
 
@@ -32,7 +39,7 @@ def opened_copy(parameters: Parameters, limits: voipcard.GuessLimits = voipcard.
     for end in ("", ".key"):
         shutil.copyfile(f"{shared}{end}", f"{copy}{end}")
 
-    return voipcard.open_book(copy, limits=limits).acting_as("bench").extension(parameters.facts().extension)
+    return voipcard.open_book(copy, limits=limits)
 
 
 def settle(parameters: Parameters) -> None:
