@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from voipcard.access import Access, Announcement
     from voipcard.auditing import AuditPage
     from voipcard.book import CardBook
+    from voipcard.calling import Call
     from voipcard.ciphers import Suite
     from voipcard.core.arguments import Progress
     from voipcard.core.batches import Batch, BatchFacts
@@ -78,6 +79,7 @@ __all__ = [
     "AuditPage",
     "Batch",
     "BatchFacts",
+    "Call",
     "CallCharge",
     "CallDifference",
     "CallFacts",
@@ -157,6 +159,7 @@ _HOMES: Final = {
     "access": ("Access", "Announcement"),
     "auditing": ("AuditPage",),
     "book": ("CardBook",),
+    "calling": ("Call",),
     "ciphers": ("Suite",),
     "core.arguments": ("Progress",),
     "core.batches": ("Batch", "BatchFacts"),
