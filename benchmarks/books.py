@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import voipcard
+from benchmarks.charges import fill_file, fill_server
 from benchmarks.databases import Databases
 from benchmarks.internals import derived_keys
 from benchmarks.protocol import Facts, facts_file
@@ -48,31 +49,42 @@ class Books:
 
     def __init__(self, folder: Path) -> None:
         self._folder: Final = folder
-        self._made: Final[dict[int, Path]] = {}
-        self._on_server: Final[dict[int, tuple[Path, str]]] = {}
+        self._made: Final[dict[tuple[int, int], Path]] = {}
+        self._on_server: Final[dict[tuple[int, int], tuple[Path, str]]] = {}
         self.databases: Final = Databases()
 
-    def book(self, size: int, *, on_server: bool = False) -> Path:
+    def book(self, size: int, *, charges: int = 0, on_server: bool = False) -> Path:
         """
         Give the book of so many cards; the first time it is made.
 
         Args:
             size: How many cards.
 
+            charges: How many charges for calls they have at least.
+
             on_server: Whether it is on the server. Then the path is what its facts and its key are beside.
         """
         if on_server:
-            return self._of_server(size)[0]
-        if size not in self._made:
-            self._made[size] = _made(self._folder / f"book-{size}.db", size)
+            return self._of_server(size, charges)[0]
+        if (size, charges) not in self._made:
+            path = self._made[size, charges] = _made(self._folder / f"{_name('book', size, charges)}.db", size)
+            if charges:
+                with closing(sqlite3.connect(path)) as connection:
+                    fill_file(connection, charges)
 
-        return self._made[size]
+        return self._made[size, charges]
+
+    def address(self, size: int, charges: int) -> str:
+        """
+        Give the address of the book itself on the server, for who only reads it.
+        """
+        return self._of_server(size, charges)[1]
 
     def copy(self, size: int) -> str:
         """
         Make a database with a copy of the book of so many cards, and give its address.
         """
-        return self.databases.made(self._of_server(size)[1])
+        return self.databases.made(self._of_server(size, 0)[1])
 
     def close(self) -> None:
         """
@@ -80,13 +92,20 @@ class Books:
         """
         self.databases.close()
 
-    def _of_server(self, size: int) -> tuple[Path, str]:
-        if size not in self._on_server:
+    def _of_server(self, size: int, charges: int) -> tuple[Path, str]:
+        if (size, charges) not in self._on_server:
             url = self.databases.made()
-            self._on_server[size] = _made(self._folder / f"server-{size}.db", size, url), url
+            path = _made(self._folder / f"{_name('server', size, charges)}.db", size, url)
+            self._on_server[size, charges] = path, url
+            if charges:
+                fill_server(url, charges)
             self.databases.settled(url)
 
-        return self._on_server[size]
+        return self._on_server[size, charges]
+
+
+def _name(kind: str, size: int, charges: int) -> str:
+    return f"{kind}-{size}-{charges}" if charges else f"{kind}-{size}"
 
 
 def created(path: Path, url: str = "") -> voipcard.CardBook:

@@ -155,7 +155,7 @@ class Run:
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             parameters = parameters_of(line, side, size=size, folder=Path(folder), books=self.books, block=self.block)
             with ExitStack() as stack:
-                if parameters.database:
+                if parameters.database and not line.charges:
                     stack.callback(self.books.databases.drop, parameters.database)
                 worker = Worker(side, parameters, f"{line.name}, {name}")
                 stack.callback(worker.close)
@@ -168,13 +168,16 @@ def parameters_of(
     """
     Give what one side of a line is given; the book that it needs is made first, and a copy of it on a server.
     """
-    cards = min(size, line.cards)
+    cards, charges = min(size, line.cards), size * line.charges
+    database = ""
+    if line.server:
+        database = books.address(cards, charges) if charges else books.copy(cards)
 
     return Parameters(
         folder=folder,
         size=size,
         block=min(block or line.block, line.block, size),
-        book=books.book(cards, on_server=line.server) if cards else None,
-        database=books.copy(cards) if line.server else "",
+        book=books.book(cards, charges=charges, on_server=line.server) if cards else None,
+        database=database,
         options=side.options,
     )

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any, Final, Literal
 
+from benchmarks.charges import MONTH
+
 __all__ = ["LINES", "Goal", "Line", "Side"]
 
 Figure = Literal["ratio", "fairness", "above_result_mb", "peak_mb", "extra_ms", "times_longer"]
@@ -92,6 +94,9 @@ class Line:
         baseline: The side of hand-written code.
         goals: What has to be reached.
         cards: How many cards the book has at most that both sides share; 0 if they share none.
+        charges:
+            How many charges for calls the book has besides, for each card of `--size`. A book on a server that has
+            some is not copied: both sides only read it.
         block: How many operations a block has at most.
         rounds: How many rounds there are: in each, both sides do a block.
         warm: Whether both sides do a block before the first round, which does not count.
@@ -111,6 +116,7 @@ class Line:
     baseline: Side
     goals: tuple[Goal, ...]
     cards: int = WHOLE
+    charges: int = 0
     block: int = WHOLE
     rounds: int = 7
     warm: bool = True
@@ -268,6 +274,27 @@ LINES: Final = (
         durable=True,
     ),
     Line(
+        name="report",
+        unit="charges",
+        ours=Side("ours.report", MONTH),
+        baseline=Side("baselines.report", MONTH),
+        goals=(Goal("ratio", 0.83), Goal("peak_mb", 150)),
+        cards=SMALL,
+        charges=10,
+        rounds=5,
+    ),
+    Line(
+        name="recharge-during-report",
+        unit="recharges",
+        ours=Side("ours.recharge_during_report", MONTH),
+        baseline=Side("ours.recharge"),
+        goals=(Goal("ratio", 0.5),),
+        cards=SMALL,
+        charges=10,
+        block=2_000,
+        durable=True,
+    ),
+    Line(
         name="page-first",
         unit="pages",
         ours=Side("ours.page", _FIRST),
@@ -403,6 +430,17 @@ LINES: Final = (
         cards=SMALL,
         block=10_000,
         durable=True,
+        server=True,
+    ),
+    Line(
+        name="pg-report",
+        unit="charges",
+        ours=Side("ours.report", MONTH),
+        baseline=Side("baselines.pg_report", MONTH),
+        goals=(Goal("ratio", 0.9),),
+        cards=SMALL,
+        charges=10,
+        rounds=5,
         server=True,
     ),
     Line(

@@ -175,6 +175,8 @@ def test_answers_are_those_of_the_book(run: Run, tmp_path: Path) -> None:
     assert len(answers["page-first"]) == len(answers["page-deep"]) == 50
     assert answers["page-first"] < answers["page-deep"]
     assert answers["contains"] > 0
+    assert sum(count for _, _, count, *_ in answers["report"]) == 10 * SIZE
+    assert len({day for day, *_ in answers["report"]}) * len({prefix for _, prefix, *_ in answers["report"]}) > 1_000
     assert answers["issue"] == BLOCK
     assert {answers[name][0] for name in ("export-csv", "export-xlsx")} == {SIZE}
     assert {tuple(answers[name][0]) for name in ("upload-csv", "upload-xlsx")} == {
@@ -195,6 +197,7 @@ def test_answers_on_a_server_are_those_of_the_book(run: Run, tmp_path: Path) -> 
     answers = {line.name: _answer(line, run, tmp_path / line.name) for line in lines}
 
     assert answers["pg-issue"] == 1 + BLOCK
+    assert sum(count for _, _, count, *_ in answers["pg-report"]) == 10 * SIZE
     assert max(answers["pg-recharge-hot"])[1] == (10 + BLOCK) * ledger.AMOUNT
     assert {credit for _, credit in answers["pg-recharge-many"]} == {11 * ledger.AMOUNT}
     assert {len(answers[name]) for name in ("pg-recharge", "pg-recharge-8", "pg-recharge-32")} == {BLOCK}
