@@ -935,7 +935,7 @@ def test_a_hold_that_was_changed_from_outside_is_found(fields: dict[str, Any]) -
     assert record is not None
     world.store._cards[record.id] = record._replace(**fields)  # noqa: SLF001 - behind its back
     uses: list[Callable[[], object]] = [
-        *(lambda use=use: use(world) for way, use in FREEING.items() if "sweep" not in way),  # type: ignore[misc]
+        *(lambda use=use: use(world) for way, use in FREEING.items() if "sweep" not in way),
         lambda: world.extension.extend(world.hold, expires_in=MINUTE),
         lambda: world.extension.holds(world.first),
     ]

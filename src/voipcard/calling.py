@@ -17,7 +17,7 @@ from voipcard.core.credit import Credit
 from voipcard.core.holds import Hold, KeptHold, unpacked
 from voipcard.core.ledger import LedgerEntry
 from voipcard.core.moments import to_micros
-from voipcard.core.rating import Rate, RateDeck, Tariff, checked_seconds
+from voipcard.core.rating import MAX_SECONDS, Rate, RateDeck, Tariff, checked_seconds
 from voipcard.core.settings import ExtensionSettings
 from voipcard.deciding import Decision, Reading
 from voipcard.decks import deck_at, deck_of_digest
@@ -87,7 +87,8 @@ class Terms:
         """
         Give a hold that lasts long enough for a call of *longest* seconds: never shorter than it was told to last.
         """
-        in_the_end = kept.begun_at + (longest + _MARGIN) * _SECOND
+        # A call that takes longer than there is credit for still is one, until its switch ends it.
+        in_the_end = max(kept.begun_at + longest * _SECOND, now) + _MARGIN * _SECOND
         asked = in_the_end if self.expires_in is None else now + self.expires_in
 
         return kept._replace(expires_at=max(kept.expires_at, asked))
@@ -175,7 +176,7 @@ class Call:
             call = _call(line_now, serial, self.rate, settings, available, now=desk.now)
             after = call.line.kept
             if after == running:
-                return Decision(None, self)
+                return Decision(None, call)
             if running is None:
                 place(desk, serial, after, limit=None)
             else:
@@ -195,8 +196,7 @@ class Call:
         expired, or that it, its batch or its extension has been disabled meanwhile, changes nothing.
 
         Args:
-            seconds: How long the call took, 0 to a year: 0 for one that nobody answered, which costs nothing unless its
-                tariff has a minimum.
+            seconds: How long the call took, 0 to a year: 0 for one that nobody answered, which costs nothing.
 
             started_at: When it was answered; None for when it began. An aware datetime.
 
@@ -269,7 +269,7 @@ def begin(
         available = desk.balance(serial).available
         if available < settings.minimum_credit:
             raise InsufficientCreditError(serial, available=str(available), wanted=str(settings.minimum_credit))
-        if (first := rate.tariff.cost(rate.tariff.grace + 1)) > available:
+        if (first := rate.tariff.cost(min(rate.tariff.grace + 1, MAX_SECONDS))) > available:
             raise InsufficientCreditError(serial, available=str(available), wanted=str(first))
         kept = KeptHold(
             id.hex(),
