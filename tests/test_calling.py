@@ -282,8 +282,8 @@ def test_what_is_debited_is_what_is_charged(calls: Sequence[tuple[int, str, int]
     world = World.new("0.50", concurrent_calls=None)
     unlimited = world.extension.add("770002", credit=UNLIMITED)[0].serial
     serials, cost = [world.card, world.other, unlimited], 0
-    for place, (card, number, seconds) in enumerate(calls):
-        call = outcome(lambda c=card, n=number, p=place: world.extension.begin_call(serials[c], n, call_id=f"{p}"))  # type: ignore[misc]
+    for place, (which, number, seconds) in enumerate(calls):
+        call = outcome(lambda c=which, n=number, p=place: world.extension.begin_call(serials[c], n, call_id=f"{p}"))  # type: ignore[misc]
         if isinstance(call, Call):
             entry = call.end(seconds)
             cost += call.rate.tariff.cost(seconds).micros
@@ -484,7 +484,7 @@ def test_whoever_ends_a_call_between_has_ended_it() -> None:
         call = extension.begin_call(handout.serial, MOBILE, call_id=f"{place}")
         if end is Call.keep_alive:
             extension.recharge(handout.serial, 1)
-        store.meddle = lambda p=place: other.call(handout.serial, call_id=f"{p}").end(60)  # type: ignore[misc]
+        store.meddle = lambda p=place: other.call(handout.serial, call_id=f"{p}").end(60)
         answers.append(outcome(lambda call=call, end=end: end(call)))  # type: ignore[misc]
 
     assert isinstance(answers[0], LedgerEntry)
