@@ -27,7 +27,7 @@ DESIGN: Final = Path(__file__).parents[1] / "docs" / "explanation" / "design.md"
 
 _BORDER: Final = {"errors", "core", "stores.contract", "names"}
 _FACES: Final = {
-    *{"access", "decks", "guessing", "transact", "searching", "targets", "verifying", "rotating"},
+    *{"access", "calling", "decks", "guessing", "transact", "searching", "targets", "verifying", "rotating"},
     *{"extension", "book", "opening"},
 }
 
@@ -71,17 +71,20 @@ LAYERS: Final[dict[str, set[str]]] = {
     "registry": {*_BORDER, "deciding", "phone", "records", "transact"},
     "batches": {*_BORDER, "deciding", "records", "transact"},
     "guessing": {*_BORDER, "deciding", "records", "transact"},
-    "access": {*_BORDER, "batches", "deciding", "guessing", "registry", "transact"},
+    "desk": {*_BORDER, "batches", "records", "transact"},
+    "access": {*_BORDER, "batches", "deciding", "desk", "guessing", "registry", "transact"},
     "rotating": {*_BORDER, "deciding", "keyring", "providers", "records", "registry", "transact", "unlocking"},
     "searching": {*_BORDER, "cursors", "records", "transact", "registry"},
-    "recharging": {*_BORDER, "batches", "deciding", "records", "transact"},
+    "recharging": {*_BORDER, "deciding", "desk", "transact"},
+    "holding": {*_BORDER, "batches", "deciding", "desk", "records", "registry", "transact"},
+    "calling": {*_BORDER, "access", "deciding", "decks", "desk", "holding", "records", "registry", "transact"},
     "handing": {*_BORDER, "deciding"},
     "sealing": {*_BORDER, "records", "transact", "registry"},
     "issuing": {
         *{*_BORDER, "batches", "deciding", "handing", "records", "transact", "registry", "sealing", "searching"},
     },
     "targets": {*_BORDER, "deciding", "records", "transact"},
-    "editing": {*_BORDER, "deciding", "records", "transact", "registry", "targets"},
+    "editing": {*_BORDER, "deciding", "desk", "records", "transact", "registry", "targets"},
     "lifecycle": {*_BORDER, "deciding", "records", "transact", "targets"},
     "exporting": {*_BORDER, "transact", "searching"},
     "reporting": {*_BORDER, "batches", "deciding", "desk", "records", "searching", "transact"},
@@ -92,12 +95,34 @@ LAYERS: Final[dict[str, set[str]]] = {
     "extension": {
         *_BORDER,
         *{"transact", "registry", "batches", "searching", "targets"},
-        *{"access", "guessing", "recharging", "issuing", "sealing", "editing", "lifecycle", "exporting"},
+        *{
+            "access",
+            "calling",
+            "guessing",
+            "holding",
+            "recharging",
+            "issuing",
+            "sealing",
+            "editing",
+            "lifecycle",
+            "exporting",
+        },
         "reporting",
     },
     "book": {
         *{*_BORDER, "ciphers", "decks", "providers", "installing", "transact", "registry", "purging", "rotating"},
-        *{"auditing", "checkpoints", "guessing", "lifecycle", "reporting", "signing", "trail", "verifying", "extension"},
+        *{
+            "auditing",
+            "checkpoints",
+            "guessing",
+            "holding",
+            "lifecycle",
+            "reporting",
+            "signing",
+            "trail",
+            "verifying",
+            "extension",
+        },
     },
     "opening": {
         *{*_BORDER, "ciphers", "providers", "unlocking", "records", "installing", "licensing", "signing", "stores"},
