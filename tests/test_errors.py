@@ -27,6 +27,7 @@ CONCRETE: Final = [kind for kind in CLASSES.values() if kind is not VoipcardErro
 
 REASONS: Final[Mapping[str, str]] = {
     "AmountError": "not_a_number too_precise too_large negative not_positive zero",
+    "CardUnusableError": "disabled expired batch_disabled extension_disabled",
     "InvalidCodeError": (
         "empty too_long not_ascii leading_plus not_digits wrong_length wrong_prefix wrong_suffix wrong_alphabet"
         " wrong_check_digit"
