@@ -111,7 +111,7 @@ def _settled(engine: Engine, extension: str, calls: Sequence[CallRecord | Reject
         return Decision(till.changes(part) if till.desk.posted else None, till)
 
     if not told:
-        return decide(Reading())
+        return decide(Reading()).answer
 
     return engine.decider.run(decide, cards=sorted({call.serial for call in told}), operations=keys)
 
