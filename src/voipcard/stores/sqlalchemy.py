@@ -225,7 +225,8 @@ class SQLAlchemyStore:
         Sum the amounts of the entries that match, group by group.
         """
         if self._database.dialect.name == "sqlite":  # Its sums have 64 bits.
-            return totaled(self._rows(lambda session: session.rows(self._selects.listed(query, by))), by, periods)
+            listed = self._selects.listed(query, by)
+            return self._database.read(lambda session: totaled(session.each(listed), by, periods))
         statement = self._selects.grouped(query, by, periods)
         rows = self._rows(lambda session: session.rows(statement))
 

@@ -124,6 +124,13 @@ class Session(ABC):
         with self._executed(statement.sql, statement.values(given)) as result:
             return list(map(tuple, result.fetchall()))
 
+    def each(self, statement: Statement, given: Mapping[str, Any] = {}) -> Iterator[tuple[Any, ...]]:
+        """
+        Give them one by one, where the driver reads them so: SQLite's does.
+        """
+        with self._executed(statement.sql, statement.values(given)) as result:
+            yield from map(tuple, result)
+
     def change(self, statement: Statement, given: Mapping[str, Any] = {}) -> int:
         """
         Change rows, and give how many there were.
