@@ -48,7 +48,7 @@ _ENTRIES: Final = """
 INSERT INTO voipcard_entries
 SELECT id, e.sequence, e.extension, c.batch, c.serial, e.kind, e.amount, e.credit_left, e.held_left, e.order_number,
        NULL, c.created_at, e.actor, e.prefix, e.sealed_rest, e.started_at, e.seconds, e.charged_seconds, e.rate,
-       e.tariff, c.mac
+       e.tariff, e.shortfall, c.mac
 FROM voipcard_cards AS c, (SELECT * FROM voipcard_entries WHERE batch <> 'SYNT' AND kind = 'initial' LIMIT 1) AS e
 WHERE c.serial >= 'SYNT-' || lpad(CAST(:first AS text), 8, '0')
   AND c.serial <= 'SYNT-' || lpad(CAST(:last AS text), 8, '0')
