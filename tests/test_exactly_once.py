@@ -42,6 +42,7 @@ from voipcard import (
     CardCode,
     CardQuery,
     Credit,
+    Hold,
     LedgerEntry,
     License,
     NewCard,
@@ -333,6 +334,9 @@ VERBS: Final[dict[str, Call]] = {
         [(made[0], 5), (made[1], "unlimited"), (made[0], -1)], order_number="PO-1", operation=o
     ),
     "transfer": lambda book, made, _, o: book.extension(EXTENSION).transfer(made[0], made[1], amount=3, operation=o),
+    "hold": lambda book, made, _, o: book.extension(EXTENSION).hold(
+        made[0], 3, expires_in=timedelta(hours=1), operation=o
+    ),
     "label_extension": lambda book, _, __, o: book.label_extension(EXTENSION, "Main", operation=o),
     "enable_extension": lambda book, _, __, o: book.enable_extension(EXTENSION, operation=o),
     "disable_extension": lambda book, _, __, o: book.disable_extension(EXTENSION, operation=o),
@@ -386,6 +390,8 @@ def plain(answer: object) -> object:
             return [(h.serial, h.code, h.pin, h.credit, h.order_number) for h in answer]
         case list() | tuple():
             return [plain(part) for part in answer]
+        case Hold():
+            return attrs.evolve(answer, id="")  # What no source of chance but the system's gives.
         case CardCode() | LedgerEntry() | Quota() | int() | str():
             return answer
         case _:
@@ -400,8 +406,8 @@ class Prepared:
     Attributes:
         path: The file.
         made:
-            The serials of its cards: half of them have expired, half are disabled. The first has been used, and
-            somebody did not know its PIN.
+            The serials of its cards: half of them have expired, half are disabled. The first has not expired, but has
+            been used, and somebody did not know its PIN.
         steps: How many audit entries it has.
     """
 
@@ -419,6 +425,7 @@ class Prepared:
             extension = book.extension(EXTENSION)
             enabled = extension.generate(count, credit=10, expires_at=MORNING - timedelta(hours=1))
             disabled = extension.generate(count, enabled=False)
+            extension.set_expiry(enabled[0].serial, None)
             extension.recharge(enabled[0].serial, 1)
             outcome(lambda: extension.authenticate(enabled[0].code, pin=enabled[0].pin[::-1] + "0"))
             made = [handout.serial for batch in (enabled, disabled) for handout in batch]
@@ -465,7 +472,13 @@ def state(book: CardBook) -> dict[str, object]:
         "batches": extension.batches(),
         "guesses": [extension.guesses(card.serial) for card in cards[:3]],
         # What several processes did at the same moment is in no order.
-        "trail": sorted(((entry.created_at, entry.verb, entry.detail) for entry in book.audit_trail()), key=str),
+        "trail": sorted(
+            (
+                (entry.created_at, entry.verb, {**entry.detail, "hold": bool(entry.detail.get("hold"))})
+                for entry in book.audit_trail()
+            ),
+            key=str,
+        ),
     }
 
 
