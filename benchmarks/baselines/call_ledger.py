@@ -8,7 +8,7 @@ import hmac
 import json
 import os
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
 from benchmarks.baselines.database import sqlite3
@@ -40,6 +40,7 @@ _MAC_SIZE: Final = 32
 _MARGIN: Final = 120
 _MINUTE: Final = 60
 _SECOND: Final = 1_000_000
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _WARNING: Final = 60
 
 
@@ -122,7 +123,7 @@ class CallLedger(FileLedger):
         holds.append([id, amount, moment, expires_at, price.prefix, sealed_rest.hex(), digest])
         kept = (as_json(holds).encode(), expires_at if next_expiry is None else min(expires_at, next_expiry))
         told: dict[str, object] = {"serial": serial, "hold": id, "prefix": price.prefix, "amount": amount_text(amount)}
-        told["expires_at"] = datetime.fromtimestamp(expires_at // _SECOND, UTC).isoformat()
+        told["expires_at"] = (_EPOCH + timedelta(microseconds=expires_at)).isoformat()
         self._replace(row, kept, (held + amount, *row[_HELD + 1 : _CHAIN + 1]))
         self._trace(self.linked("begin_call", told, moment, entries=0))
         self._connection.execute("COMMIT")
