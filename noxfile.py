@@ -116,6 +116,15 @@ def guessing(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def calls(session: nox.Session) -> None:
+    """
+    Kill processes that charge calls and look what is left: some minutes, or `nox -s calls -- --seconds 10`.
+    """
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.labs.calls", *session.posargs)
+
+
+@nox.session(default=False)
 def timing(session: nox.Session) -> None:
     """
     Tell by the time why callers are not let in, if possible: a quarter of an hour, alone on the machine.
