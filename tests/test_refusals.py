@@ -9,7 +9,7 @@ import shutil
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -22,10 +22,13 @@ from hypothesis import strategies as st
 from tests.test_opening import altered, forked, with_files_up_to
 from voipcard import (
     UNLIMITED,
+    Call,
+    CallRecord,
     CardBook,
     CardQuery,
     CodeFormat,
     Extension,
+    Hold,
     License,
     NewCard,
     PinFormat,
@@ -42,6 +45,7 @@ from voipcard.stores import Changes, Document, MemoryStore, SQLiteStore, Store
 from voipcard.testing import samples
 
 NUMBER: Final = "0003*215"
+HOUR: Final = timedelta(hours=1)
 CODE: Final = "7711018342215190"
 SECOND: Final = "7722028342215191"
 FREE: Final = "7733038342215192"
@@ -95,7 +99,7 @@ class Desk:
         folder: A folder for files.
         first: A card with a code, a PIN and a credit of 11.
         second: A card with a code and a credit of 5.
-        caller: A card with a CallerID and unlimited credit.
+        caller: A card with a CallerID and unlimited credit, with which somebody calls.
         foreign: A card of another extension.
         disabled: A card that is not enabled.
     """
@@ -156,6 +160,9 @@ def furnish(book: CardBook) -> list[str]:
     extension.recharge(second.serial, "0.50", operation="op-1")
     extension.recharge(second.serial, "-0.50", operation="op-2")
     extension.generate(1, pin_format=PinFormat(12), operation="op-3")
+    extension.configure(deck="retail")
+    extension.begin_call(caller.serial, "40211234567", call_id="call 1").end(60)
+    extension.begin_call(caller.serial, "40211234567", call_id="call 2", expires_in=timedelta(days=300))
 
     return [handout.serial for handout in (first, second, caller, foreign, disabled)]
 
@@ -266,6 +273,30 @@ MOVED_AMOUNTS: Final[Faults] = {
     "less than none": (-1, errors.AmountError, {"reason": "not_positive"}),
     "Unlimited": (UNLIMITED, errors.UnlimitedCreditError, {"serial": lambda desk: desk.first}),
 }
+HELD_AMOUNTS: Final[Faults] = {
+    **INITIAL_AMOUNTS,
+    "Unlimited": (UNLIMITED, errors.InvalidValueError, {"name": "amount"}),
+}
+OTHER_AMOUNTS: Final[Faults] = {name: fault for name, fault in HELD_AMOUNTS.items() if name != "None"}
+SECONDS: Final[Faults] = {
+    name: (value, errors.InvalidValueError, {"name": "seconds"})
+    for name, value in {
+        "less than none": -1,
+        "more than a year": 366 * 24 * 3600 + 1,
+        "a float": 1.5,
+        "True": True,
+        "a text": "60",
+    }.items()
+}
+NUMBERS: Final[Faults] = {
+    name: (value, errors.InvalidValueError, {"name": "destination"})
+    for name, value in {
+        "without digits": "+",
+        "with letters": NO_CALLER,
+        "that is too long": LONG[:33],
+        "that is no text": int(CALLER_DIGITS),
+    }.items()
+}
 PINS: Final[Faults] = {
     "of letters": (NO_PIN_AT_ALL, errors.InvalidPinError, {"reason": "not_digits"}),
     "too long": (LONG_PIN, errors.InvalidPinError, {"reason": "wrong_length"}),
@@ -288,6 +319,20 @@ FORMATS: Final[Faults] = {
 }
 
 
+def running(desk: Desk) -> Call:
+    """
+    Give the call that somebody has begun.
+    """
+    return desk.cards.call(desk.caller, call_id="call 2")
+
+
+def gone(desk: Desk) -> Hold:
+    """
+    Make up a hold that is not there.
+    """
+    return attrs.evolve(running(desk).hold, id="0f" * 16)
+
+
 def crossed(faults: Faults, **verbs: Callable[[Desk, Any], object]) -> Iterator[tuple[str, Refusal]]:
     """
     Ask for every fault in every way.
@@ -299,6 +344,13 @@ def crossed(faults: Faults, **verbs: Callable[[Desk, Any], object]) -> Iterator[
 
 def _ask(ask: Callable[[Desk, Any], object], value: object, desk: Desk) -> object:
     return ask(desk, value)
+
+
+def _told_as(field: str, value: object, desk: Desk) -> object:
+    facts: dict[str, Any] = {"started_at": datetime(2026, 3, 14, tzinfo=UTC), "seconds": 60, "serial": desk.first}
+    facts |= {"call_id": "call 1", "destination": "40213123456", field: value}
+
+    return desk.cards.settle_calls([CallRecord(**facts)])
 
 
 CROSSED: Final[dict[str, Refusal]] = {
@@ -318,6 +370,23 @@ CROSSED: Final[dict[str, Refusal]] = {
         )
     ),
     **dict(crossed(MOVED_AMOUNTS, transfer=lambda d, amount: d.cards.transfer(d.first, d.second, amount=amount))),
+    **dict(
+        crossed(
+            HELD_AMOUNTS,
+            hold=lambda d, amount: d.cards.hold(d.first, amount, expires_in=HOUR),
+        )
+    ),
+    **dict(
+        crossed(
+            OTHER_AMOUNTS,
+            extend_to=lambda d, amount: d.cards.extend(running(d).hold, amount=amount, expires_in=HOUR),
+            capture=lambda d, amount: d.cards.capture(running(d).hold, amount),
+        )
+    ),
+    **dict(crossed(SECONDS, end_after=lambda d, seconds: running(d).end(seconds))),
+    **dict(
+        crossed(NUMBERS, call_a_number=lambda d, number: d.cards.begin_call(d.first, number, call_id="call 3")),
+    ),
     **dict(
         crossed(
             PINS,
@@ -384,6 +453,70 @@ OTHERS: Final[dict[str, Refusal]] = {
     "transfer to the same card": Refusal(
         errors.InvalidValueError, {"name": "target"}, lambda d: d.cards.transfer(d.first, d.first, amount=1)
     ),
+    # Holds and calls
+    "hold more than there is": Refusal(
+        errors.InsufficientCreditError,
+        {"serial": lambda d: d.second, "available": "5.00", "wanted": "5.01"},
+        lambda d: d.cards.hold(d.second, "5.01", expires_in=HOUR),
+    ),
+    "hold for no time": Refusal(
+        errors.InvalidValueError,
+        {"name": "expires_in"},
+        lambda d: d.cards.hold(d.second, 1, expires_in=timedelta(0)),
+    ),
+    "hold for years": Refusal(
+        errors.InvalidValueError,
+        {"name": "expires_in"},
+        lambda d: d.cards.extend(running(d).hold, expires_in=timedelta(days=367)),
+    ),
+    "hold credit of a card that is disabled": Refusal(
+        errors.CardUnusableError,
+        {"serial": lambda d: d.disabled, "reason": "disabled"},
+        lambda d: d.cards.hold(d.disabled, 0, expires_in=HOUR),
+    ),
+    "call with a card that is disabled": Refusal(
+        errors.CardUnusableError,
+        {"serial": lambda d: d.disabled, "reason": "disabled"},
+        lambda d: d.cards.begin_call(d.disabled, CALLER, call_id="call 3"),
+    ),
+    "hold while somebody calls": Refusal(
+        errors.TooManyCallsError,
+        {"serial": lambda d: d.caller, "limit": 1},
+        lambda d: d.cards.hold(d.caller, 1, expires_in=HOUR),
+    ),
+    "call while somebody calls": Refusal(
+        errors.TooManyCallsError,
+        {"serial": lambda d: d.caller, "limit": 1},
+        lambda d: d.cards.begin_call(d.caller, CALLER, call_id="call 3"),
+    ),
+    "remove while somebody calls": Refusal(
+        errors.CardInUseError, {"serial": lambda d: d.caller}, lambda d: d.cards.remove([d.second, d.caller])
+    ),
+    "extend a hold that is gone": Refusal(
+        errors.UnknownHoldError, {"serial": lambda d: d.caller}, lambda d: d.cards.extend(gone(d), expires_in=HOUR)
+    ),
+    "a call that nobody has begun": Refusal(
+        errors.UnknownHoldError, {"serial": lambda d: d.first}, lambda d: d.cards.call(d.first, call_id="call 2")
+    ),
+    "begin a call that has ended": Refusal(
+        errors.CallEndedError,
+        {"serial": lambda d: d.first},
+        lambda d: d.cards.begin_call(d.first, CALLER, call_id="call 1"),
+    ),
+    "begin a call to another number": Refusal(
+        errors.OperationConflictError,
+        {"verb": "begin_call", "serial": lambda d: d.caller},
+        lambda d: d.cards.begin_call(d.caller, CALLER, call_id="call 2"),
+    ),
+    "call a number without a rate": Refusal(
+        errors.UnknownDestinationError,
+        {"deck": "retail"},
+        lambda d: d.cards.begin_call(d.first, LONG[:32], call_id="call 3"),
+    ),
+    "call without a name": Refusal(
+        errors.InvalidValueError, {"name": "call_id"}, lambda d: d.cards.begin_call(d.first, CALLER, call_id="")
+    ),
+    "sweep no cards": Refusal(errors.InvalidValueError, {"name": "limit"}, lambda d: d.book.sweep(limit=0)),
     # Duplicates
     "add a code twice": Refusal(
         errors.CardExistsError, {"rows": (1, 3)}, lambda d: d.cards.add([FREE, MISTYPED, FREE[:4] + " " + FREE[4:]])
@@ -472,6 +605,11 @@ OTHERS: Final[dict[str, Refusal]] = {
             "history of": lambda d: list(d.cards.history(d.foreign)),
             "set the expiry of": lambda d: d.cards.set_expiry([d.first, d.foreign], None),
             "label": lambda d: d.cards.label_cards([d.first, d.foreign], add=["shipped"]),
+            "hold credit of": lambda d: d.cards.hold(d.foreign, 1, expires_in=HOUR),
+            "look at holds of": lambda d: d.cards.holds(d.foreign),
+            "capture from": lambda d: d.cards.capture(attrs.evolve(running(d).hold, serial=d.foreign)),
+            "call with": lambda d: d.cards.begin_call(d.foreign, CALLER, call_id="call 3"),
+            "go on to call with": lambda d: d.cards.call(d.foreign, call_id="call 2"),
         }.items()
     },
     # Batches that are not there
@@ -629,6 +767,31 @@ OTHERS: Final[dict[str, Refusal]] = {
         {"name": "moment"},
         lambda d: d.book.deck("retail", at=datetime(2026, 3, 14)),  # noqa: DTZ001 - what is refused
     ),
+    # Calls that have taken place
+    "a call that is none": Refusal(
+        errors.InvalidValueError, {"name": "records"}, lambda d: d.cards.settle_calls([untyped(CODE)])
+    ),
+    **{
+        f"a call {name}": Refusal(errors.InvalidValueError, {"name": field}, functools.partial(_told_as, field, value))
+        for name, field, value in [
+            ("of no name", "call_id", ""),
+            ("of a code", "serial", CODE),
+            ("to nobody", "destination", NO_CALLER),
+            ("at no moment", "started_at", datetime(2026, 3, 14)),  # noqa: DTZ001 - what is refused
+            ("of less than no time", "seconds", -1),
+        ]
+    },
+    "calls of a time zone that is none": Refusal(
+        errors.InvalidValueError,
+        {"name": "zone"},
+        lambda d: d.cards.import_cdrs(upload(d, "uniqueid,card,dst,start,billsec"), zone="Mars/Olympus"),
+    ),
+    "calls of a file that is not there": Refusal(
+        errors.SheetError, {"reason": "missing"}, lambda d: d.cards.import_cdrs(d.folder / "none.csv")
+    ),
+    "calls without a header": Refusal(
+        errors.UploadError, {"reason": "rows"}, lambda d: d.cards.import_cdrs(upload(d, f"1,{CODE},{CALLER},0,60"))
+    ),
     "a policy that is none": Refusal(errors.InvalidValueError, {"name": "guesses"}, lambda _: Policy(guesses=0)),
     # Files
     "upload a file that is not there": Refusal(
@@ -720,6 +883,9 @@ USES: Final[dict[str, Callable[[Desk], object]]] = {
     "remove": lambda d: d.cards.remove(d.first),
     "remove all": lambda d: d.cards.remove(CardQuery()),
     "history": lambda d: list(d.cards.history(d.first)),
+    "hold": lambda d: d.cards.hold(d.first, 1, expires_in=HOUR),
+    "holds": lambda d: d.cards.holds(d.first),
+    "begin a call": lambda d: d.cards.begin_call(d.first, CALLER, call_id="call 3"),
     "liability": lambda d: d.cards.liability(),
     "calls": lambda d: list(d.cards.calls(card=d.first)),
 }
