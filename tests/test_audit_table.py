@@ -14,7 +14,7 @@ import attrs
 import pytest
 
 from tests.book_world import EXTENSION, BareKey, Clock, new_book
-from voipcard import CardBook, CardQuery, Extension, License, Rate, RateDeck, SigningKey, Tariff
+from voipcard import CallRecord, CardBook, CardQuery, Extension, License, Rate, RateDeck, SigningKey, Tariff
 from voipcard.errors import AccessDeniedError
 from voipcard.stores import MemoryStore
 
@@ -229,6 +229,20 @@ ROWS: Final = [
         "transfer",
         "serials amount order_number before after",
         lambda w: w.extension.transfer(w.serials[0], w.serials[1], amount=5),
+    ),
+    Row(
+        "extension.settle_calls",
+        "settle_calls",
+        "serials amounts count",
+        lambda w: w.extension.settle_calls([CallRecord("call 1", w.serials[0], "40213123456", w.clock.now, 60)]),
+    ),
+    Row(
+        "extension.import_cdrs",
+        "settle_calls",
+        "serials amounts count",
+        lambda w: w.extension.import_cdrs(
+            w.sheet(f"uniqueid,card,dst,start,billsec\n1,{w.serials[0]},40213123456,2026-03-01 08:00:00,60\n")
+        ),
     ),
 ]
 

@@ -78,6 +78,7 @@ LAYERS: Final[dict[str, set[str]]] = {
     "recharging": {*_BORDER, "deciding", "desk", "transact"},
     "holding": {*_BORDER, "batches", "deciding", "desk", "records", "registry", "transact"},
     "calling": {*_BORDER, "access", "deciding", "decks", "desk", "holding", "records", "registry", "transact"},
+    "settling": {*_BORDER, "calling", "deciding", "decks", "desk", "registry", "transact"},
     "handing": {*_BORDER, "deciding"},
     "sealing": {*_BORDER, "records", "transact", "registry"},
     "issuing": {
@@ -106,6 +107,7 @@ LAYERS: Final[dict[str, set[str]]] = {
             "editing",
             "lifecycle",
             "exporting",
+            "settling",
         },
         "reporting",
     },

@@ -34,6 +34,7 @@ from tests.book_world import (
     sound,
 )
 from voipcard import (
+    CallRecord,
     CardBook,
     CardQuery,
     Extension,
@@ -691,6 +692,23 @@ def upload(world: World) -> Path:
     return path
 
 
+def told(world: World) -> CallRecord:
+    """
+    Give a call that has taken place.
+    """
+    return CallRecord("call 1", world.cards[0], "40213123456", MORNING - timedelta(days=9), 60)
+
+
+def cdrs(world: World) -> Path:
+    """
+    Write a file of calls.
+    """
+    path = world.folder / "cdrs.csv"
+    path.write_text(f"uniqueid,card,dst,start,billsec\n1,{world.cards[0]},40213123456,2026-03-01 08:00:00,60\n")
+
+    return path
+
+
 ACTIVATING: Final[Mapping[str, Callable[[World], object]]] = {
     "generate": lambda w: w.extension.generate(1),
     "generate, as an operation": lambda w: w.extension.generate(1, operation="once"),
@@ -742,6 +760,8 @@ VERBS: Final[Mapping[str, Callable[[World], object]]] = {
     "recharge": lambda w: w.extension.recharge(w.cards[0], 1),
     "recharge_many": lambda w: w.extension.recharge_many([(w.cards[0], 1)]),
     "transfer": lambda w: w.extension.transfer(w.cards[0], w.cards[1], amount=1),
+    "settle_calls": lambda w: w.extension.settle_calls([told(w)]),
+    "import_cdrs": lambda w: w.extension.import_cdrs(cdrs(w)),
     "history": lambda w: list(w.extension.history(w.cards[0])),
     "find": lambda w: w.extension.find(code=CODE),
     "cost_report": lambda w: (w.book.cost_report(), w.extension.cost_report()),
