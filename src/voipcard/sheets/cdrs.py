@@ -80,7 +80,7 @@ def read_cdrs(
     * `seconds`, `billsec` or `duration`: how long it took from then on.
 
     Where a file has two columns for one of them, the name that comes first here counts. Spaces, dots, dashes,
-    underscores and capital letters in a name are the same as none.
+    underscores and capital letters in a name are the same as none, and so are spaces around what stands in a field.
 
     Args:
         source: A path, or a file that is open in binary mode; see `read`.
