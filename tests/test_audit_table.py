@@ -13,8 +13,8 @@ from typing import Final
 import attrs
 import pytest
 
-from tests.book_world import EXTENSION, BareKey, Clock, new_book
-from voipcard import CallRecord, CardBook, CardQuery, Extension, License, Rate, RateDeck, SigningKey, Tariff
+from tests.book_world import EXTENSION, BareKey, Clock, new_book, outcome
+from voipcard import Call, CallRecord, CardBook, CardQuery, Extension, Hold, License, Rate, RateDeck, SigningKey, Tariff
 from voipcard.errors import AccessDeniedError
 from voipcard.stores import MemoryStore
 
@@ -70,6 +70,18 @@ class World:
                 self.extension.authenticate("1234567", source=str(number), call_id=str(number))
         self.book.watch_guessing()
 
+    def hold(self) -> Hold:
+        """
+        Hold credit of the first card for a minute.
+        """
+        return self.extension.hold(self.serials[0], 3, expires_in=timedelta(minutes=1))
+
+    def call(self) -> Call:
+        """
+        Begin a call with the first card.
+        """
+        return self.extension.begin_call(self.serials[0], CALLED, call_id="call 1")
+
     def sheet(self, text: str) -> Path:
         """
         Write a file in the current folder.
@@ -99,6 +111,8 @@ class Row:
 
 
 CHANGED: Final = "serials count before"
+CALLED: Final = "40213123456"
+ENDED: Final = "serial hold amount shortfall before after"
 MADE: Final = "batch count active credit order_number"
 
 ROWS: Final = [
@@ -123,6 +137,7 @@ ROWS: Final = [
     Row("book.reveal_calls", "reveal_calls", "query", lambda w: w.book.reveal_calls()),
     Row("book.watch_guessing, where it alarms", "guessing_alarm", "failures minutes usual", lambda w: w.alarm()),
     Row("book.purge_expired", "", "", lambda w: w.book.purge_expired()),
+    Row("book.sweep", "sweep", "serials count", lambda w: (w.hold(), w.clock.move(minutes=1), w.book.sweep())),
     Row("extension.configure", "configure", "before after", lambda w: w.extension.configure(seconds_to_dial=9)),
     Row("extension.generate", "generate", MADE, lambda w: w.extension.generate(3, order_number="PO-2")),
     Row("extension.add", "add", MADE, lambda w: w.extension.add(["7704"], credit=1)),
@@ -198,6 +213,29 @@ ROWS: Final = [
         "by source reason serial",
         lambda w: w.extension.authenticate_caller("+40722123456", pin="83016495"),
     ),
+    Row("extension.hold", "hold", "serial hold amount expires_at", lambda w: w.hold()),
+    Row(
+        "extension.extend",
+        "extend",
+        "serial hold amount expires_at",
+        lambda w: w.extension.extend(w.hold(), amount=4, expires_in=timedelta(hours=1)),
+    ),
+    Row("extension.capture", "capture", ENDED, lambda w: w.extension.capture(w.hold(), 2)),
+    Row("extension.release", "release", ENDED, lambda w: w.extension.release(w.hold())),
+    Row(
+        "extension.sweep",
+        "sweep",
+        "serials count",
+        lambda w: (w.hold(), w.clock.move(minutes=1), w.extension.sweep()),
+    ),
+    Row("extension.begin_call", "begin_call", "serial hold prefix amount expires_at", lambda w: w.call()),
+    Row(
+        "call.keep_alive",
+        "keep_alive",
+        "serial hold amount expires_at",
+        lambda w: (call := w.call(), w.extension.recharge(w.serials[0], 5), call.keep_alive()),
+    ),
+    Row("call.end", "end_call", f"{ENDED} prefix seconds", lambda w: w.call().end(61)),
     Row("extension.unblock", "unblock", "serial failures", lambda w: w.extension.unblock(w.serials[0])),
     Row("extension.disable_batch", "disable_batch", "batch before after", lambda w: w.extension.disable_batch(w.batch)),
     Row(
@@ -260,6 +298,8 @@ READS: Final[dict[str, Callable[[World], object]]] = {
     "book.release_hooks": lambda w: w.book.release_hooks(),
     "book.checkpoint": lambda w: w.book.checkpoint(SigningKey.generate("key")),
     "book.verify": lambda w: w.book.verify(),
+    "extension.holds": lambda w: w.extension.holds(w.serials[0]),
+    "extension.call": lambda w: outcome(lambda: w.extension.call(w.serials[0], call_id="call 1")),
     "extension.asks_for": lambda w: w.extension.asks_for("+40722123456"),
     "extension.guesses": lambda w: w.extension.guesses(w.serials[0]),
     "extension.batches": lambda w: w.extension.batches(),
@@ -296,11 +336,11 @@ def shown() -> str:
 
 def methods() -> set[str]:
     """
-    List the public methods of a book and of an extension, without properties.
+    List the public methods of a book, of an extension and of a call, without properties.
     """
     return {
         f"{name}.{method}"
-        for name, face in (("book", CardBook), ("extension", Extension))
+        for name, face in (("book", CardBook), ("extension", Extension), ("call", Call))
         for method, _ in inspect.getmembers(face, inspect.isfunction)
         if not method.startswith("_")
     }
@@ -369,5 +409,5 @@ def test_no_entry_tells_a_secret() -> None:
         told = repr(list(world.book.audit_trail()))
 
         assert [
-            secret for secret in ("7700183422157", "40722123456", "83016495", "59204817") if secret in told
+            secret for secret in ("7700183422157", "40722123456", "83016495", "59204817", "213123456") if secret in told
         ] == [], row.call
