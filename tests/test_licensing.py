@@ -34,10 +34,12 @@ from tests.book_world import (
     sound,
 )
 from voipcard import (
+    Call,
     CallRecord,
     CardBook,
     CardQuery,
     Extension,
+    Hold,
     License,
     LicenseState,
     Quota,
@@ -487,6 +489,21 @@ class World:
 
         return attrs.evolve(self, book=book)
 
+    def held(self) -> Hold:
+        """
+        Hold credit of the first card.
+        """
+        return self.extension.hold(self.cards[0], 1, expires_in=DAY)
+
+    def begun(self) -> Call:
+        """
+        Begin a call with the first card.
+        """
+        self.book.install_deck(RateDeck([Rate("40", Tariff(price=1))], name="evening"))
+        self.extension.configure(deck="evening")
+
+        return self.extension.begin_call(self.cards[0], "40213123456", call_id="call 1")
+
     def document(self, key: str) -> Document:
         """
         Give what is stored.
@@ -752,6 +769,14 @@ VERBS: Final[Mapping[str, Callable[[World], object]]] = {
     "asks_for": lambda w: w.extension.asks_for(CALLER),
     "guesses": lambda w: w.extension.guesses(w.cards[0]),
     "unblock": lambda w: w.extension.unblock(w.cards[0]),
+    "hold": lambda w: w.held(),
+    "extend": lambda w: w.extension.extend(w.held(), expires_in=DAY),
+    "capture": lambda w: w.extension.capture(w.held()),
+    "release": lambda w: w.extension.release(w.held()),
+    "holds": lambda w: w.extension.holds(w.held().serial),
+    "sweep": lambda w: (w.book.sweep(), w.extension.sweep()),
+    "begin_call": lambda w: w.begun().keep_alive().end(60),
+    "call": lambda w: w.extension.call(w.begun().serial, call_id="call 1").end(60),
     "batches": lambda w: w.extension.batches(),
     "batch": lambda w: w.extension.batch(w.batch),
     "disable_batch": lambda w: w.extension.disable_batch(w.batch),
