@@ -770,12 +770,13 @@ class SheetError(VoipcardError):
 @attrs.frozen
 class Problem:
     """
-    One thing that is wrong with one row of an upload, without the value itself.
+    One thing that is wrong with one row of an upload or of another file, without the value itself.
 
     Attributes:
         row: The row of the sheet or text file, counted from 1 as a spreadsheet counts.
         column:
-            `code`, `pin`, `order_number`, `credit`, `type`, `status`, `expires`, or empty for the row as a whole.
+            `code`, `pin`, `order_number`, `credit`, `type`, `status`, `expires`, or empty for the row as a whole; of
+            other files the names of their columns.
         reason: A word that a program can react to.
         advice: What a person should do about it.
         warning: Whether the row can be taken nevertheless.
