@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tests.stores.test_sqlite import LENIENT, SAFE
 from voipcard.core.query import EntryQuery
 from voipcard.errors import NotABookError, StoreBusyError
-from voipcard.stores import Changes, EntryRecord, Grouping, SQLiteStore
+from voipcard.stores import Changes, EntryRecord, Grouping, SQLiteStore, sqlite_totals
 from voipcard.stores.contract import MAX_INTEGER
 from voipcard.stores.sqlite_file import sqlite3
 from voipcard.stores.sqlite_totals import summed
@@ -139,6 +139,36 @@ def test_damaged_entries_are_not_summed(name: str, value: str) -> None:
         with pytest.raises(NotABookError):
             summed(connection, EntryQuery(), ["prefix"], ())
         assert connection.execute("SELECT count(*) FROM temp.sqlite_schema").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    "query, few, way",
+    [
+        (EntryQuery(), 2, "SCAN entries"),
+        (EntryQuery(extension=CARD.extension), 2, "SCAN entries"),
+        (EntryQuery(extension=CARD.extension, started_from=NOW), 2, "SCAN entries"),
+        (EntryQuery(extension=CARD.extension, created_from=NOW), 1, "SCAN entries"),
+        (EntryQuery(extension=CARD.extension, created_from=NOW), 2, "SEARCH entries USING INDEX entries_by_time"),
+        (EntryQuery(extension=CARD.extension, card=CARD.id), 0, "SEARCH entries USING PRIMARY KEY"),
+    ],
+)
+def test_tables_are_read_to_the_end_where_many_entries_match(
+    query: EntryQuery, few: int, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    An index is used where it leads to few entries, and else the table is read as it is, also for one extension.
+    """
+    monkeypatch.setattr(sqlite_totals, "_FEW", few)
+    said: list[str] = []
+    with holding(entries({}, {})) as connection:
+        connection.set_trace_callback(said.append)
+        summed(connection, query, ["kind"], ())
+        connection.set_trace_callback(None)
+        [select] = [statement for statement in said if "INSERT INTO temp.totals" in statement]
+        select = select[select.index("SELECT") : select.index("ON CONFLICT")]
+        [(*_, plan)] = connection.execute(f"EXPLAIN QUERY PLAN {select}")
+
+    assert plan.startswith(way)
 
 
 @pytest.mark.parametrize(
