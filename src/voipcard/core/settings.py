@@ -85,8 +85,9 @@ class ExtensionSettings:
     """
     What is set for a Calling Card extension, kept in the book and handed out to who runs the calls.
 
-    The library itself keeps to `minimum_credit`, `pin_required`, `expiry`, `max_active_codes` and `region`. Sounds,
-    the time to dial and what the called party sees are for the switch. Nothing here is a secret.
+    The library itself keeps to `minimum_credit`, `pin_required`, `balance_inquiry`, `concurrent_calls`, `expiry`,
+    `max_active_codes`, `region`, `deck` and `max_call_seconds`. Sounds, the time to dial and what the called party sees
+    are for the switch. Nothing here is a secret.
 
     Attributes:
         minimum_credit: A caller whose card has less than this cannot call: zero or more, not Unlimited.
