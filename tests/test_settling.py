@@ -530,16 +530,17 @@ def test_without_a_price_list_calls_wait(is_there: bool) -> None:  # noqa: FBT00
     assert counts(world.extension.settle_calls([world.call()])) == (1, 0, 0, 0)
 
 
-def test_a_number_that_is_none_in_its_region_is_rejected() -> None:
+def test_numbers_are_those_of_the_region() -> None:
     """
-    Numbers are read as in the extension's region; what becomes longer than a number can be is rejected.
+    Numbers are read as they are dialed in the extension's region; written in another way it is the same call.
     """
     world = World.new()
     world.extension.configure(region="RO")
     calls = [world.call(1, destination="021 312 3456"), world.call(2, destination="0722 123 456")]
-    settlement = world.extension.settle_calls(calls)
+    again = [world.call(1, destination="+40 21 312 3456"), world.call(2, destination="+40722123456")]
 
-    assert counts(settlement) == (2, 0, 0, 0)
+    assert counts(world.extension.settle_calls(calls)) == (2, 0, 0, 0)
+    assert counts(world.extension.settle_calls(again)) == (0, 2, 0, 0)
     assert [entry.prefix for entry in charges(world.book)] == ["40", "407"]
 
 

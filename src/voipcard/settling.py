@@ -44,7 +44,6 @@ _SKEW: Final = timedelta(days=1) // timedelta(microseconds=1)
 _REASONS: Final[dict[type[VoipcardError], tuple[str, str]]] = {
     UnknownCardError: ("serial", "unknown_card"),
     TamperedError: ("serial", "tampered"),
-    InvalidValueError: ("destination", "not_a_number"),
     UnknownDestinationError: ("destination", "unknown_destination"),
     UnknownDeckError: ("started_at", "unknown_deck"),
     AmountError: ("seconds", "too_expensive"),

@@ -28,8 +28,8 @@ class Extension(
     Wherever a card is asked for, a `CardCode` or its serial will do. Every write leaves an entry in the audit trail
     and takes `operation=`, a name of your own for the call: the same call with the same name again, from whatever
     process, is not done twice, but answered with what it did the first time; cards, and the codes and PINs of a batch,
-    are then given as they are by now. The same name for anything else is an `OperationConflictError`. Only an upload is
-    done once without such a name, too.
+    are then given as they are by now. The same name for anything else is an `OperationConflictError`. An upload is done
+    once without such a name, too, and so is whatever ends a hold or settles a call.
 
     Attributes:
         number: Its extended number.

@@ -44,8 +44,7 @@ class Settling(Bound):
         (`Problem.reason`), and the rest goes on:
 
         * `unknown_card`: the extension has no such card, or it was removed; `tampered`: it was changed from outside.
-        * `not_a_number`, `unknown_destination`: the number is none in the extension's region, or the price list has no
-          rate for it.
+        * `unknown_destination`: the price list has no rate for the number.
         * `unknown_deck`: no version of the price list held when the call was answered.
         * `in_future`: it was answered more than a day from now.
         * `too_expensive`: it costs more than an amount can be.
