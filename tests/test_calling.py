@@ -20,6 +20,8 @@ from tests.book_world import (
     MORNING,
     OTHER,
     Clock,
+    DiesAfterCommit,
+    DiesBeforeCommit,
     Meddled,
     Recording,
     book_on,
@@ -27,6 +29,7 @@ from tests.book_world import (
     file_book,
     in_process,
     in_threads,
+    killed,
     on_disk,
     outcome,
     sound,
@@ -885,6 +888,48 @@ def test_a_call_can_end_in_another_process(tmp_path: Path) -> None:
 
         assert in_process(end_elsewhere, path, handout.serial) == (False, "-0.60")
         assert (True, Credit("9.40")) == (call.end(60).replayed, extension.get(handout.serial).credit)
+        assert sound(book) == ()
+
+
+def begin_and_die(store: type[SQLiteStore], path: Path, serial: str, _: int) -> None:
+    """
+    Begin a call in a process that is killed.
+    """
+    book_on(store(path)).extension(EXTENSION).begin_call(serial, MOBILE, call_id="call 1")
+
+
+def end_and_die(store: type[SQLiteStore], path: Path, serial: str, _: int) -> None:
+    """
+    End a call in a process that is killed.
+    """
+    book_on(store(path)).extension(EXTENSION).call(serial, call_id="call 1").end(60)
+
+
+@pytest.mark.parametrize("store, was_done", [(DiesBeforeCommit, False), (DiesAfterCommit, True)])
+def test_a_switch_that_was_killed_asks_again(store: type[SQLiteStore], was_done: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    """
+    A call that was begun, or ended, by a process that was killed before it was told so is begun and ended once.
+    """
+    path = tmp_path / "cards.db"
+    with file_book(path) as book:
+        book.install_deck(priced(RETAIL))
+        [handout] = book.extension(EXTENSION).generate(1, credit=10)
+    killed(begin_and_die, store, path, handout.serial)
+    with file_book(path) as book:
+        call = book.extension(EXTENSION).begin_call(handout.serial, MOBILE, call_id="call 1")
+    killed(end_and_die, store, path, handout.serial)
+    with file_book(path) as book:
+        extension = book.extension(EXTENSION)
+        entry = outcome(lambda: extension.call(handout.serial, call_id="call 1").end(60))
+
+        assert was_done == call.replayed
+        if was_done:
+            assert (UnknownHoldError, handout.serial) == entry
+            assert (CallEndedError, handout.serial) == outcome(
+                lambda: extension.begin_call(handout.serial, MOBILE, call_id="call 1")
+            )
+        assert Credit("9.40") == extension.get(handout.serial).available
+        assert verbs_of(book)[-2:] == ["begin_call", "end_call"]
         assert sound(book) == ()
 
 
