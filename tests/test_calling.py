@@ -929,7 +929,7 @@ def test_a_switch_that_was_killed_asks_again(store: type[SQLiteStore], was_done:
                 lambda: extension.begin_call(handout.serial, MOBILE, call_id="call 1")
             )
         assert Credit("9.40") == extension.get(handout.serial).available
-        assert verbs_of(book)[-2:] == ["begin_call", "end_call"]
+        assert [verbs_of(book).count(verb) for verb in ("begin_call", "end_call")] == [1, 1]
         assert sound(book) == ()
 
 
