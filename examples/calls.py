@@ -64,19 +64,20 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         print("  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
-def write_price_list(path: Path, chance: random.Random) -> None:
+def write_price_list(path: Path, chance: random.Random, areas: int) -> None:
     """
-    Write a price list as VoipNow has it: a thousand area codes for each country, each with a price of its own.
+    Write a price list as VoipNow has it: up to a thousand area codes for each country, each with a price of its own.
     """
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
         for code, country in COUNTRIES.items():
             price = chance.randrange(8_000, 300_000)
             rows.writerow([code, f"{price / 1e6:.6f}", 60, country, "", 0, 0])
-            for area in range(1000):
-                cost = f"{price * chance.uniform(0.6, 1.8) / 1e6:.6f}"
+            for area in range(areas):
+                interval = chance.choice([1, 6, 30, 60])
+                cost = f"{price * chance.uniform(0.6, 1.8) * interval / 60e6:.6f}"
                 setup = "0.05" if area % 100 == 0 else 0
-                rows.writerow([f"{code}{area:03d}", cost, chance.choice([1, 6, 30, 60]), country, "mobile", setup, 0])
+                rows.writerow([f"{code}{area:03d}", cost, interval, country, "mobile", setup, 0])
 
 
 @dataclass
@@ -111,7 +112,7 @@ class Evening:
         seed: What the people do; not the codes, which come from the operating system.
     """
 
-    def __init__(self, folder: Path, *, cards: int, lines: int, seed: int = 7) -> None:
+    def __init__(self, folder: Path, *, cards: int, lines: int, areas: int, seed: int = 7) -> None:
         self.now = SEVEN
         self.chance = random.Random(seed)  # noqa: S311 - people, not secrets
         self.said: Counter[str] = Counter()
@@ -119,10 +120,10 @@ class Evening:
         limits = voipcard.GuessLimits(response_floor=timedelta(0))
         path = folder / "cards.db"
         self.book = voipcard.open_book(path, currency="EUR", clock=lambda: self.now, limits=limits).acting_as("switch")
-        write_price_list(folder / "prices.csv", self.chance)
+        write_price_list(folder / "prices.csv", self.chance, areas)
         self.book.install_deck(sheets.read_deck(folder / "prices.csv"))
         self.extension = self.book.extension(EXTENSION)
-        amounts = {"5.00": cards // 2, "20.00": cards // 3, "unlimited": cards // 50}
+        amounts = {"5.00": cards // 2, "20.00": cards // 3, "unlimited": max(1, cards // 50)}
         batches = [self.extension.generate(count, credit=credit) for credit, count in amounts.items()]
         self.handouts = [card for batch in batches for card in batch]
         self.handouts += self.extension.generate(cards - len(self.handouts), credit="50.00")
@@ -157,11 +158,10 @@ class Evening:
             elif dialed < calls:
                 dialed += 1
                 self.dial(switch, line, f"{self.now.timestamp():.0f}.{dialed}")
-                if dialed % 500 == 0:
-                    print(f"\r  {dialed:,} calls", end="", file=sys.stderr)
+                if sys.stderr.isatty() and dialed % 100 == 0:
+                    print(f"  {dialed:,} calls", end="\r", file=sys.stderr)
                 if dialed in crashes:
                     self.crash(crashes[dialed])
-        print("\r", end="", file=sys.stderr)
 
     def dial(self, switch: Switch, line: int, call_id: str) -> None:
         """
@@ -219,11 +219,11 @@ class Evening:
                     yield row["destination"], int(row["seconds"])
 
 
-def main(folder: Path, *, calls: int, cards: int, lines: int) -> None:
+def main(folder: Path, *, calls: int, cards: int, lines: int, areas: int) -> None:
     """
     Play an evening, import what the switches have recorded, and look whether every millionth is where it belongs.
     """
-    evening = Evening(folder, cards=cards, lines=lines)
+    evening = Evening(folder, cards=cards, lines=lines, areas=areas)
     extension, book = evening.extension, evening.book
     [deck] = book.decks()
     title(f"An evening: {cards} cards, {lines} lines, {calls:,} calls, {deck.size:,} prefixes")
@@ -248,7 +248,7 @@ def main(folder: Path, *, calls: int, cards: int, lines: int) -> None:
     title("What it cost, by card: the ten that called most")
     by_card = sorted(extension.cost_report(by="card"), key=lambda row: row.cost, reverse=True)
     table(["card", "calls", "seconds", "cost"], [(row.card, row.calls, row.seconds, row.cost) for row in by_card[:10]])
-    rows = extension.cost_report(by=("day", "destination")).export(folder / "costs.xlsx")
+    rows = sheets.write(folder / "costs.xlsx", extension.cost_report(by=["day", "destination"]))
     print(f"  By day and destination: {rows:,} rows in costs.xlsx.")
 
     title("Every millionth is where it belongs")
@@ -284,7 +284,7 @@ def main(folder: Path, *, calls: int, cards: int, lines: int) -> None:
 if __name__ == "__main__":
     logging.basicConfig(format="  %(levelname)s: %(message)s")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name, count in {"calls": 20_000, "cards": 200, "lines": 50}.items():
+    for name, count in {"calls": 20_000, "cards": 200, "lines": 50, "areas": 1000}.items():
         parser.add_argument(f"--{name}", type=int, default=count)
     with tempfile.TemporaryDirectory() as place:
         main(Path(place), **vars(parser.parse_args()))
