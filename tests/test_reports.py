@@ -601,13 +601,26 @@ def added(rows: Iterable[tuple[tuple[Any, ...], list[int]]]) -> Sums:
 
 
 @settings(max_examples=80, deadline=None)
-@given(histories, st.permutations(["extension", "batch"]), st.integers(0, 2), st.integers(0, 400))
-def test_credit_is_that_of_all_cards(history: list[tuple[Any, ...]], names: list[str], count: int, later: int) -> None:
+@given(
+    st.tuples(histories, st.lists(steps, max_size=10)),
+    st.permutations(["extension", "batch"]),
+    st.integers(0, 2),
+    st.tuples(st.sampled_from([0, 10, 40, 170]), st.sampled_from([0, 10, 29, 30, 31, 170, 200])),
+)
+def test_credit_is_that_of_all_cards(
+    history: tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]],
+    names: list[str],
+    count: int,
+    later: tuple[int, int],
+) -> None:
     """
     Liability, breakage and ageing are what a dictionary over all cards, and all of their entries, says.
     """
-    world = lived(history)
-    world.clock.move(days=later)
+    world = lived(history[0])
+    world.clock.move(days=later[0])
+    for step in history[1]:
+        world.do(step)
+    world.clock.move(days=later[1])
     now = to_micros(world.clock.now)
     by: Any = names[:count]
     cards, entries = cards_of(world.book), entries_of(world.book)

@@ -479,7 +479,7 @@ def _grouped(engine: Engine, query: EntryQuery, groups: Sequence[str], time: _Ti
     """
     units = [_DATED[name] for name in groups if name in _DATED]
     named = [name for name in groups if name not in _DATED]
-    by = [cast("Grouping", "prefix" if name == "destination" else name) for name in named]
+    by: list[Grouping] = [cast("Grouping", "prefix" if name == "destination" else name) for name in named]
     if not units:
         for total in engine.store.totals(query, by):
             yield total.group, total
