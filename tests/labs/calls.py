@@ -42,7 +42,7 @@ CARDS: Final = 20
 CREDIT: Final = Credit(20)
 """How many cards there are, and what is on each at first: so little that many are refused."""
 
-LIMIT: Final = 3
+LIMIT: Final = 2
 """How many calls a card may have at a time."""
 
 _CONTEXT: Final = multiprocessing.get_context("forkserver")
