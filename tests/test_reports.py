@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.book_world import EXTENSION, MORNING, OTHER, Clock, book_on, engine_of, file_book, new_book, outcome, sound
+from tests.databases import DATABASES, DatabaseKind, empty_database, engine_on, on
 from voipcard import (
     UNLIMITED,
     CardBook,
@@ -50,7 +51,7 @@ from voipcard.errors import (
     UnknownCardError,
 )
 from voipcard.records import Charge
-from voipcard.stores import CardRecord, EntryRecord, MemoryStore, SQLiteStore
+from voipcard.stores import CardRecord, EntryRecord, MemoryStore, SQLAlchemyStore, SQLiteStore
 
 DAY: Final = 86_400_000_000
 TURNED: Final = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)
@@ -486,6 +487,33 @@ def test_days_are_told_however_far_away() -> None:
     assert [row.calls for row in by_day] == [4, 2, 2, 2, 2]
     assert [row.month for row in by_month] == sorted({day.replace(day=1) for day in days})
     assert by_day.total.calls == by_month.total.calls == 12
+
+
+@pytest.mark.parametrize("kind", [on(kind) for kind in DATABASES])
+def test_every_database_reports_the_same(kind: DatabaseKind) -> None:
+    """
+    On a server the reports are those of the plain computation too, with the thousands of days of an open time.
+    """
+    with empty_database(kind) as url, engine_on(url) as engine:
+        clock = Clock(TURNED)
+        book = book_on(SQLAlchemyStore(engine, create=True), clock=clock)
+        extension = book.extension(EXTENSION)
+        serials = [handout.serial for handout in extension.generate(2, credit=10)]
+        for number, days in enumerate([-20_000, -3700, -3600, -1, 0, 0, 1, 3700]):
+            began = TURNED + timedelta(days=days, minutes=number % 2 * 40)
+            charge(extension, serials[number % 2], Credit("1.25"), started_at=began, prefix="40", seconds=number)
+        extension.recharge(serials[1], "-0.5")
+        extension.remove(serials[0])
+        charges = [entry for entry in entries_of(book) if entry.kind == "charge"]
+        zone = "Europe/Bucharest"
+        by: list[Any] = ["day", "card", "destination"]
+
+        assert len(charges) == 8
+        assert plain(book.cost_report(by=by, zone=zone)) == grouped(charges, by, ZoneInfo(zone), cost_of)
+        assert book.recharge_report(by=()).total == RechargeRow(changes=3, added=Credit(20), taken=Credit("0.5"))
+        assert book.liability().total == CreditRow(cards=1, credit=Credit("4.5"))
+        assert len(list(book.calls())) == 8
+        book.close()
 
 
 def test_histories_have_what_reports_are_about() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, tzinfo
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
 import attrs
 
@@ -23,8 +23,11 @@ from voipcard.core.moments import FIRST, LAST, days_later, from_micros, to_micro
 from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.core.reports import (
     ChargedCall,
+    CostGroup,
     CostRow,
+    CreditGroup,
     CreditRow,
+    RechargeGroup,
     RechargeRow,
     Report,
     RevealedCall,
@@ -65,9 +68,9 @@ _DATED: Final[Mapping[str, Unit]] = {"day": "day", "month": "month"}
 _NO_CREDIT: Final = Credit(0)
 _ANY_CREDIT: Final = Credit.from_micros(1)
 
-_COSTS: Final = ("extension", "batch", "card", "destination", "day", "month")
-_RECHARGES: Final = ("extension", "batch", "card", "kind", "day", "month")
-_CREDITS: Final = ("extension", "batch")
+_COSTS: Final[tuple[str, ...]] = get_args(CostGroup)
+_RECHARGES: Final[tuple[str, ...]] = get_args(RechargeGroup)
+_CREDITS: Final[tuple[str, ...]] = get_args(CreditGroup)
 
 _Group: TypeAlias = tuple[Any, ...]
 _Sums: TypeAlias = Mapping[_Group, Sequence[int]]
