@@ -56,7 +56,7 @@ def test_a_store_that_ignores_versions_is_found_out(kind: str, tmp_path: Path) -
     The same check finds cards that somebody has written back as they were before (control of the law above).
     """
     with empty_store(kind, tmp_path, is_forgetful=True) as opener:
-        run = calls.run(opener, clients=4, seconds=1, every=1, size=2)
+        run = calls.run(opener, clients=4, seconds=2, every=1, size=2)
 
     assert not run.is_right
 

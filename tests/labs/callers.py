@@ -92,21 +92,12 @@ class Client:
             [act] = self._chance.choices(acts, weights)
             act()
 
-    def _ask(
-        self,
-        verb: Verb,
-        act: Callable[[], Result],
-        serial: str = "",
-        subject: str = "",
-        amount: int = 0,
-        *,
-        expires_in: int = 0,
-    ) -> Result | None:
+    def _do(self, ask: Ask, act: Callable[[], Result]) -> Result | None:
         """
         Do something between two lines of the journal, and give what came of it; None if it was refused.
         """
         step = f"{self._name}-{next(self._steps)}"
-        self._journal.write("ask", *Ask(step, _micros(), verb, serial, subject, amount, expires_in))
+        self._journal.write("ask", *ask._replace(step=step, at=_micros()))
         result = None
         try:
             result = act()
@@ -146,7 +137,7 @@ class Client:
         elif ask.verb == "recharge":
             self._recharge(ask)
         elif ask.verb == "end":
-            [made] = [step.ask for step in self._before if step.answer and step.answer.hold == ask.subject][:1]
+            made = next(step.ask for step in self._before if step.answer and step.answer.hold == ask.subject)
             with contextlib.suppress(VoipcardError):
                 self._end_call(self._running(made), ask.amount // SECOND)
         elif ask.verb in ENDS:
@@ -167,20 +158,14 @@ class Client:
             expires_in=_span(ask.expires_in),
             operation=ask.subject,
         )
-        hold = self._ask("hold", act, ask.serial, ask.subject, ask.amount, expires_in=ask.expires_in)
+        hold = self._do(ask, act)
         if isinstance(hold, Hold):
             self._holds.append(hold)
 
     def _begin(self, again: Ask | None = None) -> None:
         ask = again or self._new("begin", self._chance.randrange(5, 60) * SECOND)
-        act = functools.partial(
-            self._extension.begin_call,
-            ask.serial,
-            DESTINATION,
-            call_id=ask.subject,
-            **_terms(ask),
-        )
-        call = self._ask("begin", act, ask.serial, ask.subject, ask.amount, expires_in=ask.expires_in)
+        act = functools.partial(self._extension.begin_call, ask.serial, DESTINATION, call_id=ask.subject, **_terms(ask))
+        call = self._do(ask, act)
         if isinstance(call, Call):
             self._calls.append(call)
 
@@ -192,7 +177,7 @@ class Client:
         expires_in = self._chance.randrange(50_000, LONGEST)
         wanted = None if amount is None else Credit.from_micros(amount)
         act = functools.partial(self._extension.extend, hold, amount=wanted, expires_in=_span(expires_in))
-        after = self._ask("extend", act, hold.serial, hold.id, amount or 0, expires_in=expires_in)
+        after = self._do(_about("extend", hold), act)
         if isinstance(after, Hold):
             self._holds[place] = after
 
@@ -201,7 +186,7 @@ class Client:
             return
         place = self._chance.randrange(len(self._calls))
         call = self._calls[place]
-        after = self._ask("keep_alive", call.keep_alive, call.serial, call.hold.id)
+        after = self._do(_about("keep_alive", call.hold), call.keep_alive)
         if isinstance(after, Call):
             self._calls[place] = after
 
@@ -236,7 +221,7 @@ class Client:
         act = functools.partial(
             self._extension.recharge, ask.serial, Credit.from_micros(ask.amount), order_number=ask.subject
         )
-        self._ask("recharge", act, ask.serial, ask.subject, ask.amount)
+        self._do(ask, act)
 
     def _meddle(self) -> None:
         """
@@ -252,23 +237,23 @@ class Client:
         self._drawn(self._chance.choice([self._holds, self._calls]))  # type: ignore[arg-type]
 
     def _sweep(self) -> None:
-        self._ask("sweep", self._book.sweep)
+        self._do(Ask("", 0, "sweep", "", ""), self._book.sweep)
 
     def _end_hold(self, hold: Hold, cost: int | None) -> None:
         if cost is None:
-            self._ask("release", functools.partial(self._extension.release, hold), hold.serial, hold.id)
+            self._do(_about("release", hold), functools.partial(self._extension.release, hold))
         else:
             act = functools.partial(self._extension.capture, hold, Credit.from_micros(cost))
-            self._ask("capture", act, hold.serial, hold.id, cost)
+            self._do(_about("capture", hold, cost), act)
 
     def _end_call(self, call: Call, seconds: int) -> None:
-        self._ask("end", functools.partial(call.end, seconds), call.serial, call.hold.id, seconds * SECOND)
+        self._do(_about("end", call.hold, seconds * SECOND), functools.partial(call.end, seconds))
 
     def _new(self, verb: Verb, amount: int) -> Ask:
         name = f"{self._name}-{next(self._steps)}"
         expires_in = self._chance.randrange(50_000, LONGEST)
 
-        return Ask(name, 0, verb, self._chance.choice(self._cards), name, amount, expires_in)
+        return Ask("", 0, verb, self._chance.choice(self._cards), name, amount, expires_in)
 
     def _drawn(self, among: list[T]) -> T | None:
         return among.pop(self._chance.randrange(len(among))) if among else None
@@ -329,6 +314,10 @@ def _hold_of(ask: Ask, answer: Answer) -> Hold:
         from_micros(answer.begun_at),
         from_micros(answer.expires_at),
     )
+
+
+def _about(verb: Verb, hold: Hold, amount: int = 0) -> Ask:
+    return Ask("", 0, verb, hold.serial, hold.id, amount)
 
 
 def _terms(ask: Ask) -> dict[str, timedelta]:
