@@ -686,6 +686,41 @@ def test_numbers_are_sealed_with_the_newest_keys() -> None:
     assert entry.prefix + engine_of(world.book).records.rest(entry) == FIXED
 
 
+class Busy(MemoryStore):
+    """
+    A store in which somebody else is faster than whoever settles more than two calls.
+    """
+
+    is_open = True
+
+    def commit(self, changes: Changes) -> None:
+        """
+        Let the other one change a card first.
+        """
+        if len(changes.entries) > 2 and self.is_open:
+            self.is_open = False
+            book_on(self.another()).extension(EXTENSION).recharge(changes.replace[0][0].serial, 1)
+            self.is_open = True
+        super().commit(changes)
+
+
+def test_calls_are_settled_while_others_are_faster_all_the_time() -> None:
+    """
+    Where a card changes whenever many calls are to be settled, fewer are settled at a time, in their order.
+    """
+    store = Busy()
+    world = World.new(book_on(store))
+    calls = [world.call(number, number % 3) for number in range(20)]
+    settlement = world.extension.settle_calls([*calls, world.call(20, serial="K7QX-000042"), *calls[:5]])
+    parts = [entry.detail.get("part") for entry in world.book.audit_trail() if entry.verb == "settle_calls"]
+
+    assert counts(settlement) == (20, 5, 0, 1)
+    assert reasons(settlement) == [(21, "serial", "unknown_card")]
+    assert sorted(part or 1 for part in parts) == list(range(1, len(parts) + 1))
+    assert 10 <= len(parts) <= 20
+    assert sound(world.book) == ()
+
+
 # Files
 
 
