@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, NoReturn, Self, Unpack
+from typing import TYPE_CHECKING, Literal, NoReturn, Self, Unpack
 
 from voipcard import opening
 from voipcard.access import Access, Announcement, Question
@@ -19,6 +19,7 @@ from voipcard.ciphers import Suite
 from voipcard.core.arguments import Progress
 from voipcard.core.batches import Batch, BatchFacts
 from voipcard.core.cards import CardCode, Handout, NewCard
+from voipcard.core.cdrs import CallRecord, RejectedCall, Settlement
 from voipcard.core.codes import CodeFormat
 from voipcard.core.credit import Amount
 from voipcard.core.drawing import RandomSource
@@ -31,6 +32,18 @@ from voipcard.core.policy import Policy
 from voipcard.core.profiles import Profile
 from voipcard.core.query import CardQuery
 from voipcard.core.rating import Rate, RateDeck
+from voipcard.core.reports import (
+    ChargedCall,
+    CostGroup,
+    CostRow,
+    CreditGroup,
+    CreditRow,
+    RechargeGroup,
+    RechargeRow,
+    Report,
+    RevealedCall,
+    UseRow,
+)
 from voipcard.core.settings import ExtensionSettings, SettingsChanges
 from voipcard.core.throttle import DEFAULT_LIMITS, GuessLimits
 from voipcard.core.uploads import OnError
@@ -669,7 +682,7 @@ class AsyncCardBook:
         self,
         *,
         extension: str | None = None,
-        since: Literal[made, changed] = "changed",
+        since: Literal["made", "changed"] = "changed",
         days: Sequence[int] = (30, 90, 180, 365),
         by: CreditGroup | Sequence[CreditGroup] = (),
         batch: str | None = None,
@@ -2008,7 +2021,7 @@ class AsyncExtension:
         Args:
             hold: The hold.
 
-            amount: How much, zero or more; None for all of it.
+            amount: How much, zero or more; None for the `amount` of the hold that is given.
 
         Returns:
             The entry, with what was taken and the shortfall; `replayed` tells whether it had been made before.
@@ -2067,6 +2080,110 @@ class AsyncExtension:
             InvalidValueError: If *limit* is out of its range.
         """
         return await self._crossing.run(self._sync.sweep, limit=limit)
+
+    async def settle_calls(
+        self, records: Iterable[CallRecord | RejectedCall], *, progress: Progress | None = None
+    ) -> Settlement:
+        """
+        Charge calls that have taken place, each exactly once by the switch's name for it.
+
+        At most 1,000 of them are charged in a commit, whole or not at all. Asked again, also after a crash in the
+        middle and for some of them only, it charges what is missing. A call that was begun here and whose hold has not
+        run out is charged by the price list that it began with, and its hold is freed; any other by the version of the
+        extension's price list (`ExtensionSettings.deck`) that held when it was answered. What it cost is taken from its
+        hold and from what nobody else has reserved; credit never goes below zero, and what is not there is recorded as
+        the shortfall. That a card has expired, or that it, its batch or the extension is disabled, changes nothing: the
+        call has taken place.
+
+        The first settlement stays, be it by `Call.end` or from here. A call that is told again for the same card, with
+        the same number and seconds, is the same; otherwise it is listed as differing. A call that was given up, by
+        `release` of its hold, was settled with 0 seconds. What cannot be settled is listed as rejected with the reason
+        (`Problem.reason`), and the rest goes on:
+
+        * `unknown_card`: the extension has no such card, or it was removed; `tampered`: it was changed from outside.
+        * `unknown_destination`: the price list has no rate for the number.
+        * `unknown_deck`: no version of the price list held when the call was answered.
+        * `in_future`: it was answered more than a day from now.
+        * `too_expensive`: it costs more than an amount can be.
+        * `settled_elsewhere`: a call of that name was settled for a card of another extension.
+
+        Args:
+            records:
+                The calls. They are taken one by one, and only those that differ or are rejected are kept in memory. Of
+                what `voipcard.sheets.read_cdrs` gives, bad rows are rejected for what is wrong with them.
+
+            progress: Is told after each commit how many calls were looked at and, where that is known, of how many.
+
+        Returns:
+            How many were settled now and before, those that differ, and those that were rejected.
+
+        Raises:
+            InvalidValueError: If one of *records* is something else. What was settled before it stays.
+
+            TamperedError: If something was changed from outside that concerns more than one card.
+        """
+        return await self._crossing.run(self._sync.settle_calls, records, progress=progress)
+
+    async def import_cdrs(
+        self,
+        source: str | os.PathLike[str] | SupportsRead,
+        *,
+        zone: str = "UTC",
+        format: Format | None = None,  # noqa: A002 - what everybody calls it
+        separator: str = ",",
+        encoding: str | None = None,
+        limits: Limits | None = None,
+        progress: Progress | None = None,
+    ) -> Settlement:
+        """
+        Charge the calls of a switch's call detail records: `read_cdrs` and `settle_calls` in one.
+
+        The same file again settles what is missing, whatever stopped it before. `voipcard.sheets.write` makes a file of
+        the rejected calls that can be mended and imported again; it shows who was called.
+
+        Args:
+            source:
+                A path, or a file that is open in binary mode; see `voipcard.sheets.read_cdrs` for what is in it.
+
+            zone: The time zone of moments that do not say theirs, by its IANA name, such as `Europe/Bucharest`.
+
+            format: `csv` or `xlsx`; None to go by the end of the path or, without one, by how the file begins.
+
+            separator: What stands between two fields of a text file: one character.
+
+            encoding: As for `voipcard.sheets.read`.
+
+            limits: How much of the file is read; more than 1,048,576 rows need their own.
+
+            progress: As for `settle_calls`; how many there are in all is not known.
+
+        Returns:
+            As for `settle_calls`. Rejected for what is wrong with their rows are also calls with an empty field
+            (`missing`), and with what cannot be a name (`not_a_name`), a serial (`not_a_serial`), a number
+            (`not_a_number`), a moment (`not_a_moment`) or a number of seconds from 0 to a year (`not_seconds`,
+            `negative`, `too_long`), or was damaged by a spreadsheet program (`excel_damage`, `formula`, `number_cell`).
+
+        Raises:
+            UploadError: If the first row is no header with all columns. Nothing was written.
+
+            SheetError: If the file cannot be read. What was settled before the place where it cannot stays.
+
+            InvalidValueError: If an argument is out of its range.
+
+            TamperedError: As for `settle_calls`.
+
+        Source: Asterisk documentation, "CDR Specification".
+        """
+        return await self._crossing.run(
+            self._sync.import_cdrs,
+            source,
+            zone=zone,
+            format=format,
+            separator=separator,
+            encoding=encoding,
+            limits=limits,
+            progress=progress,
+        )
 
     async def batches(self) -> list[BatchFacts]:
         """
@@ -2779,7 +2896,7 @@ class AsyncExtension:
     async def ageing(
         self,
         *,
-        since: Literal[made, changed] = "changed",
+        since: Literal["made", "changed"] = "changed",
         days: Sequence[int] = (30, 90, 180, 365),
         by: CreditGroup | Sequence[CreditGroup] = (),
         batch: str | None = None,
@@ -2998,8 +3115,7 @@ class AsyncCall:
         expired, or that it, its batch or its extension has been disabled meanwhile, changes nothing.
 
         Args:
-            seconds: How long the call took, 0 to a year: 0 for one that nobody answered, which costs nothing unless its
-                tariff has a minimum.
+            seconds: How long the call took, 0 to a year: 0 for one that nobody answered, which costs nothing.
 
             started_at: When it was answered; None for when it began. An aware datetime.
 
