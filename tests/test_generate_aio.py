@@ -20,7 +20,8 @@ def sources() -> dict[str, str]:
     """
     Give the texts of what has twins, by their paths.
     """
-    paths = [PACKAGE / "opening.py", *PACKAGE.glob("book/*.py"), *PACKAGE.glob("extension/*.py")]
+    alone = [PACKAGE / "opening.py", PACKAGE / "calling.py"]
+    paths = [*alone, *PACKAGE.glob("book/*.py"), *PACKAGE.glob("extension/*.py")]
 
     return {path.relative_to(PACKAGE).as_posix(): path.read_text("utf-8") for path in paths}
 
@@ -73,6 +74,8 @@ CHANGES = [
     pytest.param(KEYS, "The number of the new key, how", "The number, how", id="docstring"),
     pytest.param("book/__init__.py", "def suite(self) -> Suite:", "def suite(self) -> str:", id="of the class itself"),
     pytest.param("book/__init__.py", "WithKeys, ", "", id="part that is gone"),
+    pytest.param("calling.py", "def keep_alive(self)", "def still_there(self)", id="of a call"),
+    pytest.param("calling.py", "Charge the call and free", "Charge the call, and free", id="docstring of a call"),
     pytest.param("opening.py", "    policy: Policy | None = None,\n", "", id="argument that is gone"),
 ]
 
@@ -270,3 +273,102 @@ def test_lines_are_broken_as_the_formatter_would(monkeypatch: pytest.MonkeyPatch
     sources = {"extension/__init__.py": LAID_OUT, "extension/weighing.py": WEIGHING}
 
     assert regenerated(places, sources.__getitem__) == AS_LAID_OUT
+
+
+TURNED = """
+class Call:
+    hold: Hold
+
+    @property
+    def serial(self) -> str:
+        \"\"\"
+        The card.
+        \"\"\"
+
+    def keep_alive(self) -> Call:
+        \"\"\"
+        Go on.
+        \"\"\"
+
+    def end(self, seconds: int) -> LedgerEntry:
+        \"\"\"
+        Charge it.
+        \"\"\"
+
+    def others(self) -> list[Extension]:
+        \"\"\"
+        Find them.
+        \"\"\"
+
+    def extension(self) -> Extension:
+        \"\"\"
+        Give it.
+        \"\"\"
+
+    def moved(self, number: str) -> Extension:
+        \"\"\"
+        Give another.
+        \"\"\"
+
+    def _settled(self) -> bool:
+        return True
+"""
+
+AS_TURNED = """
+    # From Call, by scripts/generate_aio.py
+
+    @property
+    def serial(self) -> str:
+        \"\"\"
+        The card.
+        \"\"\"
+        return self._sync.serial
+
+    async def keep_alive(self) -> AsyncCall:
+        \"\"\"
+        Go on.
+        \"\"\"
+        begun = await self._crossing.run(self._sync.keep_alive)
+
+        return AsyncCall(begun, self._crossing)
+
+    async def end(self, seconds: int) -> LedgerEntry:
+        \"\"\"
+        Charge it.
+        \"\"\"
+        return await self._crossing.run(self._sync.end, seconds)
+
+    async def others(self) -> list[AsyncExtension]:
+        \"\"\"
+        Find them.
+        \"\"\"
+        found = await self._crossing.run(self._sync.others)
+
+        return [AsyncExtension(extension, self._crossing) for extension in found]
+
+    def extension(self) -> AsyncExtension:
+        \"\"\"
+        Give it.
+        \"\"\"
+        return AsyncExtension(self._sync.extension(), self._crossing)
+
+    async def moved(self, number: str) -> AsyncExtension:
+        \"\"\"
+        Give another.
+        \"\"\"
+        extension = await self._crossing.run(self._sync.moved, number)
+
+        return AsyncExtension(extension, self._crossing)
+
+    # Up to here
+"""
+
+
+def test_what_has_a_twin_is_answered_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Where a call, an extension or a list of them is the answer, the twin answers with theirs, through the same threads.
+    """
+    monkeypatch.setattr(generate_aio, "MODULES", {"Call": "calling.py"})
+    places = "\n    # From Call, by scripts/generate_aio.py\n    # Up to here\n"
+
+    assert regenerated(places, {"calling.py": TURNED}.__getitem__) == AS_TURNED
