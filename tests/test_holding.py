@@ -298,6 +298,14 @@ class HoldMachine(RuleBasedStateMachine):
         if operation:
             self.named[operation] = (card, amount, length, hold)
 
+    @rule(place=picks, amount=amounts)
+    def forget(self, place: int, amount: int) -> None:
+        """
+        Reserve credit for a minute, and let two pass, as where a switch dies.
+        """
+        self.hold(place, amount, 1, named=False)
+        self.wait(2)
+
     @rule(place=picks, same=st.booleans())
     def hold_again(self, place: int, *, same: bool) -> None:
         """
@@ -712,7 +720,7 @@ def test_the_machine_notices_holds_that_go_wrong(broken: type[MemoryStore]) -> N
             """
             self.place = broken()
 
-    story = settings(STORY, max_examples=200, database=None, phases=[Phase.generate], report_multiple_bugs=False)
+    story = settings(STORY, max_examples=2000, database=None, phases=[Phase.generate], report_multiple_bugs=False)
     with pytest.raises((AssertionError, VoipcardError)):
         run_state_machine_as_test(BrokenMachine, settings=story)
 
