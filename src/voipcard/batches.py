@@ -6,6 +6,8 @@ The document of a batch is `batch/` and its id. How many cards it has and when t
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Iterable, Mapping
 
 import attrs
@@ -44,17 +46,23 @@ def batch_facts(engine: Engine, document: Document | None) -> BatchFacts | None:
     """
     if document is None:
         return None
-    value = engine.records.value(document)
+
+    return _read(document.key.removeprefix(BATCH), engine.records.data(document), document.version)
+
+
+@functools.lru_cache(maxsize=1024)  # Each call asks for it, and it hardly ever changes.
+def _read(id: str, data: bytes, version: int) -> BatchFacts:
+    value = json.loads(data)
 
     return BatchFacts(
-        document.key.removeprefix(BATCH),
+        id,
         value["extension"],
         value["size"],
         from_micros(value["created_at"]),
         enabled=value["enabled"],
         labels=tuple(value["labels"]),
         expiry=None if value["expiry"] is None else Expiry.of_kept(value["expiry"]),
-        version=document.version,
+        version=version,
     )
 
 

@@ -31,7 +31,8 @@ from voipcard.errors import (
     UnknownDestinationError,
     UnknownHoldError,
 )
-from voipcard.holding import admitted, lasting, place, replace, seen
+from voipcard.holding import admitted, found_by_key, lasting, place, replace, seen
+from voipcard.names import BATCH, DECK, EXTENSION
 from voipcard.records import Charge
 from voipcard.registry import ExtensionFacts, caller_id_of, facts_of
 from voipcard.stores.contract import CardRecord, EntryRecord
@@ -54,6 +55,7 @@ WARN_BEFORE: Final = timedelta(seconds=60)
 
 _DESTINATION: Final = re.compile("[0-9]{1,32}", re.ASCII)
 _SECOND: Final = 1_000_000
+_DECK: Final = ExtensionSettings().deck
 _MARGIN: Final = 120
 """For how many seconds more than a call may take credit is held: it has to ring before, and to be settled after."""
 
@@ -262,9 +264,11 @@ def begin(
             if _number_of(engine, record, running) != dialed_number(facts, destination):
                 raise OperationConflictError("begin_call", serial)
             return Decision(None, attrs.evolve(_resumed(engine, facts, record, running, terms), replayed=True))
-        facts = admitted(engine, extension, record, desk.now)
+        # With the price list that most extensions have: another one is read apart.
+        found = found_by_key(engine, EXTENSION + extension, BATCH + record.batch, DECK + _DECK)
+        facts = admitted(engine, extension, record, found, now=desk.now)
         settings, number = facts.settings, dialed_number(facts, destination)
-        deck, digest = deck_at(engine, settings.deck, desk.now)
+        deck, digest = deck_at(engine, settings.deck, desk.now, found.get(DECK + settings.deck))
         rate = rate_of(deck, number)
         available = desk.balance(serial).available
         if available < settings.minimum_credit:

@@ -7,6 +7,8 @@ digest and a number, so many in each that none is too large for any store.
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -116,7 +118,7 @@ def known_decks(engine: Engine) -> list[DeckVersion]:
     """
     found = ((document.key.removeprefix(DECK), document) for document in engine.documents(DECK))
 
-    return [DeckVersion.of_kept(name, kept) for name, document in found for kept in engine.records.value(document)]
+    return [version for name, document in found for version in _versions(engine, name, document)]
 
 
 def deck_at(
@@ -170,15 +172,20 @@ def deck_of_digest(engine: Engine, digest: str) -> RateDeck:
     return deck
 
 
-def _versions(engine: Engine, name: str, document: Document | None = None) -> list[DeckVersion]:
+def _versions(engine: Engine, name: str, document: Document | None = None) -> Sequence[DeckVersion]:
     """
     Give the versions of a price list, by when they begin; none if the book does not know the name.
     """
     document = document or engine.store.document(DECK + checked_deck_name("name", name))
     if document is None:
-        return []
+        return ()
 
-    return [DeckVersion.of_kept(name, kept) for kept in engine.records.value(document)]
+    return _read(name, engine.records.data(document))
+
+
+@functools.lru_cache(maxsize=64)  # Each call asks for it, and it hardly ever changes.
+def _read(name: str, data: bytes) -> Sequence[DeckVersion]:
+    return tuple(DeckVersion.of_kept(name, kept) for kept in json.loads(data))
 
 
 # How the rates are kept: each tariff once in a document, and as few characters as there can be.

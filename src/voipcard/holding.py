@@ -5,7 +5,7 @@ Reserving credit while a call runs, and what becomes of it: captured, released, 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 import attrs
@@ -31,10 +31,22 @@ from voipcard.errors import (
 from voipcard.names import BATCH, EXTENSION
 from voipcard.records import Charge
 from voipcard.registry import ExtensionFacts, facts_of_document
-from voipcard.stores.contract import CardRecord, Changes
+from voipcard.stores.contract import CardRecord, Changes, Document
 from voipcard.transact import Engine
 
-__all__ = ["admitted", "capture", "extend", "hold", "holds_of", "lasting", "place", "release", "seen", "sweep"]
+__all__ = [
+    "admitted",
+    "capture",
+    "extend",
+    "found_by_key",
+    "hold",
+    "holds_of",
+    "lasting",
+    "place",
+    "release",
+    "seen",
+    "sweep",
+]
 
 MAX_HOLDS = 2000
 """No card has more of them, whatever is set for its extension: they have to fit into its record."""
@@ -60,7 +72,9 @@ def hold(
 
     def decide(reading: Reading) -> Decision[Hold]:
         desk = Desk(engine, extension, reading.cards)
-        facts = admitted(engine, extension, desk.record(serial), desk.now)
+        record = desk.record(serial)
+        found = found_by_key(engine, EXTENSION + extension, BATCH + record.batch)
+        facts = admitted(engine, extension, record, found, now=desk.now)
         kept = KeptHold(id, wanted.micros, desk.now, desk.now + microseconds)
         place(desk, serial, kept, limit=facts.settings.concurrent_calls)
         placed = seen(serial, kept)
@@ -192,9 +206,29 @@ def lasting(name: str, span: timedelta) -> int:
     return span // _MICROSECOND
 
 
-def admitted(engine: Engine, extension: str, record: CardRecord, now: int) -> ExtensionFacts:
+def found_by_key(engine: Engine, *keys: str) -> dict[str, Document]:
+    """
+    Give documents by their keys, as far as they are there.
+    """
+    return {document.key: document for document in engine.store.find_documents(keys)}
+
+
+def admitted(
+    engine: Engine, extension: str, record: CardRecord, found: Mapping[str, Document], *, now: int
+) -> ExtensionFacts:
     """
     Give what is known of an extension if a new call can be made with this card of it.
+
+    Args:
+        engine: The book.
+
+        extension: The number of the extension.
+
+        record: The card.
+
+        found: At least the documents of the extension and of the card's batch.
+
+        now: The moment.
 
     Raises:
         CardUnusableError: If the card, its batch or the extension is disabled, or the card has expired.
@@ -202,7 +236,6 @@ def admitted(engine: Engine, extension: str, record: CardRecord, now: int) -> Ex
         TamperedError: If something that says so was changed from outside.
     """
     keys = (EXTENSION + extension, BATCH + record.batch)
-    found = {document.key: document for document in engine.store.find_documents(keys)}
     facts = facts_of_document(engine, extension, found.get(keys[0]))
     batch = batch_facts(engine, found.get(keys[1]))
     for key, is_known in zip(keys, (facts.version, batch), strict=True):

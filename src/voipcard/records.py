@@ -423,13 +423,22 @@ class Records:
         Raises:
             TamperedError: If it was changed from outside.
         """
+        return json.loads(self.data(document))
+
+    def data(self, document: Document) -> bytes:
+        """
+        Give the JSON of a document as it was written: what is the same need not be read twice.
+
+        Raises:
+            TamperedError: If it was changed from outside.
+        """
         if not isinstance(document.value, bytes):  # A damaged file may have anything there.
             raise TamperedError(document.key, "document")
         mac, data = document.value[:_MAC_SIZE], document.value[_MAC_SIZE:]
         if not _same(self._mac("document", (*document[:1], *document[2:], data)), mac):
             raise TamperedError(document.key, "document")
 
-        return json.loads(data)
+        return data
 
     def audited(self, record: AuditRecord, chain: bytes) -> AuditRecord:
         """

@@ -4,6 +4,8 @@ The Calling Card extensions of a book: their numbers, labels and settings, and w
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -111,7 +113,13 @@ def facts_of_document(engine: Engine, number: str, document: Document | None) ->
     """
     if document is None:
         return ExtensionFacts(number, os.urandom(16), label="", enabled=True, created_at=engine.now(), version=0)
-    value = engine.records.value(document)
+
+    return _read(number, engine.records.data(document), document.version)
+
+
+@functools.lru_cache(maxsize=1024)  # Each call asks for it, and it hardly ever changes.
+def _read(number: str, data: bytes, version: int) -> ExtensionFacts:
+    value = json.loads(data)
 
     return ExtensionFacts(
         number,
@@ -119,7 +127,7 @@ def facts_of_document(engine: Engine, number: str, document: Document | None) ->
         value["label"],
         value["enabled"],
         value["created_at"],
-        document.version,
+        version,
         ExtensionSettings.of_kept(value["settings"]),
     )
 
