@@ -13,8 +13,9 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
+from inspect import isawaitable
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -41,14 +42,18 @@ from tests.book_world import (
 from voipcard import (
     AuditPage,
     Batch,
+    Call,
+    CallRecord,
     CardBook,
     CardQuery,
     CodeFormat,
     Credit,
+    Extension,
     License,
     NewCard,
     Rate,
     RateDeck,
+    Report,
     SigningKey,
     Tariff,
     aio,
@@ -91,6 +96,11 @@ SIGNS: Final = SigningKey.generate("audit")
 
 DECK: Final = RateDeck([Rate("40", Tariff(price="0.02"))])
 """By what calls are charged."""
+
+CALLED: Final = "40213123456"
+"""Who is called."""
+
+HOUR: Final = timedelta(hours=1)
 
 Step: TypeAlias = tuple[str, str, tuple[Any, ...], dict[str, Any]]
 
@@ -162,6 +172,60 @@ def using() -> Iterator[Step]:
     yield EXTENSION, "history", ("nobody",), {}
 
 
+def calling() -> Iterator[Step]:
+    """
+    Hold credit, and make calls.
+    """
+    yield EXTENSION, "hold", ("first", 3), {"expires_in": HOUR, "operation": "reserve"}
+    yield EXTENSION, "hold", ("first", 3), {"expires_in": HOUR}
+    yield EXTENSION, "holds", ("first",), {}
+    yield EXTENSION, "extend", ("held",), {"amount": 4, "expires_in": HOUR}
+    yield EXTENSION, "extend", ("held",), {"amount": 4000, "expires_in": HOUR}
+    yield EXTENSION, "capture", ("held", "1.25"), {}
+    yield EXTENSION, "hold", ("second", 1), {"expires_in": HOUR}
+    yield EXTENSION, "release", ("held",), {}
+    yield EXTENSION, "holds", ("nobody",), {}
+    yield EXTENSION, "hold", ("second", 1), {"expires_in": timedelta(microseconds=1)}
+    yield EXTENSION, "sweep", (), {}
+    yield EXTENSION, "hold", ("second", 1), {"expires_in": timedelta(microseconds=1)}
+    yield "book", "sweep", (), {"limit": 10}
+    yield "book", "sweep", (), {"limit": 0}
+    yield EXTENSION, "begin_call", ("first", CALLED), {"call_id": "the call"}
+    yield EXTENSION, "begin_call", ("first", CALLED), {"call_id": "the call"}
+    yield EXTENSION, "begin_call", ("first", "1"), {"call_id": "another"}
+    yield EXTENSION, "call", ("first",), {"call_id": "the call"}
+    yield EXTENSION, "call", ("first",), {"call_id": "another"}
+    yield "call", "serial", (), {}
+    yield "call", "keep_alive", (), {}
+    yield "call", "end", (-1,), {}
+    yield "call", "end", (95,), {"started_at": MORNING}
+    yield "call", "end", (95,), {}
+    told = CallRecord("told", "K7QX-000042", CALLED, MORNING, 60)
+    yield EXTENSION, "settle_calls", ([told],), {}
+    yield EXTENSION, "settle_calls", ([told],), {}
+    yield EXTENSION, "settle_calls", (["told"],), {}
+    header = b"call_id,serial,destination,started_at,seconds\n"
+    yield EXTENSION, "import_cdrs", (BytesIO(header + b"told,K7QX-000042,40213123456,2026-03-01T09:00:00Z,60\n"),), {}
+    yield EXTENSION, "import_cdrs", (BytesIO(b"call\n"),), {"zone": "Europe/Bucharest"}
+
+
+def reporting() -> Iterator[Step]:
+    """
+    Make all reports, of an extension and of the book.
+    """
+    for owner, options in [(EXTENSION, {}), ("book", {}), ("book", {"extension": EXTENSION})]:
+        yield owner, "cost_report", (date(2026, 3, 1),), {"by": ["day", "destination"], "zone": "Asia/Tokyo", **options}
+        yield owner, "cost_report", (), {"by": "weight", **options}
+        yield owner, "recharge_report", (), {"by": ["kind"], "card": "first", **options}
+        yield owner, "liability", (), {"by": "extension", **options}
+        yield owner, "breakage", (), {"unused_days": 1, **options}
+        yield owner, "ageing", (), {"since": "made", **options}
+        yield owner, "first_use_curve", (), {"days": [1, 30], **options}
+        yield owner, "calls", (), {"batch": "batch", **options}
+        yield owner, "calls", (), {"card": "nobody", **options}
+        yield owner, "reveal_calls", (), {"card": "first", **options}
+
+
 def looking() -> Iterator[Step]:
     """
     Find cards, reveal and remove.
@@ -209,27 +273,36 @@ def keeping() -> Iterator[Step]:
 
 def steps() -> Iterator[Step]:
     """
-    Give something to do with every method of the book or an extension.
+    Give something to do with every method of the book, an extension or a call.
     """
     yield from making()
     yield from using()
+    yield from calling()
+    yield from reporting()
     yield from looking()
     yield from keeping()
 
 
 def known(argument: object, book: CardBook) -> Any:  # noqa: ANN401 - what was given, or what only a book can tell
     """
-    Put what only a book can tell in the places of "first", "second" and "third", "batch" and "checkpoint".
+    Put what only a book can tell in the places of "first", "second" and "third", "batch", "held" and "checkpoint".
+
+    The first card pays for calls.
     """
     if isinstance(argument, list | tuple):
         return type(argument)(known(each, book) for each in argument)
     if argument == "checkpoint":
         return book.checkpoint(SIGNS)
+    if isinstance(argument, CallRecord):
+        return attrs.evolve(argument, serial=known("first", book))
+    if argument == "held":
+        cards = book.extension(EXTENSION).search(order="serial")
+        return next(hold for card in cards for hold in book.extension(EXTENSION).holds(card.serial))
     if argument not in {"first", "second", "third", "batch"}:
         return argument
-    cards = list(book.extension(EXTENSION).search(CardQuery(order_number="PO-1", order="serial")))
+    made = list(book.extension(EXTENSION).search(CardQuery(order_number="PO-1", order="serial")))
 
-    return cards[0].batch if argument == "batch" else cards[["first", "second", "third"].index(str(argument))].serial
+    return made[0].batch if argument == "batch" else made[["first", "second", "third"].index(str(argument))].serial
 
 
 def going() -> Callable[[], datetime]:
@@ -251,9 +324,16 @@ def said(answer: object) -> object:
     if isinstance(answer, str) and answer.startswith("voipcard-checkpoint"):
         return answer.splitlines()[0]
 
-    told = re.sub(r"('?)(call|source|ingress|digest)\1(: |=)'[0-9a-f]+'", r"\2", repr(answer))
+    told = re.sub(r"('?)(call|source|ingress|digest|hold|id)\1(: |=)'[0-9a-f]+'", r"\2", repr(answer))
 
-    return told.replace("<Async", "<"), [attrs.astuple(handout) for handout in handouts]
+    return re.sub(r"(<|^)Async", r"\1", told), rows_of(answer), [attrs.astuple(handout) for handout in handouts]
+
+
+def rows_of(answer: object) -> list[object]:
+    """
+    Tell the sums of a report.
+    """
+    return [*answer.rows, answer.total, answer.made_at] if isinstance(answer, Report) else []
 
 
 def refusal(error: VoipcardError) -> object:
@@ -263,13 +343,33 @@ def refusal(error: VoipcardError) -> object:
     return (type(error), attrs.astuple(error))  # type: ignore[arg-type]
 
 
+def owner_of(book: CardBook, owner: str) -> CardBook | Extension | Call:
+    """
+    Give the book, an extension or the call that is running.
+    """
+    if owner == "call":
+        return book.extension(EXTENSION).call(known("first", book), call_id="the call")
+
+    return book if owner == "book" else book.extension(owner)
+
+
+async def twin_of(twin: aio.AsyncCardBook, owner: str) -> aio.AsyncCardBook | aio.AsyncExtension | aio.AsyncCall:
+    """
+    Give the twin of the same.
+    """
+    if owner == "call":
+        return await twin.extension(EXTENSION).call(known("first", behind(twin)), call_id="the call")
+
+    return twin if owner == "book" else twin.extension(owner)
+
+
 def answered(book: CardBook, step: Step) -> object:
     """
     Do one step, and tell what was answered.
     """
     owner, name, arguments, options = step
     try:
-        asked = getattr(book if owner == "book" else book.extension(owner), name)
+        asked = getattr(owner_of(book, owner), name)
         options = {option: known(value, book) for option, value in options.items()}
         answer = asked(*known(arguments, book), **options) if callable(asked) else asked
         return said(list(answer) if hasattr(answer, "__next__") else answer)
@@ -283,10 +383,12 @@ async def awaited(twin: aio.AsyncCardBook, step: Step) -> object:
     """
     owner, name, arguments, options = step
     try:
-        asked = getattr(twin if owner == "book" else twin.extension(owner), name)
+        asked = getattr(await twin_of(twin, owner), name)
         options = {option: known(value, behind(twin)) for option, value in options.items()}
-        answer = asked(*known(arguments, behind(twin)), **options)
-        return said([item async for item in answer] if hasattr(answer, "__anext__") else await answer)
+        answer = asked(*known(arguments, behind(twin)), **options) if callable(asked) else asked
+        if hasattr(answer, "__anext__"):
+            return said([item async for item in answer])
+        return said(await answer if isawaitable(answer) else answer)
     except VoipcardError as error:
         return refusal(error)
 
@@ -311,9 +413,8 @@ def test_the_comparison_has_each_method() -> None:
     """
     There is a step for every public method of the twins but those that only they have, or that nobody waits for.
     """
-    names = {
-        name for twin in (aio.AsyncCardBook, aio.AsyncExtension) for name in vars(twin) if not name.startswith("_")
-    }
+    twins = (aio.AsyncCardBook, aio.AsyncExtension, aio.AsyncCall)
+    names = {name for twin in twins for name in vars(twin) if not name.startswith("_")}
 
     constants = {"id", "currency", "profile", "suite"}
 
@@ -339,6 +440,23 @@ async def test_a_twin_is_called_and_compared_as_the_book_is() -> None:
     assert extension != behind(twin).extension(EXTENSION)
     with pytest.raises(TypeError, match="open it again"):
         pickle.dumps(twin)
+
+
+async def test_the_twin_of_a_call_says_what_the_call_does() -> None:
+    """
+    How long it may take, what to announce and all else is read from the twin as from the call, without waiting.
+    """
+    book = await twin_on(MemoryStore())
+    await book.install_deck(DECK)
+    extension = book.extension(EXTENSION)
+    [card] = await extension.generate(1, credit="1.00")
+    begun = await extension.begin_call(card.serial, CALLED, call_id="the call")
+    call = behind(book).extension(EXTENSION).call(card.serial, call_id="the call")
+    names = [field.name for field in attrs.fields(Call) if field.name != "line"]
+
+    assert [getattr(begun, name) for name in names] == [getattr(call, name) for name in names]
+    assert (begun.serial, repr(begun)) == (card.serial, f"Async{call!r}")
+    assert (await (await begun.keep_alive()).end(30)).amount == Credit("-0.01")
 
 
 async def test_all_cards_of_an_extension_are_iterated_over() -> None:
