@@ -16,6 +16,8 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -26,6 +28,7 @@ from tests.stores.test_sqlite import WAL
 from tests.test_opening import altered
 from tests.test_refusals import said
 from voipcard import (
+    CallRecord,
     CardBook,
     CardQuery,
     CodeFormat,
@@ -35,6 +38,9 @@ from voipcard import (
     NewCard,
     PinFormat,
     Profile,
+    Rate,
+    RateDeck,
+    Tariff,
     open_book,
     sheets,
 )
@@ -57,6 +63,12 @@ CALLERS: Final = ["407221234567899", "358401234567123"]
 UPLOADED: Final = ["7744048342215193", "7755058342215194", "491711234567812"]
 UPLOADED_PIN: Final = "716204821593"
 REFUSED: Final = ["7766068342215195", "77OO1834Z215199x", "820482159371"]
+CALLED: Final = ["40213184629573", "40731946205817", "40318462957316", "40264957318462"]
+UNRATED: Final = ["49184629573160", "49462957318462", "4o31846295731x"]
+"""Numbers that are called, and numbers that cannot be charged for. A prefix of two digits is no secret."""
+
+CALL_IDS: Final = ["switch-7/1764460800.17", "switch-7/1764460811.18", "switch-7/1764460822.19"]
+"""What a switch calls calls. The book keeps only keyed hashes of it."""
 
 
 # The scanner
@@ -272,6 +284,7 @@ def play(scene: Scene, outside: Path) -> None:
     extension.export(outside / "list.xlsx", code=UPLOADED[1])
     recharged = extension.recharge_many([(first, 1), (second, 2)], order_number="PO-2")
     moved = extension.transfer(first, second, amount=1)
+    call(scene, extension, first, second, outside)
     revealed = extension.reveal(first)
     again = extension.generate(12, code_format=CODES, pin_format=PINS, credit=10, order_number="PO-1", operation="op-1")
     page = extension.page(limit=3, code_contains=NEW_CODE[4:9])
@@ -307,6 +320,43 @@ def play(scene: Scene, outside: Path) -> None:
     scene.values += [*recharged, *moved, revealed, again, *again, page, pages, *found, removed, large, large.handouts]
     scene.values += [*extension.history(first), *book.audit_trail(), book.verify(), book.quota, book.license]
     scene.values += [extension.search(code=OWN[0]), book.extensions(), NewCard(OWN[0], OWN_PIN), NewCard(CALLERS[0])]
+
+
+def call(scene: Scene, extension: Extension, first: str, second: str, outside: Path) -> None:
+    """
+    Hold credit, begin, end, import and reveal calls, and leave one running.
+    """
+    book = scene.book
+    scene.secrets |= {secret for number in (*CALLED, *UNRATED) for secret in (number, number[2:])}
+    version = book.install_deck(RateDeck([Rate("40", Tariff(price="0.02"))]))
+    hold = extension.hold(first, 1, expires_in=timedelta(hours=1))
+    captured = extension.capture(extension.extend(hold, amount=2, expires_in=timedelta(hours=1)), 1)
+    released = extension.release(extension.hold(first, 1, expires_in=timedelta(hours=1)))
+    begun = extension.begin_call(first, CALLED[0], call_id=CALL_IDS[0])
+    scene.look()
+    ended = begun.keep_alive().end(95)
+    running = extension.begin_call(second, CALLED[1], call_id=CALL_IDS[1])
+    told = [CallRecord(CALL_IDS[2], first, number, datetime.now(UTC), 60) for number in (CALLED[2], UNRATED[0])]
+    settled = extension.settle_calls(told)
+    path = outside / "calls.csv"
+    rows = [(CALL_IDS[0], first, CALLED[3], 60), ("x", first, UNRATED[1], 60), ("y", first, UNRATED[2], 60)]
+    rows.append(("z", OWN[0], CALLED[0], 60))  # Somebody had the code written where the serial belongs.
+    lines = [f"{id},{serial},{number},2026-03-01T09:00:00Z,{seconds}" for id, serial, number, seconds in rows]
+    path.write_text("\n".join(["call_id,serial,destination,started_at,seconds", *lines]))
+    imported = extension.import_cdrs(path)
+    sheets.write(outside / "rejected.csv", imported)
+    reports = [book.cost_report(by=["day", "destination"]), extension.recharge_report(), book.liability()]
+    scene.look()
+    scene.fails(lambda: extension.begin_call(first, UNRATED[0], call_id="new"))
+    scene.fails(lambda: extension.begin_call(first, UNRATED[2], call_id="new"))
+    scene.fails(lambda: extension.begin_call(second, CALLED[0], call_id=CALL_IDS[1]))
+    scene.fails(lambda: CallRecord("x", first, UNRATED[2], datetime.now(UTC), 60))
+    scene.fails(lambda: CallRecord("x", OWN[0], CALLED[0], datetime.now(UTC), 60))
+    scene.fails(lambda: extension.settle_calls([CALLED[0]]))  # type: ignore[list-item]
+    scene.fails(lambda: extension.import_cdrs(BytesIO("\n".join(lines).encode())))
+    scene.values += [version, book.deck(), hold, captured, released, begun, ended, running, *extension.holds(second)]
+    scene.values += [*told, settled, *settled, imported, *imported, *imported.differing, *sheets.read_cdrs(path)]
+    scene.values += [*reports, *extension.calls(), *extension.reveal_calls()]
 
 
 def fail(scene: Scene, extension: Extension, serial: str) -> None:
@@ -413,6 +463,13 @@ def test_what_a_user_would_look_for_can_be_found_by_the_scanner(scene: Scene) ->
     assert hits([NUMBER], places)
 
 
+def test_no_name_of_a_call_is_kept_or_logged(scene: Scene) -> None:
+    """
+    Nor has any of them what a switch calls a call, by which its own records would tell who was called.
+    """
+    assert hits(CALL_IDS, scene.seen) == []
+
+
 def test_no_key_is_kept_or_logged(scene: Scene) -> None:
     """
     The keys that seal are nowhere, and the key that wraps them is in its own file only.
@@ -479,7 +536,9 @@ def test_no_pickle_has_a_secret(scene: Scene) -> None:
 
     assert hits(scene.secrets, pickles) == []
     assert {"Handout", "NewCard", "Batch", "Upload", "CardBook"} <= refused
+    assert {"CallRecord", "RejectedCall", "RevealedCall"} <= refused
     assert {"CardCode", "LedgerEntry", "Page", "AuditEntry", "Verification"}.isdisjoint(refused)
+    assert {"Hold", "ChargedCall", "CallDifference", "Report", "RateDeck"}.isdisjoint(refused)
 
 
 def test_no_error_says_a_secret(scene: Scene) -> None:
@@ -489,17 +548,21 @@ def test_no_error_says_a_secret(scene: Scene) -> None:
     texts = by_type(scene.failures, lambda error: said(error).encode() + pickle.dumps(error))
 
     assert hits(scene.secrets, texts) == []
-    assert len(scene.failures) == 13
+    assert len(scene.failures) == 20
 
 
 def test_clear_text_is_where_it_belongs(scene: Scene) -> None:
     """
-    Who asks a hand-out gets the clear text, and the scan would have found it there.
+    Who asks a hand-out or a revealed call gets the clear text, and the scan would have found it there.
     """
     handouts = [value for value in scene.values if type(value).__name__ == "Handout"]
     told = {"handouts": repr([attrs.astuple(handout) for handout in handouts]).encode()}
 
+    revealed = [value for value in scene.values if type(value).__name__ == "RevealedCall"]
+    numbers = {"calls": repr([attrs.astuple(call) for call in revealed]).encode()}
+
     assert {*OWN, *CALLERS, OWN_PIN, NEW_CODE} <= {secret for _, _, secret in hits(scene.secrets, told)}
+    assert {CALLED[0], CALLED[2]} == {secret for _, _, secret in hits([*CALLED, *UNRATED], numbers)}
     # Who set a PIN knows it. Nobody is told it again where it is not kept.
     assert (scene.book.profile == "operator") == bool(hits([NEW_PIN], told))
 

@@ -11,7 +11,7 @@ from typing import Final
 import attrs
 
 from voipcard.core.arguments import checked_text
-from voipcard.core.cards import canonical_caller_id, is_caller_id, serial_or_nothing
+from voipcard.core.cards import Secret, canonical_caller_id, is_caller_id, serial_or_nothing
 from voipcard.core.credit import Credit
 from voipcard.core.moments import from_micros, to_micros
 from voipcard.core.rating import checked_seconds
@@ -91,9 +91,9 @@ def _moment(value: datetime) -> datetime:
 
 
 @attrs.frozen
-class CallRecord:
+class CallRecord(Secret):
     """
-    A call that has taken place, as its switch tells it. Its `repr` does not show who was called.
+    A call that has taken place, as its switch tells it. Its `repr` does not show who was called, and it has no pickle.
 
     Attributes:
         call_id: The switch's name for the call, as for `Extension.begin_call`: 1 to 255 characters.
@@ -131,12 +131,12 @@ class CallRecord:
 
 
 @attrs.frozen
-class RejectedCall:
+class RejectedCall(Secret):
     """
     A call that was not settled, with why, and with what was told of it: so it can be mended and told again.
 
-    Its `repr` shows only what is wrong. What was told is in clear text in its fields, among it who was called, or what
-    somebody wrote in its place; so it is in a file that `voipcard.sheets.write` makes of it.
+    Its `repr` shows only what is wrong, and it has no pickle. What was told is in clear text in its fields, among it
+    who was called, or what somebody wrote in its place; so it is in a file that `voipcard.sheets.write` makes of it.
 
     Attributes:
         problem:
