@@ -15,8 +15,9 @@ import pytest
 
 from tests.book_world import EXTENSION, LAX, PATIENCE, book_on, engine_of, in_threads, outcome, serials, sound
 from tests.test_turns import until
-from voipcard import CardBook, Credit, Extension
+from voipcard import CardBook, Credit, Extension, Rate, RateDeck, Tariff
 from voipcard.errors import (
+    CallEndedError,
     InsufficientCreditError,
     StaleError,
     StoreBusyError,
@@ -165,6 +166,38 @@ def test_the_same_order_is_done_once_among_those_who_come_together() -> None:
 
     assert sorted(entry.replayed for entry in entries) == [False, *[True] * (THREADS - 1)]
     assert str(extension.get(serial).credit) == "15.00"
+    assert sound(book) == ()
+
+
+def test_nobody_is_told_what_another_one_has_done_before() -> None:
+    """
+    Who asks again for what was done long ago gets it again, and who comes together with them begins something new.
+
+    New calls begin and go on while others end theirs a second time: only an ended call is over.
+    """
+    store, book, extension = opened()
+    book.install_deck(RateDeck([Rate("40", Tariff(price="0.06"))]))
+    first, second, third, fourth, *_ = serials(extension)
+    ended = extension.begin_call(first, "40213123456", call_id="ended")
+    entry = ended.end(60)
+    running = extension.begin_call(second, "40213123456", call_id="running")
+    answers = at_once(
+        store,
+        book,
+        [
+            partial(extension.recharge, fourth, 1),
+            partial(ended.end, 60),
+            running.keep_alive,
+            partial(extension.begin_call, third, "40213123456", call_id="new"),
+            partial(extension.begin_call, second, "40213123456", call_id="running"),
+            partial(extension.begin_call, first, "40213123456", call_id="ended"),
+        ],
+    )
+
+    assert (entry, True) == (answers[1], answers[1].replayed)
+    assert running == answers[2]
+    assert [answer.replayed for answer in answers[3:5]] == [False, True]
+    assert (CallEndedError, first) == answers[5]
     assert sound(book) == ()
 
 

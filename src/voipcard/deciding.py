@@ -216,7 +216,7 @@ class Decider:
         for task in tasks:
             # What another one has just decided to do is not there yet to be looked up.
             is_alone = task not in fitting or pending.intersection(task.operations)
-            outcome = None if is_alone else _outcome(task, reading)
+            outcome = None if is_alone else _outcome(task, _own(task, reading))
             outcomes.append(outcome)
             if changes := _written(outcome):
                 reading.cards.update((card.serial, card) for card, _ in changes.replace)
@@ -246,6 +246,17 @@ def _read(store: Store, tasks: Sequence[_Task]) -> Reading:
     operations = [operation for task in tasks for operation in task.operations]
 
     return Reading(cards, store.known(operations=operations) if operations else frozenset())
+
+
+def _own(task: _Task, reading: Reading) -> Reading:
+    """
+    Give what was read for several without the operations that others asked for.
+    """
+    operations = reading.operations
+    if not operations or operations.issubset(task.operations):  # As nearly always: most of what is asked for is new.
+        return reading
+
+    return attrs.evolve(reading, operations=operations.intersection(task.operations))
 
 
 def _written(outcome: Decision[Any] | Exception | None) -> Changes | None:
