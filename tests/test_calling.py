@@ -752,6 +752,9 @@ def test_nobody_is_told_who_was_called(tmp_path: Path) -> None:
             repr(outcome(lambda: extension.begin_call(access, MOBILE, call_id=f"{name} 2"))),
             repr(outcome(lambda: calls[0].end(62))),
             repr(outcome(lambda: extension.begin_call(access, number, call_id=name))),
+            # A code in the place of a serial, where nobody needs the card to refuse the call.
+            repr(outcome(lambda: extension.begin_call(code, number, call_id=name))),
+            repr(outcome(lambda: extension.call(code, call_id=name))),
         ]
         texts = [repr((access, calls, entry, extension.holds(handout.serial), calls[0].line)), *errors]
         texts.append(repr(list(book.audit_trail())))
@@ -831,7 +834,7 @@ def test_what_is_no_number_is_not_called(number: Any) -> None:  # noqa: ANN401 -
 @pytest.mark.parametrize(
     "name, value",
     [
-        *(("call_id", value) for value in ("", "x" * 256, "a\nb", 5, None, b"call")),
+        *(("call_id", value) for value in ("", " ", "x" * 256, "a\nb", 5, None, b"call")),
         *((name, timedelta(0)) for name in ("reserve", "expires_in", "warn_before")),
         *((name, -SECOND) for name in ("reserve", "expires_in", "warn_before")),
         *((name, timedelta(days=367)) for name in ("reserve", "expires_in", "warn_before")),

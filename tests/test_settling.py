@@ -592,6 +592,7 @@ def test_what_is_no_call_is_refused(calls: Any) -> None:  # noqa: ANN401 - what 
         ("call_id", ""),
         ("call_id", "x" * 256),
         ("call_id", "a\nb"),
+        ("call_id", "\u00a0"),
         ("call_id", 5),
         ("serial", "7700183422157"),
         ("serial", ""),
@@ -722,6 +723,22 @@ def test_calls_are_settled_while_others_are_faster_all_the_time() -> None:
 
 
 # Files
+
+
+@pytest.mark.parametrize("name", [" 17.1", "17.1 ", "\u00a017.1\u2003", " '17.1' "])
+def test_spaces_around_its_name_make_no_call_another_one(name: str) -> None:
+    """
+    A call that was begun or told under a name with spaces around it is the same in a file, and charged once.
+    """
+    world = World.new()
+    call = world.extension.begin_call(world.cards[0], FIXED, call_id=name)
+    call.end(60)
+    told = world.extension.settle_calls([world.call(call_id=name), world.call(call_id=name.strip())])
+    file = f"{HEADER}\n{name},{world.cards[0]},{FIXED},2026-03-01 09:00:00,60\n".encode()
+
+    assert counts(told) == (0, 2, 0, 0)
+    assert counts(world.extension.import_cdrs(BytesIO(file))) == (0, 1, 0, 0)
+    assert taken(world) == ["0.06"]
 
 
 def test_what_was_rejected_is_mended_and_imported_again(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from typing import Final
 import attrs
 
 from voipcard.access import Access, Announcement
-from voipcard.core.arguments import checked_text
-from voipcard.core.cards import CardCode, serial_of
+from voipcard.core.cards import CardCode, serial_of, serial_or_nothing
+from voipcard.core.cdrs import checked_call_id
 from voipcard.core.credit import Credit
 from voipcard.core.holds import Hold, KeptHold, unpacked
 from voipcard.core.ledger import LedgerEntry
@@ -256,7 +256,7 @@ def begin(
 
     def decide(reading: Reading) -> Decision[Call]:
         if reading.operations:
-            raise CallEndedError(serial)
+            raise CallEndedError(serial_or_nothing(serial))
         desk = Desk(engine, extension, reading.cards)
         record, running = desk.record(serial), desk.hold(serial, id.hex())
         if running is not None:
@@ -326,10 +326,7 @@ def call_key(engine: Engine, call_id: str) -> bytes:
     Raises:
         InvalidValueError: If *call_id* is no line of 1 to 255 characters.
     """
-    if not checked_text("call_id", call_id):
-        raise InvalidValueError("call_id", "has no characters")
-
-    return engine.records.operation("call", call_id)
+    return engine.records.operation("call", checked_call_id(call_id))
 
 
 def dialed_number(facts: ExtensionFacts, destination: str) -> str:

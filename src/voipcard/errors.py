@@ -408,13 +408,13 @@ class CallEndedError(VoipcardError):
     A call of this name has been settled or given up already, so it cannot go on or begin again.
 
     Attributes:
-        serial: The card that was to be used now.
+        serial: The card that was to be used now; empty if it was asked for by something that may be a code.
     """
 
     serial: str
 
     def __str__(self) -> str:
-        return f"this call has ended already, so it cannot go on with card {self.serial}"
+        return "this call has ended already, so it cannot go on" + (f" with card {self.serial}" if self.serial else "")
 
 
 @attrs.frozen

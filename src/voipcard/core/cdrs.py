@@ -17,7 +17,16 @@ from voipcard.core.moments import from_micros, to_micros
 from voipcard.core.rating import checked_seconds
 from voipcard.errors import InvalidCodeError, InvalidValueError, Problem
 
-__all__ = ["COLUMNS", "CallDifference", "CallFacts", "CallRecord", "RejectedCall", "Settlement", "rejected"]
+__all__ = [
+    "COLUMNS",
+    "CallDifference",
+    "CallFacts",
+    "CallRecord",
+    "RejectedCall",
+    "Settlement",
+    "checked_call_id",
+    "rejected",
+]
 
 COLUMNS: Final = ("call_id", "serial", "destination", "started_at", "seconds")
 """What a switch tells of a call, in the order in which problems are looked for."""
@@ -58,11 +67,19 @@ _ADVICE: Final[Mapping[str, str]] = {
 """What a person should do about each reason."""
 
 
-def _call_id(value: str) -> str:
-    if not checked_text("call_id", value):
+def checked_call_id(value: str) -> str:
+    """
+    Accept a switch's name for a call, and give it without spaces around it.
+
+    Raises:
+        InvalidValueError: If it is no line of 1 to 255 characters.
+    """
+    # A file does not tell them from those of its layout: a call of another name would be charged again.
+    name = checked_text("call_id", value).strip()
+    if not name:
         raise InvalidValueError("call_id", "has no characters")
 
-    return str.__str__(value)
+    return name
 
 
 def _serial(value: str) -> str:
@@ -96,7 +113,9 @@ class CallRecord(Secret):
     A call that has taken place, as its switch tells it. Its `repr` does not show who was called, and it has no pickle.
 
     Attributes:
-        call_id: The switch's name for the call, as for `Extension.begin_call`: 1 to 255 characters.
+        call_id:
+            The switch's name for the call, as for `Extension.begin_call`: 1 to 255 characters; spaces around it do not
+            count.
         serial: The card that pays.
         destination: The number that was called, as for `Extension.begin_call`; it is kept without separators.
         started_at: When the call was answered: an aware datetime, which is kept in UTC.
@@ -113,7 +132,7 @@ class CallRecord(Secret):
         95
     """
 
-    call_id: str = attrs.field(converter=_call_id)
+    call_id: str = attrs.field(converter=checked_call_id)
     serial: str = attrs.field(converter=_serial)
     destination: str = attrs.field(converter=_destination, repr=False)
     started_at: datetime = attrs.field(converter=_moment)
