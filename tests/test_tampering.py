@@ -1,5 +1,7 @@
 """
 Every kind of change from outside is found: of records, history, audit trail, heads, documents, tombstones and counters.
+
+Among the records are cards with running calls, in the history calls that were charged, in the documents price lists.
 """
 
 # ruff: noqa: S608 - the statements are put together from the fixed texts of this module
@@ -10,6 +12,7 @@ import itertools
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -19,13 +22,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.book_world import EXTENSION, OTHER, file_book, findings_of, on_disk, sound
-from voipcard import UNLIMITED, CardBook, License, NewCard
+from tests.book_world import EXTENSION, MORNING, OTHER, file_book, findings_of, on_disk, sound
+from voipcard import UNLIMITED, CallRecord, CardBook, License, NewCard, Rate, RateDeck, Tariff
+from voipcard.core.holds import unpacked
 from voipcard.names import TRAIL
+from voipcard.stores import EntryRecord
 from voipcard.trail import LANES, lane_of
 
 Row: TypeAlias = dict[str, Any]
 Change: TypeAlias = Callable[[sqlite3.Connection], object]
+
+CALLED: Final = "40213123456"
+DECK: Final = RateDeck([Rate("40", Tariff(price="0.60"), "Romania"), Rate("1", Tariff(price="0.30"))])
+"""A call of ten minutes costs more than a card of 5 has."""
 
 KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "cards": ("id",),
@@ -141,8 +150,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         connection.execute("PRAGMA synchronous=OFF")
         serials = begun(book)
         before = copied(connection)
-        continued(book, serials)
-        continued(other, serials)
+        continued(book, serials, "alice")
+        continued(other, serials, "bob")
         now = copied(connection)
         yield World(path, connection, now, before)
 
@@ -157,15 +166,22 @@ def begun(book: CardBook) -> list[str]:
     extension.recharge(serials[0], 5, order_number="PO-2")
     book.label_extension(EXTENSION, "Main")
     book.extension(OTHER).generate(2, credit=3)
+    book.install_deck(DECK)
+    extension.begin_call(serials[1], CALLED, call_id="running", reserve=timedelta(minutes=5))
 
     return serials
 
 
-def continued(book: CardBook, serials: Sequence[str]) -> None:
+def continued(book: CardBook, serials: Sequence[str], actor: str) -> None:
     """
     Do more of everything.
     """
     extension = book.extension(EXTENSION)
+    book.install_deck(RateDeck(DECK.rates, valid_from=MORNING))
+    extension.begin_call(serials[0], CALLED, call_id=actor).end(95)
+    extension.settle_calls([CallRecord(f"{actor} talks", serials[3], CALLED, MORNING, 600)])
+    extension.release(extension.hold(serials[2], 1, expires_in=timedelta(hours=1)))
+    extension.hold(extension.generate(1, credit=1)[0].serial, 1, expires_in=timedelta(hours=1))
     extension.recharge(serials[0], 7)
     extension.transfer(serials[1], serials[0], amount=2)
     extension.disable(serials[2])
@@ -422,6 +438,20 @@ def test_no_change_from_outside_goes_unnoticed(kind: str, world: World) -> None:
 
     assert missed == []
     assert tried > 0
+
+
+def test_calls_and_price_lists_are_among_what_is_changed(world: World) -> None:
+    """
+    Every column of a call that was charged has a value, cards have holds, and there are versions of a price list.
+    """
+    charges = [row for row in world.rows("entries").values() if row["kind"] == "charge"]
+    unset = {name for name in EntryRecord._fields if not any(row[name] for row in charges)}
+    documents = {key.partition("/")[0] for (key,) in world.rows("documents")}
+
+    assert unset == {"held_left", "order_number"}
+    assert [row["prefix"] for row in world.rows("entries").values() if row["kind"] == "release"] == ["", ""]
+    assert sorted(len(unpacked(row["holds"])) for row in world.rows("cards").values())[-3:] == [1, 1, 1]
+    assert {"deck", "rates"} <= documents
 
 
 def test_there_are_thousands_of_changes(world: World) -> None:
