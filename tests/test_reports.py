@@ -8,6 +8,7 @@ import csv
 import itertools
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -34,6 +35,8 @@ from voipcard import (
     Report,
     RevealedCall,
     Tariff,
+    reporting,
+    searching,
     sheets,
 )
 from voipcard.core.days import midnight
@@ -51,7 +54,8 @@ from voipcard.errors import (
     UnknownCardError,
 )
 from voipcard.records import Charge
-from voipcard.stores import CardRecord, EntryRecord, MemoryStore, SQLAlchemyStore, SQLiteStore
+from voipcard.stores import CardRecord, Changes, EntryRecord, MemoryStore, SQLAlchemyStore, SQLiteStore
+from voipcard.testing import samples
 
 DAY: Final = 86_400_000_000
 TURNED: Final = datetime(2026, 3, 29, 0, 30, tzinfo=UTC)
@@ -850,6 +854,97 @@ def test_nobody_waits_for_a_reader(tmp_path: Path) -> None:
         assert len(seen) == 1200
         assert book.cost_report().total.calls == 1200
         assert book.liability().total.cards == 1200
+
+
+def test_calls_of_all_extensions_come_in_one_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    The calls of a book are put in one order, also where those of its extensions alternate and come a few at a time.
+    """
+    monkeypatch.setattr(reporting, "_AHEAD", 6)
+    world = lived([("make", number, Credit(10), None) for number in (EXTENSION, OTHER)])
+    ticking(world, 40)
+    # Two cards of one extension, then two of the other: its own order has gaps.
+    calls = list(world.book.calls())
+    alone = [list(world.book.extension(number).calls()) for number in (EXTENSION, OTHER)]
+
+    assert len(calls) == 40
+    assert [call.charged_at for call in calls] == sorted(call.charged_at for call in calls)
+    assert [[call for call in calls if call.extension == number] for number in (EXTENSION, OTHER)] == alone
+    assert [call.call for call in world.book.reveal_calls()] == calls
+
+
+ALL_READ: Final[Mapping[str, Callable[[CardBook], object]]] = {
+    "liability": lambda book: book.liability(),
+    "breakage": lambda book: book.breakage(),
+    "ageing": lambda book: book.ageing(since="made"),
+    "first_use_curve": lambda book: book.first_use_curve(),
+    "calls": lambda book: list(book.calls()),
+    "calls of an extension": lambda book: list(book.calls(extension=EXTENSION)),
+}
+
+
+@contextmanager
+def much_called(path: Path, cards: int) -> Iterator[CardBook]:
+    """
+    Open a book in a file with that many cards in two extensions, each of which was called with once.
+    """
+    with file_book(path, clock=Clock()) as book:
+        book.extension(EXTENSION).generate(cards // 2, credit=1)
+        book.extension(OTHER).generate(cards // 2, credit=1)
+        store = engine_of(book).store
+        records = itertools.chain.from_iterable(
+            store.cards(CardQuery(extension=number, limit=10_000)) for number in (EXTENSION, OTHER)
+        )
+        store.commit(Changes(entries=[first_call(card, number) for number, card in enumerate(records)]))
+        yield book
+
+
+def first_call(card: CardRecord, number: int) -> EntryRecord:
+    """
+    Make a charge that nobody has signed, made so many microseconds after the card.
+    """
+    return samples.entry(card, -1)._replace(
+        sequence=2, kind="charge", created_at=card.created_at + number, started_at=card.created_at, operation=None
+    )
+
+
+def steps_of(book: CardBook, ask: Callable[[CardBook], object]) -> int:
+    """
+    Count the steps that SQLite takes to read, in hundreds.
+    """
+    steps = itertools.count()
+    store: Any = engine_of(book).store
+    with store._file.reading() as connection:  # noqa: SLF001 - the one that is lent again
+        connection.set_progress_handler(lambda: next(steps) < 0, 100)
+    ask(book)
+    with store._file.reading() as connection:  # noqa: SLF001
+        connection.set_progress_handler(None, 0)
+
+    return next(steps)
+
+
+def sorted_anew(book: CardBook) -> None:
+    """
+    Read all cards in an order that no index has.
+    """
+    for _ in searching.card_records(engine_of(book), CardQuery()):
+        pass
+
+
+@pytest.mark.parametrize("name", ALL_READ)
+def test_a_page_takes_no_longer_where_there_are_more(name: str, tmp_path: Path) -> None:
+    """
+    Whatever goes over all cards or calls takes SQLite as many steps for each of them, however many there are.
+
+    Control: where all are sorted for each page it takes the more, the more there are.
+    """
+    few, many = 2000, 8000
+    with much_called(tmp_path / "few.db", few) as less, much_called(tmp_path / "many.db", many) as more:
+        steps = steps_of(less, ALL_READ[name]), steps_of(more, ALL_READ[name])
+        anew = steps_of(less, sorted_anew), steps_of(more, sorted_anew)
+
+    assert 0 < steps[1] / many < 1.5 * steps[0] / few
+    assert anew[1] / many > 1.5 * anew[0] / few
 
 
 # Files

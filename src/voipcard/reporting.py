@@ -6,6 +6,7 @@ Sums over the ledger are computed where the data is; sums over cards in one pass
 
 from __future__ import annotations
 
+import heapq
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, tzinfo
@@ -65,6 +66,9 @@ CHARGES: Final = frozenset({"charge"})
 BY_HAND: Final = frozenset({"initial", "recharge", "transfer"})
 
 _DATED: Final[Mapping[str, Unit]] = {"day": "day", "month": "month"}
+_AHEAD: Final = 20_000
+"""How many charges are in memory at most, where those of several extensions are put in one order."""
+
 _NO_CREDIT: Final = Credit(0)
 _ANY_CREDIT: Final = Credit.from_micros(1)
 
@@ -146,6 +150,8 @@ class _Scope:
             credit_at_least=_ANY_CREDIT if with_credit else None,
             created_from=self.start,
             created_before=self.end,
+            # By their creation stores find those of one extension or batch: all of a book they would sort at each page.
+            order="serial" if self.extension is None and self.batch is None else "created",
         )
 
     def report(self, engine: Engine, title: str, by: Sequence[str], now: int) -> dict[str, Any]:
@@ -615,7 +621,15 @@ def _unused_since(moment: int, days: int, now: int) -> bool:
 
 
 def _charges(engine: Engine, scope: _Scope) -> Iterator[EntryRecord]:
-    return entry_records(engine, attrs.evolve(_entries(scope, CHARGES, "start"), order="time"))
+    query = attrs.evolve(_entries(scope, CHARGES, "start"), order="time")
+    if query.extension is not None or query.card is not None:
+        yield from entry_records(engine, query)
+        return
+    # By time stores find the entries of one extension: those of all they would sort at each page.
+    extensions = [cast("str", total.group[0]) for total in engine.store.totals(query, ["extension"])]
+    limit = min(query.limit, max(1, _AHEAD // max(1, len(extensions))))
+    parts = (entry_records(engine, attrs.evolve(query, extension=number, limit=limit)) for number in extensions)
+    yield from heapq.merge(*parts, key=query.position)
 
 
 def _call(engine: Engine, record: EntryRecord) -> ChargedCall:
