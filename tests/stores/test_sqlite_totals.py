@@ -16,10 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.databases import empty_database, engine_on
 from tests.stores.test_sqlite import LENIENT, SAFE
 from voipcard.core.query import EntryQuery
 from voipcard.errors import NotABookError, StoreBusyError
-from voipcard.stores import Changes, EntryRecord, Grouping, SQLiteStore, sqlite_totals
+from voipcard.stores import Changes, EntryRecord, Grouping, SQLAlchemyStore, SQLiteStore, sqlite_totals
 from voipcard.stores.contract import MAX_INTEGER
 from voipcard.stores.sqlite_file import sqlite3
 from voipcard.stores.sqlite_totals import summed
@@ -121,7 +122,7 @@ def test_sums_are_exact_at_the_end_of_64_bits(name: str, values: list[int]) -> N
 @pytest.mark.parametrize(
     "name, value",
     [
-        *itertools.product(SUMMED, ["'text'", "x'00ff'", "0.5"]),
+        *itertools.product(SUMMED, ["'text'", "''", "x'00ff'", "x''", "0.5"]),
         ("amount", "NULL"),
         ("prefix", "x'00ff'"),
         ("prefix", "NULL"),
@@ -139,6 +140,26 @@ def test_damaged_entries_are_not_summed(name: str, value: str) -> None:
         with pytest.raises(NotABookError):
             summed(connection, EntryQuery(), ["prefix"], ())
         assert connection.execute("SELECT count(*) FROM temp.sqlite_schema").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    "name, value", [*itertools.product(SUMMED, ["'text'", "''", "x'00ff'", "x''", "0.5"]), ("prefix", "x'00ff'")]
+)
+def test_nor_are_they_through_sqlalchemy(name: str, value: str) -> None:
+    """
+    Where SQLAlchemy reads a file of SQLite it is the same, and the connection can be used again.
+    """
+    with empty_database("sqlite") as url, engine_on(url) as engine:
+        store = SQLAlchemyStore(engine, create=True)
+        store.commit(Changes(new=samples.new(1, 2)))
+        assert sum(total.count for total in store.totals(EntryQuery(), ["prefix"])) == 2, "the table is sound (control)"
+        with engine.begin() as connection:
+            changed = f"UPDATE voipcard_entries SET {name} = {value} WHERE rowid = 1"  # noqa: S608 - of our own making
+            connection.exec_driver_sql(changed)
+
+        with pytest.raises(NotABookError):
+            store.totals(EntryQuery(), ["prefix"])
+        store.commit(Changes(new=samples.new(3)))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -47,7 +47,7 @@ from voipcard.stores.servers.selects import Selects, columns
 from voipcard.stores.servers.sessions import Session, Statement, compiled
 from voipcard.stores.servers.tables import SCHEMA_VERSION, Tables, build_tables
 from voipcard.stores.statements import ORDERS, read_cards, read_rows
-from voipcard.stores.totals import totaled
+from voipcard.stores.totals import sound, totaled
 
 __all__ = ["SQLAlchemyStore"]
 
@@ -226,7 +226,12 @@ class SQLAlchemyStore:
         """
         if self._database.dialect.name == "sqlite":  # Its sums have 64 bits.
             listed = self._selects.listed(query, by)
-            return self._database.read(lambda session: totaled(session.each(listed), by, periods))
+
+            def one_by_one(session: Session) -> list[Total]:
+                with closing(session.each(listed)) as rows:
+                    return totaled(rows, by, periods)
+
+            return sound(self._database.read(one_by_one), by)
         statement = self._selects.grouped(query, by, periods)
         rows = self._rows(lambda session: session.rows(statement))
 

@@ -5,17 +5,16 @@ Sums over ledger entries, made by SQLite itself.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Final
 
 import attrs
 
 from voipcard.core.query import EntryQuery
-from voipcard.errors import NotABookError
 from voipcard.stores.contract import MAX_INTEGER, Grouping, Total
 from voipcard.stores.sqlite_file import sqlite3
 from voipcard.stores.statements import Condition, Parameter, entry_conditions, filtered
-from voipcard.stores.totals import MOMENTS, SUMMED, totaled
+from voipcard.stores.totals import MOMENTS, SUMMED, sound, totaled
 
 __all__ = ["summed"]
 
@@ -29,15 +28,10 @@ _SUMS: Final[Mapping[str, str]] = {
 
 _ADDED: Final = ", ".join(f'"{name}" = "{name}" + excluded."{name}"' for name in _SUMS)
 
-_TYPES: Final[Mapping[Grouping, type]] = {"card": bytes, "period": int, "start": int}
-"""What groups are made of, where it is not text."""
-
 _FEW: Final = 100_000
 """
 How many entries are looked up one by one at most: that takes six times as long for an entry as reading all of them.
 """
-
-_DAMAGED: Final = "an entry is damaged"
 
 _PERIOD: Final = "coalesce((SELECT number FROM temp.periods WHERE moment <= {} ORDER BY moment DESC LIMIT 1), 0)"
 
@@ -67,11 +61,8 @@ def summed(
     except sqlite3.IntegrityError:
         # A sum that leaves 64 bits turns into a float, which the table of sums refuses; so does what is damaged.
         totals = _listed(connection, query, by, periods)
-    shape = (*(_TYPES.get(name, str) for name in by), *[int] * len(_SUMS))
-    if any(tuple(map(type, (*total.group, *total[1:]))) != shape for total in totals):
-        raise NotABookError(_DAMAGED)
 
-    return totals
+    return sound(totals, by)
 
 
 def _added_up(
@@ -94,10 +85,9 @@ def _listed(
     connection: sqlite3.Connection, query: EntryQuery, by: Sequence[Grouping], periods: Sequence[int]
 ) -> list[Total]:
     select, parameters = _selected(connection, [*(MOMENTS.get(name, name) for name in by), *SUMMED], query)
-    try:
-        return totaled(connection.execute(select, parameters), by, periods)
-    except TypeError as error:
-        raise NotABookError(_DAMAGED) from error
+    # Whatever is raised would keep the statement open, and with it a lock or the write-ahead log.
+    with closing(connection.execute(select, parameters)) as rows:
+        return totaled(rows, by, periods)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from __future__ import annotations
 import copy
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from typing import Any, Final, NamedTuple
 
@@ -124,9 +124,9 @@ class Session(ABC):
         with self._executed(statement.sql, statement.values(given)) as result:
             return list(map(tuple, result.fetchall()))
 
-    def each(self, statement: Statement, given: Mapping[str, Any] = {}) -> Iterator[tuple[Any, ...]]:
+    def each(self, statement: Statement, given: Mapping[str, Any] = {}) -> Generator[tuple[Any, ...]]:
         """
-        Give them one by one, where the driver reads them so: SQLite's does.
+        Give them one by one, where the driver reads them so: SQLite's does. To be closed, whatever becomes of them.
         """
         with self._executed(statement.sql, statement.values(given)) as result:
             yield from map(tuple, result)
