@@ -493,6 +493,21 @@ def test_days_are_told_however_far_away() -> None:
     assert by_day.total.calls == by_month.total.calls == 12
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Kathmandu", "America/New_York", "Pacific/Kiritimati"])
+def test_the_first_and_last_day_of_all_are_bounds(zone: str) -> None:
+    """
+    Between the first day that a date can be and the last one is all that is between, in every zone.
+    """
+    world = lived([("make", EXTENSION, Credit(10), None), ("charge", 0, Credit(1), 5, "40", 7)])
+    report = world.book.cost_report(date.min, date.max, zone=zone)
+
+    assert report.total == world.book.cost_report(zone=zone).total
+    assert report.total.calls == 1
+    assert world.book.recharge_report(date.max, date.max, zone=zone).total == RechargeRow()
+    assert world.book.recharge_report(date.min, date.min, zone=zone).total == RechargeRow()
+    assert str(report.start) < str(report.end)
+
+
 @pytest.mark.parametrize("kind", [on(kind) for kind in DATABASES])
 def test_every_database_reports_the_same(kind: DatabaseKind) -> None:
     """

@@ -60,10 +60,12 @@ def midnight(day: date, zone: tzinfo) -> int:
     """
     Give the first moment of a day in a zone: midnight, or what comes next where clocks skipped it.
     """
-    return min(
+    begins = min(
         (moment for moment in _midnights(day.toordinal(), zone) if _local(moment, zone) >= day),
-        default=LAST,  # Of the last day of all, only a part can be written in UTC.
+        default=LAST,
     )
+
+    return min(max(begins, FIRST), LAST)  # Of the first and the last day of all, only a part can be written in UTC.
 
 
 def _dated_parts(first: int, last: int, zone: tzinfo, unit: Unit) -> Iterator[tuple[int, date]]:
