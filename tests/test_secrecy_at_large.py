@@ -1,5 +1,7 @@
 """
 Secrecy at large: of thirty thousand codes, PINs and CallerIDs none is in a database, a log, a list or an error.
+
+Nor is any of a thousand numbers that were called.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,13 +27,28 @@ from tests.databases import SERVERS, DatabaseKind, empty_database, engine_on, on
 from tests.stores.test_sqlite import WAL
 from tests.test_refusals import said
 from tests.test_secrecy import CODES, NUMBER, PINS, Logs, Scene, disguises
-from voipcard import Batch, CardBook, Extension, NewCard, Profile, open_book, sheets
+from voipcard import (
+    Batch,
+    CallRecord,
+    CardBook,
+    Extension,
+    NewCard,
+    Profile,
+    Rate,
+    RateDeck,
+    Tariff,
+    open_book,
+    sheets,
+)
 from voipcard.errors import AccessDeniedError, VoipcardError
 from voipcard.stores import MemoryStore, SQLiteStore, Store
 from voipcard.testing import samples
 
 COUNT: Final = 10_000
 """How many codes, how many PINs, and how many CallerIDs."""
+
+CALLS: Final = 1000
+"""How many numbers are called, each once."""
 
 PLANTED: Final = "Order 7788 of the scan"
 """No secret: it shows that what is stored as it is would be found."""
@@ -128,6 +146,7 @@ class Large:
         self.codes: Sequence[str] = ()
         self.pins: Sequence[str] = ()
         self.callers = drawn_digits(COUNT, 15)
+        self.called = drawn_digits(CALLS, 14)
         self.failures: list[VoipcardError] = []
         self.places: dict[str, bytes] = {}
 
@@ -146,6 +165,7 @@ class Large:
         self.codes, self.pins = [handout.code for handout in batch], [handout.pin for handout in batch]
         callers = self.extension.add([NewCard(f"+{number}") for number in self.callers])
         self._use(batch)
+        self._call(batch)
         self._fail(batch)
         self.places["values"] = self._shown(batch, callers)
 
@@ -155,7 +175,7 @@ class Large:
         """
         assert len({*self.codes, *self.pins, *self.callers}) > 3 * COUNT - 10
 
-        return Wanted([*self.codes, *self.pins, *self.callers])
+        return Wanted([*self.codes, *self.pins, *self.callers, *self.called, *(number[1:] for number in self.called)])
 
     def _use(self, batch: Batch) -> None:
         first, second = batch[0], batch[1]
@@ -170,6 +190,28 @@ class Large:
             self._try(self.pins[place], self.codes[place], self.callers[place])
         for number in self.callers[:20]:
             self.extension.authenticate_caller(number)
+
+    def _call(self, batch: Batch) -> None:
+        """
+        Make calls, all but the first ones by what a switch tells afterwards; some of them cannot be charged.
+        """
+        # Rated by their first digit, so that the rest is secret; nobody has a price for 9.
+        self.book.install_deck(RateDeck([Rate(prefix, Tariff(price="0.01")) for prefix in "12345678"]))
+        self.extension.recharge_many([(handout.serial, 5) for handout in batch[20:60]])
+        rated = [number for number in self.called if number[0] != "9"]
+        for number, handout in zip(rated[:20], batch[20:40], strict=True):
+            call = self.extension.begin_call(handout.serial, number, call_id=number)
+            if number in rated[:15]:
+                call.keep_alive().end(30)
+        told = [
+            CallRecord(str(place), batch[place % COUNT].serial, number, datetime(2026, 3, 1, tzinfo=UTC), 60)
+            for place, number in enumerate(self.called)
+        ]
+        settlement = self.extension.settle_calls(told)
+        shown = [settlement, *settlement, *told, *self.extension.calls(), *self.extension.reveal_calls()]
+        self.places["calls"] = "\n".join(f"{value!r} {value!s}" for value in shown).encode()
+
+        assert 0 < len(settlement.rejected) < CALLS / 2
 
     def _try(self, code: str, pin: str, source: str) -> None:
         with suppress(AccessDeniedError):
@@ -187,6 +229,8 @@ class Large:
             lambda: extension.get(code=self.codes[0][::-1]),
             lambda: extension.get(self.codes[0]),
             lambda: extension.authenticate(self.codes[1], pin=self.pins[0], source=self.callers[0]),
+            lambda: extension.begin_call(batch[50].serial, self.called[-1], call_id="unknown destination"),
+            lambda: extension.begin_call(batch[50].serial, f"x{self.called[-1]}", call_id="no number"),
         ):
             with pytest.raises(VoipcardError) as caught:
                 ask()
@@ -209,6 +253,8 @@ class Large:
         """
         for name in ("list.csv", "list.xlsx"):
             assert self.extension.export(folder / name) == 2 * COUNT
+        sheets.write(folder / "calls.csv", self.extension.calls())
+        self.places["calls.csv"] = (folder / "calls.csv").read_bytes()
         self.places["list.csv"] = (folder / "list.csv").read_bytes()
         with zipfile.ZipFile(folder / "list.xlsx") as archive:
             for name in archive.namelist():
@@ -272,6 +318,7 @@ def test_no_file_of_a_large_book_has_a_secret(journal: Any, profile: Profile, tm
     assert {"cards.db", "logs", "errors", "values", "list.csv", "scratch 0"} <= {n.split(" (")[0] for n in large.places}
     assert sum(map(len, large.places.values())) > 20_000_000
     assert any(place.startswith("cards.db (") for place in Wanted([PLANTED]).leaks(large.places))
+    assert {"calls", "calls.csv"} <= large.places.keys()
     handouts = (outside / "handouts.csv").read_bytes()
     assert wanted.leaks({"handouts": handouts})["handouts: UTF-8"] == len({*large.codes, *large.pins})
 
@@ -294,7 +341,7 @@ def test_no_memory_store_of_a_large_book_has_a_secret() -> None:
 @pytest.mark.parametrize("kind", [on(kind) for kind in SERVERS])
 def test_no_row_of_a_database_server_has_a_secret(kind: DatabaseKind) -> None:
     """
-    No row of any table in PostgreSQL or MariaDB has a code, a PIN or a CallerID in any form.
+    No row of any table in PostgreSQL or MariaDB has a code, a PIN, a CallerID or a number that was called in any form.
     """
     with empty_database(kind) as url:
         with opened(url, "operator") as book:
