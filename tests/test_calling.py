@@ -439,6 +439,17 @@ def test_a_call_ends_once() -> None:
     assert Credit("9.40") == world.extension.get(world.card).credit
 
 
+def test_a_call_took_as_long_as_was_said_first() -> None:
+    """
+    Another length is refused also where it costs the same.
+    """
+    call = World.new().begin(LANDLINE)
+    call.end(31)
+
+    assert RETAIL["40"].cost(31) == RETAIL["40"].cost(36)
+    assert outcome(lambda: call.end(36))[0] is OperationConflictError  # type: ignore[index]
+
+
 def test_one_name_is_one_call_whichever_card_pays() -> None:
     """
     Where two switches give two calls the same name, the first that ends is the call: the other one is not charged.
@@ -536,6 +547,17 @@ def test_several_calls_share_a_card() -> None:
     assert Credit(0) == world.extension.get(world.card).credit
 
 
+def test_a_second_that_has_begun_counts() -> None:
+    """
+    Who holds for a minute ahead has at least a minute, also in the middle of a second.
+    """
+    world = World.new()
+    call = world.begin(reserve=60 * SECOND)
+    world.clock.move(microseconds=1)
+
+    assert call.keep_alive().max_duration == 61
+
+
 def test_a_call_whose_hold_has_run_out_is_held_for_again() -> None:
     """
     Where nobody kept it alive in time others may have spent the credit; what is there is held from then on.
@@ -593,11 +615,13 @@ def test_a_clock_that_is_set_back_makes_no_call_shorter() -> None:
     """
     world = World.new(1)
     call = world.begin(reserve=30 * SECOND)
+    world.clock.move(seconds=20)
+    call = call.keep_alive()
     world.clock.move(hours=-1)
     kept = call.keep_alive()
     longer = world.extension.call(world.card, call_id="call 1", expires_in=2 * 3600 * SECOND).keep_alive()
 
-    assert (call.max_duration, call.hold) == (kept.max_duration, kept.hold)
+    assert (50, call.hold) == (kept.max_duration, kept.hold)
     assert call.hold.expires_at < longer.hold.expires_at == world.clock.now + 2 * 3600 * SECOND
     assert Credit("-0.30") == longer.end(30).amount
     assert sound(world.book) == ()
