@@ -253,7 +253,7 @@ class Attempt:
         facts = facts_of_document(engine, self.extension, found.get(EXTENSION + self.extension))
         batch = self._batch(found.get(BATCH + record.batch), BATCH + record.batch)
         # An extension that has cards is known: else somebody has taken away that it is disabled, or wants a PIN.
-        is_intact = self._is_intact(record) & bool(facts.version)
+        is_intact = engine.records.is_intact(record) & bool(facts.version)
 
         return _Sight(facts, record, is_hit, is_intact, batch, found, lock_key)
 
@@ -276,14 +276,6 @@ class Attempt:
         looked_up = [(self.engine.store.nearest(index) or _NOBODY, index) for index in indexes]
 
         return max(reversed(looked_up), key=lambda found: is_found(*found))
-
-    def _is_intact(self, record: CardRecord) -> bool:
-        try:
-            self.engine.records.checked(record)
-        except TamperedError:
-            return False
-
-        return True
 
     def _batch(self, document: Document | None, key: str) -> BatchFacts | None:
         """

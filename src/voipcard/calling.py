@@ -152,11 +152,14 @@ class Call:
         Let the credit be held for longer, as the call goes on. Use the call that this gives from then on.
 
         What was put on the card meanwhile, or given back by other calls, lets the call take longer. A call whose hold
-        has run out is held for again with what is there. Nothing else is looked at: who was let in may go on where the
-        card, its batch or its extension has been disabled.
+        has run out, be it because a clock ran ahead, is held for again with what is there; a clock that is set back
+        makes nothing shorter. Nothing else is looked at: who was let in may go on where the card, its batch or its
+        extension has been disabled.
 
         Raises:
             CallEndedError: If the call was settled or given up.
+
+            TooManyCallsError: If the hold has run out, and the card has 2,000 others by now.
 
             UnknownCardError: If the card was removed.
 
@@ -200,13 +203,17 @@ class Call:
         Args:
             seconds: How long the call took, 0 to a year: 0 for one that nobody answered, which costs nothing.
 
-            started_at: When it was answered; None for when it began. An aware datetime.
+            started_at:
+                When it was answered; None for when it began. An aware datetime, which is kept as it is told: the price
+                does not depend on it.
 
         Returns:
             The entry; `replayed` tells whether the call was settled before.
 
         Raises:
             InvalidValueError: If *seconds* or *started_at* cannot be. Nothing was written, and the call goes on.
+
+            AmountError: If it costs more than an amount can be; likewise.
 
             OperationConflictError: If the call was settled before in another way, or given up: that stays.
 

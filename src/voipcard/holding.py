@@ -173,8 +173,7 @@ def sweep(engine: Engine, extension: str | None, *, limit: int) -> int:
 
     def decide(_: Reading) -> Decision[int]:
         now = engine.now()
-        query = CardQuery(extension=extension, hold_expired_at=now, limit=limit)
-        before = [engine.records.checked(record) for record in engine.store.cards(query)]
+        before = _with_expired_holds(engine, extension, now, limit)
         if not before:
             return Decision(None, 0)
         after = [freed(record, now) for record in before]
@@ -313,6 +312,22 @@ def _ended(engine: Engine, extension: str, held: Hold, verb: str, end: Callable[
         return Decision(desk.changes(verb, **told, **desk.credits(serial)), entry)
 
     return engine.decider.run(decide, cards=[serial], operations=[key])
+
+
+def _with_expired_holds(engine: Engine, extension: str | None, now: int, limit: int) -> list[CardRecord]:
+    """
+    Give the first cards with holds that have run out, without those that were changed from outside.
+    """
+    query = CardQuery(extension=extension, hold_expired_at=now, limit=limit)
+    found: list[CardRecord] = []
+    while page := engine.store.cards(query):
+        found += filter(engine.records.is_intact, page)
+        if len(found) >= limit or len(page) < limit:
+            break
+        # One of them would keep all others from being freed.
+        query = attrs.evolve(query, after=query.position(page[-1]))
+
+    return found[:limit]
 
 
 def _running(record: CardRecord) -> int:

@@ -187,10 +187,16 @@ class Records:
         Raises:
             TamperedError: If somebody did.
         """
-        if not _same(self._mac("card", record[:-1]), record.mac):
+        if not self.is_intact(record):
             raise TamperedError(record.serial, "record")
 
         return record
+
+    def is_intact(self, record: CardRecord) -> bool:
+        """
+        Tell whether the record is as it was written.
+        """
+        return _same(self._mac("card", record[:-1]), record.mac)
 
     def card(self, record: CardRecord) -> CardCode:
         """

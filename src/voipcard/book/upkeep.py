@@ -50,7 +50,8 @@ class WithUpkeep(Bound):
         Free the holds of all cards that have run out: of calls whose switch died, or that nobody settled.
 
         Whoever touches the credit of a card frees its holds as well; this is for cards that nobody touches. Call it
-        again until it returns 0, every minute or so. Others may go on working: each call is one commit.
+        again until it returns 0, every minute or so. Others may go on working: each call is one commit. A card that was
+        changed from outside stays as it is, for `verify` to find.
 
         Args:
             limit: Of how many cards at most, 1 to 1,000.

@@ -45,8 +45,8 @@ class Calling(Bound):
             destination: The number that is called, with the country code first, or as it is dialed in the extension's
                 region: 1 to 32 digits. Only its rated prefix is kept in clear text.
 
-            call_id: The switch's name for the call, unique in the book: 1 to 255 characters, and spaces around it do not
-                count. Only a keyed hash is kept.
+            call_id: The switch's name for the call, unique in the book: 1 to 255 characters, and spaces around it are
+                dropped. Only a keyed hash is kept.
 
             reserve: Hold credit for so much time ahead only, so that a card can pay for several calls at a time. Then
                 `keep_alive` has to be called before that has passed. None for as long as there is credit.
@@ -76,6 +76,8 @@ class Calling(Bound):
             OperationConflictError: If a call of this name is running on the card to another number.
 
             UnknownCardError: If the extension has no such card.
+
+            AmountError: If even the first second costs more than an amount can be.
 
             InvalidValueError: If another argument is out of its range.
 

@@ -28,7 +28,9 @@ class Holding(Bound):
         Reserve credit of a card, so that nobody else can spend it.
 
         For switches that rate calls themselves; others begin a call. A hold runs out by itself: whoever touches the
-        credit of the card next frees it, and so does `sweep`.
+        credit of the card next frees it, and so does `sweep`. The clock is that of the process: where it is set back a
+        hold lasts as much longer, and where it runs ahead a hold runs out early, after which a capture takes what is
+        there.
 
         Args:
             card: The card, or its serial.
