@@ -337,9 +337,10 @@ def test_a_call_keeps_the_price_of_its_beginning() -> None:
     again = book_on(world.store.another(), clock=world.clock).extension(EXTENSION)
     later = world.begin(call_id="call 3")
 
-    assert Credit("-0.60") == calls[0].keep_alive().end(60).amount
-    assert Credit("-0.60") == again.call(world.card, call_id="call 1").end(60).amount
-    assert Credit("-1.00") == later.end(60).amount
+    ends = [calls[0].keep_alive(), again.call(world.card, call_id="call 1"), later]
+    entries = [call.end(60) for call in ends]
+    assert [Credit("-0.60"), Credit("-0.60"), Credit(-1)] == [entry.amount for entry in entries]
+    assert [Credit(0)] * 3 == [entry.shortfall for entry in entries]
 
 
 @pytest.mark.parametrize("seconds, cost", [(0, 0), (5, 0), (6, "0.06"), (1, 0)])
