@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tests.databases import empty_database, engine_on
 from tests.stores.test_sqlite import LENIENT, SAFE
 from voipcard.core.query import EntryQuery
-from voipcard.errors import NotABookError, StoreBusyError
+from voipcard.errors import NotABookError, StoreBusyError, StoreError
 from voipcard.stores import Changes, EntryRecord, Grouping, SQLAlchemyStore, SQLiteStore, sqlite_totals
 from voipcard.stores.contract import MAX_INTEGER
 from voipcard.stores.sqlite_file import sqlite3
@@ -227,3 +227,21 @@ def test_sums_hold_nobody_up(journal: Any, writes: bool, tmp_path: Path) -> None
         assert committed == [writes]
         assert [total[:2] for total in found] == [(("initial",), 50)]
         assert store.totals(EntryQuery())[0].count == 50 + writes
+
+
+def test_what_failed_is_not_in_the_way(tmp_path: Path) -> None:
+    """
+    Sums that failed half-way, and could not even clear away what they had, keep no later ones from being made.
+
+    So it is when the disk of temporary files is full.
+    """
+    failing = [True]
+    with closing(SQLiteStore(tmp_path / "cards.db")) as store:
+        store.commit(Changes(new=samples.new(*range(50))))
+        with store._file.reading() as connection:  # noqa: SLF001 - the one that is lent again
+            connection.set_progress_handler(lambda: failing[0], 1)
+        with pytest.raises(StoreError):
+            store.totals(EntryQuery(), ["kind"])
+        failing[0] = False
+
+        assert [total[:2] for total in store.totals(EntryQuery(), ["kind"])] == [(("initial",), 50)]

@@ -194,15 +194,17 @@ class SQLiteFile:
     @contextmanager
     def reading(self) -> Generator[sqlite3.Connection]:
         """
-        Lend a connection to read with.
+        Lend a connection to read with. Where anything raises it is closed, with whatever was left open or half done.
         """
         self.refuse_use()
         try:
             connection = self._borrow()
             try:
                 yield connection
-            finally:
-                self._give_back(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._give_back(connection)
         except FAILURES as error:
             raise self.translation(error) from error
 
@@ -404,7 +406,7 @@ def _meaning(error: Exception, path: Path) -> StoreError:
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return StoreBusyError(f"others kept {path.name} locked for too long")
         case sqlite3.SQLITE_FULL | sqlite3.SQLITE_IOERR:
-            return StoreFullError(f"the disk under {path.name} is full or fails")
+            return StoreFullError(f"the disk under {path.name}, or that of temporary files, is full or fails")
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
             return StoreReadOnlyError(f"{path.name} or its folder cannot be written")
         case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
