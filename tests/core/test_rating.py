@@ -176,6 +176,18 @@ def test_what_is_no_tariff_is_refused(wrong: dict[str, Any], error: type[Excepti
         Tariff(**wrong)
 
 
+@pytest.mark.parametrize("name", ["price", "connection_fee", "minimum_charge", "maximum_charge"])
+def test_no_price_is_unlimited(name: str) -> None:
+    """
+    What would cost more than anybody has is refused, and it is said which amount it is.
+    """
+    terms: dict[str, Any] = {"price": 0, name: UNLIMITED}
+    with pytest.raises(InvalidValueError) as refused:
+        Tariff(**terms)
+
+    assert refused.value.name == name
+
+
 @pytest.mark.parametrize("seconds", [-1, MAX_SECONDS + 1, 1.5, True, "60", None])
 def test_what_is_no_duration_is_refused(seconds: Any) -> None:  # noqa: ANN401
     """

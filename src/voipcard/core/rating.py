@@ -67,8 +67,16 @@ def _price(value: Amount) -> Credit:
     return checked_price("price", value)
 
 
-def _cap(value: Amount | None) -> Credit | None:
-    return None if value is None else _price(value)
+def _fee(value: Amount) -> Credit:
+    return checked_price("connection_fee", value)
+
+
+def _least(value: Amount) -> Credit:
+    return checked_price("minimum_charge", value)
+
+
+def _most(value: Amount | None) -> Credit | None:
+    return None if value is None else checked_price("maximum_charge", value)
 
 
 def _interval(_: object, attribute: attrs.Attribute[int], value: int) -> None:
@@ -113,13 +121,13 @@ class Tariff:
 
     price: Credit = attrs.field(converter=_price)
     per: int = attrs.field(default=60, validator=_interval)
-    connection_fee: Credit = attrs.field(default=Credit(0), converter=_price)
+    connection_fee: Credit = attrs.field(default=Credit(0), converter=_fee)
     first_interval: int = attrs.field(default=1, validator=_interval)
     next_interval: int = attrs.field(default=1, validator=_interval)
     grace: int = attrs.field(default=0, validator=_seconds)
     free_seconds: int = attrs.field(default=0, validator=_seconds)
-    minimum_charge: Credit = attrs.field(default=Credit(0), converter=_price)
-    maximum_charge: Credit | None = attrs.field(default=None, converter=_cap)
+    minimum_charge: Credit = attrs.field(default=Credit(0), converter=_least)
+    maximum_charge: Credit | None = attrs.field(default=None, converter=_most)
     convention: Convention = attrs.field(default="first_then_next")
 
     @convention.validator

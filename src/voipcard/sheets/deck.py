@@ -12,7 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from voipcard.core.credit import Credit
+from voipcard.core.credit import Credit, checked_price
 from voipcard.core.rating import Rate, RateDeck, Tariff
 from voipcard.errors import AmountError, InvalidValueError, Problem, UploadError
 from voipcard.sheets.files import SupportsRead
@@ -194,10 +194,9 @@ class _Reader:
         rate = {key: values.pop(key) for key in ("prefix", "description", "network") if key in values}
         try:
             return Rate(**rate, tariff=Tariff(**values))
-        except AmountError as error:
-            self._note(row, "", error.reason)
         except InvalidValueError as error:
-            self._note(row, error.name, "out_of_range")
+            column = error.name if error.name in self._columns else "charge_interval"  # Of which the others are made.
+            self._note(row, column, "out_of_range")
 
         return None
 
@@ -233,9 +232,11 @@ def _understood(column: str, cell: str | Decimal) -> tuple[str, Any]:
     text = f"{cell:f}" if isinstance(cell, Decimal) else cell.strip()
     if column in _AMOUNTS:
         try:
-            return "", Credit(text)
+            return "", checked_price(column, text)
         except AmountError as error:
             return error.reason, None
+        except InvalidValueError:
+            return "out_of_range", None
     if column in _SECONDS:
         return ("", int(text)) if _WHOLE.fullmatch(text) else ("not_seconds", None)
     if column == "prefix":
