@@ -212,3 +212,28 @@ def test_databases_find_expired_holds_by_their_expiry(kind: DatabaseKind) -> Non
     assert found == [5] * len(SEARCHES)
     assert [how for how in hows if "ix_voipcard_cards_hold_expiry" not in how] == []
     assert [how for how in others if "hold_expiry" in how] == []
+
+
+# All cards
+
+
+@pytest.mark.parametrize("kind", [on(kind) for kind in DATABASES])
+def test_all_cards_are_read_without_being_sorted_for_each_page(kind: DatabaseKind) -> None:
+    """
+    Page by page by their serials, the cards of a book come from that index, in its order: nothing is sorted.
+
+    Control: by their creation all of them are sorted.
+    """
+    with filled(kind, Changes(new=samples.new(*range(6000)))) as store:
+        asked = columns(store._tables.cards, CardRecord)  # noqa: SLF001 - as above
+        last = store.cards(CardQuery(order="serial", limit=2000))[-1]
+        plans = {
+            order: explained(store, kind, store._selects.page(asked, query))  # noqa: SLF001 - as above
+            for order in ("serial", "created")
+            for query in [CardQuery(order=order, limit=1000)]  # type: ignore[arg-type]
+            for query in [attrs.evolve(query, after=query.position(last), credit_at_least=1)]
+        }
+    sorts = ("Sort Key", "filesort", "TEMP B-TREE")
+
+    assert not any(sort in plans["serial"] for sort in sorts), plans["serial"]
+    assert any(sort in plans["created"] for sort in sorts), plans["created"]

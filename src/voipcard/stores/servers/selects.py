@@ -186,9 +186,11 @@ class Selects:
         if query.after is not None:
             conditions.append(self._behind(order, query.after, descending=query.descending))
         question = select(*asked).where(*conditions).limit(query.limit)
+        # No two cards have one serial, which MariaDB and MySQL do not conclude: with the id they would sort all cards.
+        sorted_by = order[:1] if query.order == "serial" else order
 
         return compiled(
-            self.dialect, question.order_by(*(column.desc() if query.descending else column for column in order))
+            self.dialect, question.order_by(*(column.desc() if query.descending else column for column in sorted_by))
         )
 
     def _behind(self, order: Sequence[ColumnElement[Any]], after: Position, *, descending: bool) -> ColumnElement[bool]:
