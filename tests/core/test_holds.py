@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pickle
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import pytest
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from voipcard.core.credit import Credit
 from voipcard.core.holds import Hold, KeptHold, kept, packed, unpacked
+from voipcard.errors import InvalidValueError
 
 LIMIT: Final = 2**63 - 2
 BEGUN: Final = datetime(2026, 3, 14, tzinfo=UTC)
@@ -99,3 +100,16 @@ def test_a_replayed_hold_is_the_same_hold() -> None:
     assert first == pickle.loads(pickle.dumps(first))  # noqa: S301 - our own
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         first.amount = Credit(1)  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "id", ["", "0f" * 15, "0f" * 17, "0F" * 16, "0g" * 16, "\u0660" * 32, "0f" * 16 + "\n", None, 5]
+)
+def test_what_is_no_hold_is_refused(id: Any) -> None:  # noqa: ANN401 - what is refused
+    """
+    A hold that was written down in another way and read again is refused, before anything is taken for it.
+    """
+    with pytest.raises(InvalidValueError) as refused:
+        attrs.evolve(hold(replayed=False), id=id)
+
+    assert refused.value.name == "id"

@@ -320,10 +320,10 @@ def _asked(extension: Extension, ask: Ask) -> LedgerEntry | None:
     """
     Give the entry of what was asked for; None if it is refused.
     """
-    hold = Hold(ask.subject, ask.serial, Credit(0), now(), now())
     try:
         if ask.verb == "recharge":
             return extension.recharge(ask.serial, Credit.from_micros(ask.amount), order_number=ask.subject)
+        hold = Hold(ask.subject, ask.serial, Credit(0), now(), now())
         if ask.verb == "release":
             return extension.release(hold)
         return extension.capture(hold, Credit.from_micros(ask.amount))

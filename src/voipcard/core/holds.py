@@ -5,15 +5,25 @@ Credit that is reserved while a call runs, and how a card's record keeps it.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import attrs
 
 from voipcard.core.credit import Credit
+from voipcard.errors import InvalidValueError
 
 __all__ = ["Hold", "KeptHold", "kept", "packed", "unpacked"]
+
+_ID: Final = re.compile("[0-9a-f]{32}", re.ASCII)
+
+
+def _is_id(_: object, __: object, value: str) -> None:
+    # Written in another way it would be captured, and the hold itself would stay until it runs out.
+    if not isinstance(value, str) or not _ID.fullmatch(value):
+        raise InvalidValueError("id", "has to be 32 hexadecimal digits in small letters")
 
 
 @attrs.frozen
@@ -22,15 +32,18 @@ class Hold:
     Credit of a card that nobody else can spend until it is captured, released or runs out.
 
     Attributes:
-        id: 32 hexadecimal digits. It ends once: with the first `capture` or `release`.
+        id: 32 hexadecimal digits, in small letters. It ends once: with the first `capture` or `release`.
         serial: The card.
         amount: How much is reserved.
         begun_at: When it was first reserved, in UTC.
         expires_at: From when on it is free again if nobody extends it, in UTC.
         replayed: Whether it had been made before and this is the first result again.
+
+    Raises:
+        InvalidValueError: If *id* is something else, as where a hold was written down elsewhere and read again.
     """
 
-    id: str
+    id: str = attrs.field(validator=_is_id)
     serial: str
     amount: Credit
     begun_at: datetime
