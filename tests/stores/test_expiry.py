@@ -230,7 +230,7 @@ def test_all_cards_are_read_without_being_sorted_for_each_page(kind: DatabaseKin
         plans = {
             order: explained(store, kind, store._selects.page(asked, query))  # noqa: SLF001 - as above
             for order in ("serial", "created")
-            for query in [CardQuery(order=order, limit=1000)]  # type: ignore[arg-type]
+            for query in [CardQuery(order=order, limit=1000)]
             for query in [attrs.evolve(query, after=query.position(last), credit_at_least=1)]
         }
     sorts = ("Sort Key", "filesort", "TEMP B-TREE")
