@@ -225,12 +225,10 @@ class Call:
         line, serial, kept = self.line, self.serial, self.line.kept
         began = kept.begun_at if started_at is None else to_micros(started_at)
         cost, charge = charge_for(self.rate, seconds, began, rest=bytes.fromhex(kept.rest), deck=line.deck)
-        key = bytes.fromhex(kept.id)
 
         def decide(reading: Reading) -> Decision[LedgerEntry]:
             desk = Desk(line.engine, line.extension, reading.cards)
-            if key in reading.operations:
-                done = desk.done_before(key, serial)
+            if done := desk.ended(serial, kept.id, reading):
                 if not is_settled_so(done, serial, cost, charge):
                     raise OperationConflictError("end", serial)
                 return Decision(None, desk.replay(done))
@@ -240,7 +238,7 @@ class Call:
 
             return Decision(desk.changes("end_call", **told, **credit), entry)
 
-        return line.engine.decider.run(decide, cards=[serial], operations=[key])
+        return line.engine.decider.run(decide, cards=[serial])
 
 
 def begin(
@@ -282,20 +280,23 @@ def begin(
             raise InsufficientCreditError(serial, available=str(available), wanted=str(settings.minimum_credit))
         if (first := rate.tariff.cost(min(rate.tariff.grace + 1, MAX_SECONDS))) > available:
             raise InsufficientCreditError(serial, available=str(available), wanted=str(first))
+        records = engine.writing(reading)
         kept = KeptHold(
             id.hex(),
             terms.amount(rate.tariff, available, settings),
             desk.now,
             expires_at=0,
             prefix=rate.prefix,
-            rest=engine.records.sealed_rest(record.id, number.removeprefix(rate.prefix)).hex(),
+            rest=records.sealed_rest(record.id, number.removeprefix(rate.prefix)).hex(),
             deck=digest,
         )
         call = _call(Line(engine, extension, kept, deck.name, terms), serial, rate, settings, available, now=desk.now)
         place(desk, serial, call.line.kept, limit=settings.concurrent_calls)
         told = {"serial": serial, "hold": kept.id, "prefix": rate.prefix, "amount": str(call.hold.amount)}
 
-        return Decision(desk.changes("begin_call", **told, expires_at=call.hold.expires_at.isoformat()), call)
+        changes = desk.changes("begin_call", **told, expires_at=call.hold.expires_at.isoformat())
+
+        return Decision(attrs.evolve(changes, require=[records.requirement]), call)
 
     return engine.decider.run(decide, cards=[serial], operations=[id])
 

@@ -13,6 +13,7 @@ from voipcard.core.expiry import after_recharge
 from voipcard.core.holds import KeptHold, kept, packed, unpacked
 from voipcard.core.ledger import Balance, EntryKind, LedgerEntry, charged
 from voipcard.core.query import EntryQuery
+from voipcard.deciding import Reading
 from voipcard.errors import TamperedError
 from voipcard.records import Charge
 from voipcard.stores.contract import CardRecord, Changes, EntryRecord
@@ -183,6 +184,19 @@ class Desk:
             key=bytes.fromhex(id),
             charge=charge._replace(shortfall=shortfall.micros),
         )
+
+    def ended(self, serial: str, id: str, reading: Reading) -> EntryRecord | None:
+        """
+        Give the entry that a hold has ended with before; None if it has not, as far as is known.
+
+        What is held for has not ended, so that nothing has to be looked up for it. Only where a commit was refused it
+        may have: the operation of an entry is unique, and a call can have been settled on another card.
+        """
+        if self.hold(serial, id) is not None and reading.refusal is None:
+            return None
+        done = self._engine.store.entries(EntryQuery(operation=bytes.fromhex(id)))
+
+        return done[0] if done else None
 
     def done_before(self, key: bytes, serial: str) -> EntryRecord:
         """

@@ -297,12 +297,11 @@ def _ended(engine: Engine, extension: str, held: Hold, verb: str, end: Callable[
     """
     End a hold in one way, or give how it was ended before.
     """
-    serial, key = held.serial, bytes.fromhex(held.id)
+    serial = held.serial
 
     def decide(reading: Reading) -> Decision[LedgerEntry]:
         desk = Desk(engine, extension, reading.cards)
-        if key in reading.operations:
-            done = desk.done_before(key, serial)
+        if done := desk.ended(serial, held.id, reading):
             if done.serial != serial:
                 raise OperationConflictError(verb, serial)
             return Decision(None, desk.replay(done))
@@ -311,7 +310,7 @@ def _ended(engine: Engine, extension: str, held: Hold, verb: str, end: Callable[
 
         return Decision(desk.changes(verb, **told, **desk.credits(serial)), entry)
 
-    return engine.decider.run(decide, cards=[serial], operations=[key])
+    return engine.decider.run(decide, cards=[serial])
 
 
 def _with_expired_holds(engine: Engine, extension: str | None, now: int, limit: int) -> list[CardRecord]:

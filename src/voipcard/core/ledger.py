@@ -178,7 +178,7 @@ def reserved(balance: Balance, amount: Credit, *, serial: str) -> Balance:
     if amount > balance.available:
         raise InsufficientCreditError(serial, available=str(balance.available), wanted=str(amount))
 
-    return attrs.evolve(balance, held=balance.held + amount)
+    return Balance(balance.credit, balance.total_credit, balance.held + amount, balance.recharge_count)
 
 
 def charged(balance: Balance, hold: Credit, cost: Credit) -> tuple[Balance, Credit]:
@@ -197,11 +197,11 @@ def charged(balance: Balance, hold: Credit, cost: Credit) -> tuple[Balance, Cred
     Returns:
         The new balance, in which nothing is reserved for it any more, and what could not be taken.
     """
-    rest = attrs.evolve(balance, held=balance.held - hold)
-    taken = min(cost, rest.available)
-    credit = rest.credit if rest.credit.is_unlimited else rest.credit - taken
+    held = balance.held - hold
+    taken = min(cost, max(ZERO, balance.credit - held))
+    credit = balance.credit if balance.credit.is_unlimited else balance.credit - taken
 
-    return attrs.evolve(rest, credit=credit), cost - taken
+    return Balance(credit, balance.total_credit, held, balance.recharge_count), cost - taken
 
 
 class RecordedChange(Protocol):
