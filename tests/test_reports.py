@@ -615,6 +615,24 @@ def test_what_is_charged_is_what_cards_have_lost(kind: str, tmp_path: Path) -> N
         assert [call.cost for call in extension.calls(card=serials[0])][-1] == Credit("0.10")
 
 
+@settings(max_examples=60, deadline=None)
+@given(histories.map(lambda drawn: [step for step in drawn if step[0] != "remove" and UNLIMITED not in step]))
+def test_reports_agree_with_each_other(history: list[tuple[Any, ...]]) -> None:
+    """
+    What was added, less what was taken and what calls cost, is left on the cards, where none is removed or unlimited.
+    """
+    world = lived(history)
+    by: Any = ["extension", "batch"]
+    left: dict[tuple[Any, ...], int] = {}
+    for row in world.book.recharge_report(by=by):
+        left[row.extension, row.batch] = row.added.micros - row.taken.micros
+    for cost in world.book.cost_report(by=by):
+        left[cost.extension, cost.batch] -= cost.cost.micros
+    owed = {(row.extension, row.batch): row.credit.micros for row in world.book.liability(by=by)}
+
+    assert {group: micros for group, micros in left.items() if micros} == owed
+
+
 # The cards
 
 
@@ -681,7 +699,7 @@ def test_credit_is_that_of_all_cards(
         return "unused" if now - changed_at(record, entries) >= 30 * DAY else ""
 
     def age(moment: int) -> str:
-        return "0-30" if (now - moment) // DAY <= 30 else "31-180" if (now - moment) // DAY <= 180 else "over 180"
+        return "0 to 30" if (now - moment) // DAY <= 30 else "31 to 180" if (now - moment) // DAY <= 180 else "over 180"
 
     every = added((of(record), credit_of(record, now)) for record in cards)
     dead = added(((reason(record), *of(record)), credit_of(record, now)) for record in cards if reason(record))
@@ -730,9 +748,9 @@ def test_the_curve_counts_every_card_once(cards: list[tuple[int, int | None]]) -
         return sum(days is not None and first <= days <= last for days in used)
 
     assert [(row.age, row.cards, row.used) for row in curve] == [
-        ("0-1", within(0, 1), within(0, 1)),
-        ("2-7", within(2, 7), within(0, 7)),
-        ("8-30", within(8, 30), within(0, 30)),
+        ("0 to 1", within(0, 1), within(0, 1)),
+        ("2 to 7", within(2, 7), within(0, 7)),
+        ("8 to 30", within(8, 30), within(0, 30)),
         ("over 30", within(31, 99), within(0, 99)),
         ("never", used.count(None), within(0, 99)),
     ]

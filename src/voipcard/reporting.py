@@ -602,7 +602,7 @@ def _credit(
 
 def _changed_at(engine: Engine, record: CardRecord) -> int:
     """
-    Tell when a card was last made, recharged, charged or let in for the first time.
+    Tell when a card was last made, recharged, charged or let in for the first time, or a hold on it was released.
     """
     known = max(record.created_at, record.first_used_at or record.created_at)
     if record.sequence == 1:  # Nothing has happened to its credit since.

@@ -5,6 +5,7 @@ What reports say: groups and sums that add up, tables that line up, plain record
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -175,13 +176,17 @@ def test_a_report_is_a_value() -> None:
 def test_every_age_is_in_one_span(lasts: list[int], age: int) -> None:
     """
     An age is in the span whose name has its whole days; a negative one is in the first.
+
+    No name can be taken for a date, as 2-7 would be where a spreadsheet program reads it.
     """
     name = spans(lasts)[span_of(age, lasts)]
     whole = max(0, age // DAY)
+
+    assert re.fullmatch(r"over \d+|\d+ to \d+", name)
     if name.startswith("over"):
         assert whole > int(name.removeprefix("over "))
     else:
-        first, last = map(int, name.split("-"))
+        first, last = map(int, name.split(" to "))
         assert first <= whole <= last
 
 
@@ -225,7 +230,7 @@ def test_rows_of_use_are_not_credit() -> None:
     Each kind of row has columns of its own.
     """
     made = Report(
-        "First use", "EUR", "UTC", NOON, None, None, ("age",), (UseRow(age="0-1", cards=2, used=2),), UseRow()
+        "First use", "EUR", "UTC", NOON, None, None, ("age",), (UseRow(age="0 to 1", cards=2, used=2),), UseRow()
     )
 
     assert [column.header for column in made.columns] == ["Days", "Cards", "Used by then"]

@@ -131,7 +131,7 @@ class WithReports(Bound):
         self, *, extension: str | None = None, by: CreditGroup | Sequence[CreditGroup] = (), batch: str | None = None
     ) -> Report[CreditRow]:
         """
-        Sum the credit that is on cards now and that callers may still use, expired and disabled cards included.
+        Sum all credit that is on cards now, expired and disabled cards included.
 
         Args:
             extension: Only of this extension, by its number; None for all of the book.
@@ -227,7 +227,7 @@ class WithReports(Bound):
 
         Example:
             >>> [row.age for row in voipcard.open_book().ageing()]
-            ['0-30', '31-90', '91-180', '181-365', 'over 365']
+            ['0 to 30', '31 to 90', '91 to 180', '181 to 365', 'over 365']
         """
         return reporting.ageing(self._engine, _one(extension), since=since, days=days, by=by, batch=batch)
 
@@ -266,7 +266,7 @@ class WithReports(Bound):
 
         Example:
             >>> [row.age for row in voipcard.open_book().first_use_curve(days=[1, 30])]
-            ['0-1', '2-30', 'over 30', 'never']
+            ['0 to 1', '2 to 30', 'over 30', 'never']
         """
         return reporting.first_use_curve(self._engine, _one(extension), start, end, days=days, batch=batch, zone=zone)
 

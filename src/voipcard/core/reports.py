@@ -64,7 +64,7 @@ class ChargedCall:
         charged_seconds: How many of them were charged; None if that was not told.
         price: What its tariff asks for an interval; None if it was not rated.
         deck: The name of the price list; empty if it was not rated.
-        cost: What was taken from the card, zero or more.
+        cost: What was charged, zero or more, and taken from the card where its credit is not Unlimited.
         shortfall: What it cost besides, and the card did not have.
         credit_left: The card's credit afterwards.
         charged_at: When it was charged, in UTC.
@@ -111,10 +111,10 @@ class CostRow:
         destination: The prefix that the calls were rated by; empty if they were not rated.
         day: The day on which they began.
         month: The first day of the month in which they began.
-        calls: How many there were.
+        calls: How many there were, captures without a call included.
         seconds: How long they took, as far as that was told.
         charged_seconds: How many seconds were charged, as far as that was told.
-        cost: What was taken from cards.
+        cost: What was charged, and taken from cards where their credit is not Unlimited.
         shortfall: What they cost besides, and the cards did not have.
     """
 
@@ -145,7 +145,7 @@ class RechargeRow:
         month: The first day of the month in which it was recorded.
         changes: How many changes there were.
         added: What was added, where that was a finite amount.
-        taken: What was taken by hand.
+        taken: What was taken by hand; from an Unlimited card, what was asked for.
         unlimited: How many times Unlimited was given.
     """
 
@@ -170,7 +170,7 @@ class CreditRow:
         extension: The number of the extension.
         batch: The batch of the cards.
         reason: `expired`, or `unused` for cards that nothing happened to for long enough.
-        age: How many days ago it was, such as `31-90` or `over 365`.
+        age: How many days ago it was, such as `31 to 90` or `over 365`.
         cards: How many cards have finite credit left.
         credit: How much, before holds.
         held: How much of that running calls have reserved.
@@ -193,7 +193,7 @@ class UseRow:
     How many cards were first used so many days after they were made.
 
     Attributes:
-        age: How many days after, such as `0-1` or `over 365`; `never` for cards that were not used yet.
+        age: How many days after, such as `0 to 1` or `over 365`; `never` for cards that were not used yet.
         cards: How many cards.
         used: How many were first used by then, those of the rows before included.
     """
@@ -421,11 +421,12 @@ def spans(lasts: Sequence[int]) -> list[str]:
 
     Example:
         >>> spans([30, 90])
-        ['0-30', '31-90', 'over 90']
+        ['0 to 30', '31 to 90', 'over 90']
     """
     firsts = [0, *(last + 1 for last in lasts)]
 
-    return [*(f"{first}-{last}" for first, last in zip(firsts, lasts, strict=False)), f"over {lasts[-1]}"]
+    # With a hyphen, Excel would take 2-7 in a CSV file for the second of July.
+    return [*(f"{first} to {last}" for first, last in zip(firsts, lasts, strict=False)), f"over {lasts[-1]}"]
 
 
 def span_of(micros: int, lasts: Sequence[int]) -> int:

@@ -29,7 +29,7 @@ __all__ = ["Reporting"]
 
 class Reporting(Bound):
     """
-    Makes reports. None of them stops callers, and none writes but where it reveals.
+    Makes reports. None of them stops callers, but where SQLite has a rollback journal, and none writes but to reveal.
     """
 
     def cost_report(
@@ -45,8 +45,9 @@ class Reporting(Bound):
         """
         Sum what calls cost, as the ledger has it: also of cards that have been removed since.
 
-        A call counts by when it began, whenever it was charged. The sums are computed where the data is. They are those
-        of what was charged when they were read; what is charged meanwhile counts or does not.
+        A call counts by when it began, whenever it was charged, and a capture without one by when its hold began. The
+        sums are computed where the data is. They are those of what was charged when they were read; what is charged
+        meanwhile counts or does not.
 
         Args:
             start: The first moment that counts: an aware datetime, or a date for its first moment in *zone*. None for
@@ -152,7 +153,7 @@ class Reporting(Bound):
 
     def liability(self, *, by: CreditGroup | Sequence[CreditGroup] = (), batch: str | None = None) -> Report[CreditRow]:
         """
-        Sum the credit that is on cards now and that callers may still use, expired and disabled cards included.
+        Sum all credit that is on cards now, expired and disabled cards included.
 
         It goes over the cards that have credit once, a page at a time, while others go on: of a card that changes
         meanwhile either state counts.
@@ -194,9 +195,9 @@ class Reporting(Bound):
         """
         Sum the credit that will hardly be used any more: on cards that have expired, or lie unused.
 
-        A card lies unused if it was made, recharged, charged and first let in so long ago or longer. One that has
-        expired counts as such only. It is computed as `liability` is; for most cards that were used more than once,
-        their newest entry is read besides.
+        A card lies unused if it was made, recharged, charged and first let in so long ago or longer, and no hold on it
+        was released since. One that has expired counts as such only. It is computed as `liability` is; for most cards
+        that were used more than once, their newest entry is read besides.
 
         Args:
             unused_days: How many days it has to be, 1 or more.
@@ -243,9 +244,11 @@ class Reporting(Bound):
 
         Args:
             since: What the age counts from: `made`, or `changed` for when the card was last made, recharged, charged or
-                first let in.
+                first let in, or a hold on it was released.
 
-            days: The last day of each span, ascending. The standard ones are 0-30, 31-90, 91-180, 181-365 and over 365.
+            days:
+                The last day of each span, ascending. The standard ones are `0 to 30`, `31 to 90`, `91 to 180`,
+                `181 to 365` and `over 365`.
 
             by: As for `liability`, within each span.
 
@@ -267,7 +270,7 @@ class Reporting(Bound):
             >>> extension = voipcard.open_book().extension("0003*215")
             >>> _ = extension.generate(3, credit="10.00")
             >>> [(row.age, str(row.credit)) for row in extension.ageing(days=[30, 365])]
-            [('0-30', '30.00'), ('31-365', '0.00'), ('over 365', '0.00')]
+            [('0 to 30', '30.00'), ('31 to 365', '0.00'), ('over 365', '0.00')]
         """
         return reporting.ageing(self._engine, self.number, since=since, days=days, by=by, batch=batch)
 
@@ -315,7 +318,7 @@ class Reporting(Bound):
             >>> _ = extension.add("7700183422158", credit=5)
             >>> _ = extension.authenticate("7700183422157")
             >>> [(row.age, row.cards, row.used) for row in extension.first_use_curve(days=[1])]
-            [('0-1', 1, 1), ('over 1', 0, 1), ('never', 1, 1)]
+            [('0 to 1', 1, 1), ('over 1', 0, 1), ('never', 1, 1)]
         """
         return reporting.first_use_curve(self._engine, self.number, start, end, days=days, batch=batch, zone=zone)
 
