@@ -798,6 +798,30 @@ def test_nobody_is_told_who_was_called(tmp_path: Path) -> None:
         assert sound(book) == ()
 
 
+@pytest.mark.parametrize("is_between", [False, True])
+def test_numbers_are_sealed_with_the_newest_keys(is_between: bool) -> None:  # noqa: FBT001
+    """
+    Once the keys were rotated no call is sealed with those before, though its switch has been up since, or was faster.
+    """
+    store = Meddled()
+    book = book_on(store)
+    book.install_deck(priced(RETAIL))
+    [handout] = book.extension(EXTENSION).generate(1, credit=10)
+    other = book_on(store.another())
+    if is_between:
+        store.meddle = other.rotate_keys
+    else:
+        other.rotate_keys()
+    call = book.extension(EXTENSION).begin_call(handout.serial, MOBILE, call_id="call 1")
+    call.end(60)
+    [charge] = store.entries(EntryQuery(kinds=frozenset({"charge"})))
+    keyring = engine_of(other).records.keyring
+
+    assert (keyring.root_of(bytes.fromhex(call.line.kept.rest)), keyring.active) == (2, 2)
+    assert keyring.root_of(charge.sealed_rest) == 2
+    assert charge.prefix + engine_of(book).records.rest(charge) == MOBILE
+
+
 def test_the_number_of_a_running_call_survives_new_keys() -> None:
     """
     After the keys of a book were rotated, calls that ran before go on, are known again, and are charged.

@@ -391,7 +391,7 @@ def plain(answer: object) -> object:
         case list() | tuple():
             return [plain(part) for part in answer]
         case Hold():
-            return attrs.evolve(answer, id="")  # What no source of chance but the system's gives.
+            return attrs.evolve(answer, id="0" * 32)  # What no source of chance but the system's gives.
         case CardCode() | LedgerEntry() | Quota() | int() | str():
             return answer
         case _:
