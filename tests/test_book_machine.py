@@ -32,20 +32,27 @@ from voipcard import (
     CardQuery,
     CodeFormat,
     Credit,
+    Hold,
     LedgerEntry,
     License,
     NewCard,
     Policy,
     Quota,
+    Rate,
+    RateDeck,
+    Tariff,
 )
 from voipcard.errors import (
     AmountError,
     CardExistsError,
+    CardInUseError,
+    CardUnusableError,
     CrowdedError,
     InsufficientCreditError,
     InvalidValueError,
     OperationConflictError,
     QuotaExceededError,
+    TooManyCallsError,
     UnknownCardError,
     UnlimitedCreditError,
     VoipcardError,
@@ -60,6 +67,10 @@ TINY: Final = CodeFormat(4, "01", check_digit="none")
 
 CODES: Final = ["0000", "0101", "1111", "77"]
 NUMBERS: Final = [EXTENSION, OTHER]
+
+MINUTES: Final = RateDeck([Rate("40", Tariff(price=1, first_interval=60, next_interval=60))])
+YEAR: Final = timedelta(days=366)
+"""Longer than any story: when holds run out is another machine's matter."""
 
 numbers: Final = st.sampled_from(NUMBERS)
 picks: Final = st.lists(st.integers(0, 99), max_size=4)
@@ -80,7 +91,9 @@ def credit(plain: Plain) -> Credit:
 @attrs.define
 class Card:
     """
-    A card as the model knows it. `paid` tells which step of the history an order number paid for.
+    A card as the model knows it.
+
+    `paid` tells which step of the history an order number paid for, `held` how much its hold reserves.
     """
 
     serial: str
@@ -97,6 +110,8 @@ class Card:
     recharges: int = 0
     history: list[tuple[str, Plain, Plain, str]] = attrs.field(factory=list)
     paid: dict[str, int] = attrs.field(factory=dict)
+    hold: Hold | None = None
+    held: int = 0
 
     def __attrs_post_init__(self) -> None:
         self.began = self.left
@@ -113,13 +128,28 @@ class Card:
             left = total = None
         elif self.left is None:
             left = total = 0
-        elif self.left + amount < 0:
+        elif amount < 0 and -amount > self.available(self.left):
             raise OverflowError
         else:
             left, total = self.left + amount, None if self.total is None else self.total + amount
         self.left, self.total = left, total
         self.history.append((kind, amount, left, order))
         self.recharges += kind == "recharge"
+
+    def available(self, left: int) -> int:
+        """
+        Give what can be spent of what is left.
+        """
+        return max(0, left - self.held)
+
+    def charge(self, cost: int) -> None:
+        """
+        Take what something cost, as far as it is there.
+        """
+        if self.left is not None:
+            cost = min(cost, self.available(self.left))
+            self.left -= cost
+        self.history.append(("charge", -cost, self.left, ""))
 
 
 def facts(entry: LedgerEntry) -> tuple[object, ...]:
@@ -155,7 +185,8 @@ class BookMachine(RuleBasedStateMachine):
         self.labels: dict[str, tuple[str, bool]] = {}
         self.operations = 0
         self.done: list[tuple[str, Callable[[], object], Callable[[], object]]] = []
-        self.audited: list[str] = []
+        self.audited: list[str] = ["install_deck"]
+        self.book.install_deck(MINUTES)
 
     # Where the book is
 
@@ -413,7 +444,7 @@ class BookMachine(RuleBasedStateMachine):
             refused = (UnlimitedCreditError, giver.serial)
         elif taker.left is None:
             refused = (UnlimitedCreditError, taker.serial)
-        elif giver.left < amount:
+        elif giver.available(giver.left) < amount:
             refused = (InsufficientCreditError, giver.serial)
         entries = self.do(
             "transfer",
@@ -427,6 +458,89 @@ class BookMachine(RuleBasedStateMachine):
             giver.change("transfer", -amount, "moved")
             taker.change("transfer", amount, "moved")
             assert [shown(card.history[-1]) for card in (giver, taker)] == [facts(entry) for entry in entries]
+
+    def unusable(self, card: Card) -> tuple[object, ...] | None:
+        """
+        Say why no call can be made with a card, or None.
+        """
+        if not card.enabled:
+            return (CardUnusableError, card.serial, "disabled")
+        if not self.labels.get(card.number, ("", True))[1]:
+            return (CardUnusableError, card.serial, "extension_disabled")
+
+        return None
+
+    @rule(number=numbers, place=pick, amount=st.sampled_from([0, 1, 4]), named=once)
+    def reserve(self, number: str, place: int, amount: int, *, named: bool) -> None:
+        """
+        Hold credit of a card, which may have one hold at a time.
+        """
+        cards = self.of(number)
+        if not cards:
+            return
+        card = cards[place % len(cards)]
+        refused = self.unusable(card)
+        if refused is None and card.hold:
+            refused = (TooManyCallsError, card.serial, 1)
+        elif refused is None and card.left is not None and card.available(card.left) < amount:
+            refused = (InsufficientCreditError, card.serial)
+        card_hold = self.do(
+            "hold",
+            lambda operation: self.book.extension(number).hold(
+                card.serial, amount, expires_in=YEAR, operation=operation
+            ),
+            named=named,
+            refused=refused,
+        )
+        if card_hold is not None:
+            card.hold, card.held = card_hold, amount
+
+    @rule(number=numbers, place=pick, cost=st.sampled_from([0, 1, 4, 20, None]))
+    def settle(self, number: str, place: int, cost: Plain) -> None:
+        """
+        Capture a hold, for less or more than it is, or release it.
+        """
+        cards = [card for card in self.of(number) if card.hold]
+        if not cards:
+            return
+        card = cards[place % len(cards)]
+        hold, extension = card.hold, self.book.extension(number)
+        assert hold is not None
+        card.hold, card.held = None, 0
+        if cost is None:
+            entry = self.do("release", lambda _: extension.release(hold), named=False)
+            card.history.append(("release", 0, card.left, ""))
+        else:
+            entry = self.do("capture", lambda _: extension.capture(hold, cost), named=False)
+            card.charge(cost)
+
+        assert shown(card.history[-1]) == facts(entry)
+
+    @rule(number=numbers, place=pick, minutes=st.sampled_from([0, 1, 4, 20]))
+    def talk(self, number: str, place: int, minutes: int) -> None:
+        """
+        Make a call of so many minutes, at one unit of credit each, as long as it takes.
+        """
+        cards = self.of(number)
+        if not cards:
+            return
+        card = cards[place % len(cards)]
+        refused = self.unusable(card)
+        if refused is None and card.left is not None and card.available(card.left) < 1:
+            refused = (InsufficientCreditError, card.serial)
+        elif refused is None and card.hold:
+            refused = (TooManyCallsError, card.serial, 1)
+        name = f"call {self.operations}"
+        call = self.do(
+            "begin_call",
+            lambda _: self.book.extension(number).begin_call(card.serial, "40213123456", call_id=name),
+            named=False,
+            refused=refused,
+        )
+        if call is not None:
+            entry = self.do("end_call", lambda _: call.end(60 * minutes), named=False)
+            card.charge(minutes)
+            assert shown(card.history[-1]) == facts(entry)
 
     @rule(number=numbers, places=picks, enabled=st.booleans(), by_query=st.booleans(), named=once)
     def switch(self, number: str, places: list[int], *, enabled: bool, by_query: bool, named: bool) -> None:
@@ -455,9 +569,10 @@ class BookMachine(RuleBasedStateMachine):
     @rule(number=numbers, places=picks, unused=st.booleans(), named=once)
     def remove(self, number: str, places: list[int], *, unused: bool, named: bool) -> None:
         """
-        Remove chosen cards, or those that nothing happened to.
+        Remove chosen cards, or those that nothing happened to; none of which a call is running.
         """
-        chosen = [c for c in self.of(number) if len(c.history) == 1] if unused else self.chosen(number, places)
+        idle = [card for card in self.of(number) if len(card.history) == 1 and not card.hold]
+        chosen = idle if unused else self.chosen(number, places)
         asked = [card.serial for card in chosen]
 
         def call(operation: str | None, *, dry_run: bool = False) -> object:
@@ -466,8 +581,11 @@ class BookMachine(RuleBasedStateMachine):
                 return extension.remove_unused(older_than=timedelta(0), operation=operation, dry_run=dry_run)
             return extension.remove(asked, operation=operation, dry_run=dry_run)
 
-        dry = call(None, dry_run=True)
-        removed = self.do("remove_unused" if unused else "remove", call, named=named)
+        refused = (CardInUseError,) if any(card.hold for card in chosen) else None
+        dry = None if refused else call(None, dry_run=True)
+        removed = self.do("remove_unused" if unused else "remove", call, named=named, refused=refused)
+        if removed is None:
+            return
 
         assert {card.serial for card in chosen} == set(removed)
         assert removed == dry
@@ -589,9 +707,13 @@ class BookMachine(RuleBasedStateMachine):
             for card in found
         ]
         assert [(card.recharges, card.order) for card in known] == [(c.recharge_count, c.order_number) for c in found]
+        assert [credit(card.held) for card in known] == [card.held for card in found]
         assert found == [extension.get(**{"caller_id" if card.caller else "code": card.code}) for card in known]
-        assert [[shown(step) for step in card.history] for card in known] == [
+        assert [[shown(step) for step in card.history if step[0] not in {"charge", "release"}] for card in known] == [
             [facts(entry) for entry in extension.history(card.serial)] for card in known
+        ]
+        assert [[shown(step)[1:3] for step in card.history if step[0] == "charge"] for card in known] == [
+            [(-call.cost, call.credit_left) for call in extension.calls(card=card.serial)] for card in known
         ]
         assert (len(known), sum(card.enabled for card in known)) == (extension.count(), extension.count(enabled=True))
 
