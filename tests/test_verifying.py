@@ -19,6 +19,7 @@ import pytest
 from tests.book_world import (
     EXTENSION,
     LAX,
+    MORNING,
     OTHER,
     Clock,
     book_on,
@@ -33,7 +34,18 @@ from tests.book_world import (
     outcome,
     sound,
 )
-from voipcard import UNLIMITED, CardBook, CardQuery, Finding, License, NewCard, Verification
+from voipcard import (
+    UNLIMITED,
+    CardBook,
+    CardQuery,
+    Finding,
+    License,
+    NewCard,
+    Rate,
+    RateDeck,
+    Tariff,
+    Verification,
+)
 from voipcard.core.query import EntryQuery
 from voipcard.errors import LicenseError, TamperedError
 from voipcard.stores import AuditRecord, CardRecord, Document, EntryRecord, MemoryStore
@@ -52,6 +64,8 @@ class World:
         second: The serial of another one, with a transfer behind it; it has a PIN, too.
         caller: The serial of a CallerID with Unlimited credit.
         gone: The serial of a card that was removed after a recharge.
+        talker: The serial of a card that has paid for two calls, the second more than it had, and for which one runs.
+        other_talker: The serial of another one for which a call is running.
         batch: The batch of all of them.
     """
 
@@ -60,7 +74,19 @@ class World:
     second: str
     caller: str
     gone: str
+    talker: str
+    other_talker: str
     batch: str
+
+
+CARDS: Final = [
+    NewCard("7700", "8068", 10, "PO-1"),
+    NewCard("7701", "8093", 20),
+    NewCard("+40722", "", UNLIMITED),
+    NewCard("7703", "", 5),
+    NewCard("7704", "", 2),
+    NewCard("7705", "", 2),
+]
 
 
 @pytest.fixture(scope="module")
@@ -71,17 +97,8 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> World:
     path = tmp_path_factory.mktemp("verify") / "cards.db"
     with file_book(path, license=License(100)).acting_as("alice") as book:
         extension = book.extension(EXTENSION)
-        batch = extension.add(
-            [
-                NewCard("7700", "8068", 10, "PO-1"),
-                NewCard("7701", "8093", 20),
-                NewCard("+40722", "", UNLIMITED),
-                NewCard("7703", "", 5),
-            ],
-            labels=["vip"],
-            operation="add",
-        )
-        rich, second, caller, gone = (handout.serial for handout in batch)
+        batch = extension.add(CARDS, labels=["vip"], operation="add")
+        rich, second, caller, gone, talker, other_talker = (handout.serial for handout in batch)
         for amount in (5, -3, 7):
             extension.recharge(rich, amount, order_number=f"PO{amount}")
         extension.transfer(second, rich, amount=4)
@@ -90,9 +107,24 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> World:
         book.extension(OTHER).remove(book.extension(OTHER).generate(2)[0].serial)
         book.extension("0005*1").remove([card.serial for card in book.extension("0005*1").generate(2)])
         book.label_extension(EXTENSION, "Main")
+        talked(book, talker, other_talker)
         assert sound(book) == ()
 
-    return World(path, rich, second, caller, gone, batch.id)
+    return World(path, rich, second, caller, gone, talker, other_talker, batch.id)
+
+
+def talked(book: CardBook, talker: str, other_talker: str) -> None:
+    """
+    Install two versions of a price list, and make calls.
+    """
+    extension, price = book.extension(EXTENSION), Rate("40", Tariff(price="0.60"))
+    book.install_deck(RateDeck([price]))
+    book.install_deck(RateDeck([price, Rate("1", Tariff(price=1))], valid_from=MORNING))
+    extension.begin_call(talker, "40213123456", call_id="first").end(60)
+    extension.begin_call(talker, "40722123456", call_id="second").end(600)
+    extension.recharge(talker, 3)
+    extension.begin_call(talker, "40213123457", call_id="third")
+    extension.begin_call(other_talker, "40213123458", call_id="fourth")
 
 
 @pytest.fixture
@@ -219,6 +251,8 @@ def wiped(connection: sqlite3.Connection, world: World) -> None:
         connection.execute("UPDATE counters SET value = value - 1 WHERE key = ?", [counter])
 
 
+FIRST_CALL: Final = "serial = :talker AND kind = 'charge' AND sequence = 2"
+SECOND_CALL: Final = "serial = :talker AND kind = 'charge' AND sequence = 3"
 LAST: Final = "(SELECT max(sequence) FROM entries WHERE serial = :rich)"
 
 EDITS: Final[dict[str, tuple[Edit, str, set[str]]]] = {
@@ -275,6 +309,56 @@ EDITS: Final[dict[str, tuple[Edit, str, set[str]]]] = {
     "PIN removed": (sql("UPDATE cards SET pin_mac = x'', sealed_pin = x'' WHERE serial = :rich"), "rich", {"record"}),
     "enabled": (sql("UPDATE cards SET enabled = 0 WHERE serial = :rich"), "rich", {"record"}),
     "serials swapped": (swapped("cards", "serial", "serial = :rich", "serial = :second"), "rich", {"record"}),
+    "hold released": (
+        sql("UPDATE cards SET held = 0, holds = x'', next_hold_expiry = NULL WHERE serial = :talker"),
+        "talker",
+        {"record"},
+    ),
+    "hold of another card": (
+        swapped("cards", "holds", "serial = :talker", "serial = :other_talker"),
+        "talker",
+        {"record"},
+    ),
+    "held credit": (sql("UPDATE cards SET held = held - 1 WHERE serial = :talker"), "talker", {"record"}),
+    "end of a hold": (
+        sql("UPDATE cards SET next_hold_expiry = next_hold_expiry + 1 WHERE serial = :talker"),
+        "talker",
+        {"record"},
+    ),
+    "shortfall forgiven": (sql(f"UPDATE entries SET shortfall = 0 WHERE {SECOND_CALL}"), "talker", {"history"}),
+    "shortfall that is none": (
+        sql(f"UPDATE entries SET shortfall = NULL WHERE {FIRST_CALL}"),
+        "talker",
+        {"history"},
+    ),
+    "seconds of a call": (sql(f"UPDATE entries SET seconds = seconds - 1 WHERE {FIRST_CALL}"), "talker", {"history"}),
+    "number that was called": (
+        swapped("entries", "sealed_rest", FIRST_CALL, SECOND_CALL),
+        "talker",
+        {"history"},
+    ),
+    "rest of a number moved into its prefix": (
+        sql(f"UPDATE entries SET prefix = prefix || '7' WHERE {FIRST_CALL}"),
+        "talker",
+        {"history"},
+    ),
+    "charge that is a release": (
+        sql(f"UPDATE entries SET kind = 'release', amount = 0 WHERE {FIRST_CALL}"),
+        "talker",
+        {"history"},
+    ),
+    "call deleted": (sql(f"DELETE FROM entries WHERE {FIRST_CALL}"), "talker", {"history"}),
+    "price list": (damaged("key = 'deck/default'"), "deck/default", {"document"}),
+    "price lists of one version deleted": (
+        sql("DELETE FROM documents WHERE key = (SELECT min(key) FROM documents WHERE key LIKE 'rates/%')"),
+        "documents",
+        {"tally"},
+    ),
+    "price lists deleted": (
+        sql("DELETE FROM documents WHERE key = 'deck/default' OR key LIKE 'rates/%'"),
+        "documents",
+        {"tally"},
+    ),
     "counter of all": (sql("UPDATE counters SET value = value - 1 WHERE key = 'active'"), "active", {"counter"}),
     "counter deleted": (sql("DELETE FROM counters WHERE key = 'active'"), "active", {"counter"}),
     "counter of an extension": (
@@ -338,10 +422,13 @@ COLUMNS: Final = [
     *(("cards", "serial = :caller", column) for column in CardRecord._fields),
     *(("entries", "serial = :rich AND sequence = 2", column) for column in EntryRecord._fields),
     *(("entries", "serial = :gone AND sequence = 1", column) for column in EntryRecord._fields),
-    *(("audit", "verb = 'transfer'", column) for column in AuditRecord._fields),
+    *(("cards", "serial = :talker", column) for column in CardRecord._fields),
+    *(("entries", FIRST_CALL, column) for column in EntryRecord._fields),
+    *(("entries", SECOND_CALL, column) for column in EntryRecord._fields),
+    *(("audit", f"verb = '{verb}'", column) for verb in ("transfer", "end_call") for column in AuditRecord._fields),
     *(
         ("documents", f"key LIKE '{key}%'", column)
-        for key in ("batch", "extension/", "license", "operation", "tombstone")
+        for key in ("batch", "deck/", "extension/", "license", "operation", "rates/", "tombstone")
         for column in Document._fields
     ),
 ]
@@ -445,10 +532,8 @@ def test_codes_are_not_given_out_again_from_an_edited_history(world: World) -> N
     Where the first entry of a card is missing, a replay says so.
     """
     edited(world, sql("DELETE FROM entries WHERE serial = :rich AND sequence = 1"))
-    cards = [NewCard("7700", "8068", 10, "PO-1"), NewCard("7701", "8093", 20)]
-    cards += [NewCard("+40722", "", UNLIMITED), NewCard("7703", "", 5)]
     with file_book(world.path) as book:
-        answer = outcome(lambda: book.extension(EXTENSION).add(cards, labels=["vip"], operation="add"))
+        answer = outcome(lambda: book.extension(EXTENSION).add(CARDS, labels=["vip"], operation="add"))
 
         assert (TamperedError, world.rich, "history") == answer
 
@@ -520,9 +605,9 @@ def test_a_report_tells_what_was_gone_over(world: World) -> None:
         report = book.verify(progress=lambda done, total: told.append((done, total)))
         trail = len(list(book.audit_trail()))
 
-    assert Verification(4, 5 + 2 + 1 + 2 + 2 + 2, report.documents, trail, ()) == report
+    assert Verification(6, 5 + 2 + 1 + 2 + 4 + 1 + 2 + 2, report.documents, trail, ()) == report
     assert report.ok
-    assert told == [(4, 4)]
+    assert told == [(6, 6)]
     # 3 batches, 3 extensions, 4 tombstones, the book, its license and an operation.
     assert report.documents == 13
     assert before[""] == on_disk(world.path)[""]
