@@ -12,6 +12,8 @@ from functools import partial
 from typing import Any, Final
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from tests.book_world import EXTENSION, LAX, PATIENCE, book_on, engine_of, in_threads, outcome, serials, sound
 from tests.test_turns import until
@@ -25,7 +27,8 @@ from voipcard.errors import (
     StoreFullError,
     UnknownCardError,
 )
-from voipcard.stores import CardRecord, Changes, MemoryStore
+from voipcard.stores import CardRecord, Changes, Document, MemoryStore
+from voipcard.stores.contract import joined
 
 THREADS: Final = 8
 
@@ -112,6 +115,59 @@ def test_what_comes_meanwhile_is_committed_together() -> None:
     assert {str(card.credit) for card in extension} == {"11.00"}
     assert len([entry for entry in book.audit_trail() if entry.verb == "recharge"]) == THREADS
     assert sound(book) == ()
+
+
+def test_calls_that_begin_meanwhile_are_committed_together() -> None:
+    """
+    That all of them need the keys of the book to be the same keeps no call from beginning with others.
+    """
+    store, book, extension = opened()
+    book.install_deck(RateDeck([Rate("40", Tariff(price="0.06"))]))
+    begin = partial(extension.begin_call, destination="40213123456")
+    store.sizes.clear()
+    calls = at_once(store, book, [partial(begin, serial, call_id=serial) for serial in serials(extension)])
+
+    assert store.sizes == [1, THREADS - 1]
+    assert serials(extension) == [call.serial for call in calls]
+    assert sound(book) == ()
+
+
+EXPECTED: Final = st.integers(0, 2)
+KEYS: Final = st.sampled_from("abc")
+EXPECTATIONS: Final = st.dictionaries(KEYS, EXPECTED, max_size=2)
+
+
+def written(place: int, documents: dict[str, int], forget: dict[str, int], require: dict[str, int]) -> Changes:
+    """
+    Make a commit that writes, removes and requires documents of these versions.
+    """
+    return Changes(
+        documents=[(Document(key, b"%d" % place, version + 1), version) for key, version in documents.items()],
+        forget=[*forget.items()],
+        require=[*require.items()],
+    )
+
+
+@given(st.lists(st.tuples(EXPECTATIONS, EXPECTATIONS, EXPECTATIONS), min_size=2, max_size=4))
+@example([({"c": 0}, {}, {"a": 1}), ({}, {"b": 1}, {"a": 1})])
+@example([({"a": 1}, {}, {}), ({}, {}, {"a": 1})])
+def test_commits_as_one_do_what_they_do_one_after_another(told: list[tuple[dict[str, int], ...]]) -> None:
+    """
+    Where commits are joined and accepted, each would have been accepted after those before it, and leaves the same.
+
+    So what one of them requires none of the others writes.
+    """
+    commits = [written(place, *each) for place, each in enumerate(told)]
+    whole = joined(commits)
+    stores = [MemoryStore(), MemoryStore()]
+    for store in stores:
+        store.commit(Changes(documents=[(Document(key, b"", 1), 0) for key in "ab"]))
+    if whole is None or outcome(lambda: stores[0].commit(whole)) is not None:
+        return
+    for commit in commits:
+        stores[1].commit(commit)
+
+    assert stores[0].find_documents("abc") == stores[1].find_documents("abc")
 
 
 def test_everybody_acts_in_its_own_name() -> None:

@@ -293,9 +293,9 @@ def joined(commits: Sequence[Changes]) -> Changes | None:
     Give commits as one that does the same where none of them is refused; None where it would not.
 
     It would not where two of them are about the same card, document or counter, or where their order counts: for what
-    a commit requires without writing it, and for an index or serial that one leaves and another takes.
+    one requires and another writes, and for an index or serial that one leaves and another takes.
     """
-    if any(changes.new != () or changes.remove or changes.require for changes in commits):
+    if any(changes.new != () or changes.remove for changes in commits):
         return None
     whole = Changes(
         replace=[each for changes in commits for each in changes.replace],
@@ -303,6 +303,8 @@ def joined(commits: Sequence[Changes]) -> Changes | None:
         documents=[each for changes in commits for each in changes.documents],
         forget=[each for changes in commits for each in changes.forget],
         counters=[each for changes in commits for each in changes.counters],
+        # Each once: all that are fulfilled at the same time expect the same version.
+        require=list(dict.fromkeys(each for changes in commits for each in changes.require)),
         audit=[each for changes in commits for each in changes.audit],
     )
     names = [
@@ -310,6 +312,7 @@ def joined(commits: Sequence[Changes]) -> Changes | None:
         *(document.key for document, _ in whole.documents),
         *(key for key, _ in whole.forget),
         *((counter.key,) for counter in whole.counters),
+        *(key for key, _ in whole.require),
     ]
 
     return whole if len(set(names)) == len(names) else None
