@@ -70,6 +70,8 @@ class WithReports(Bound):
 
             AmountError: If a sum is more than an amount can be.
 
+            TamperedError: If a card is neither there nor among those that were removed, in a report by `card`.
+
         Example:
             >>> book = voipcard.open_book(currency="EUR")
             >>> book.cost_report(by=["extension", "month"]).total.calls
@@ -116,6 +118,8 @@ class WithReports(Bound):
             UnknownBatchError: If there is no such batch.
 
             AmountError: If a sum is more than an amount can be.
+
+            TamperedError: If a card is neither there nor among those that were removed, in a report by `card`.
 
         Example:
             >>> book = voipcard.open_book()

@@ -81,6 +81,9 @@ class Reporting(Bound):
 
             AmountError: If a sum is more than an amount can be.
 
+            TamperedError: If a card that was charged is neither there nor among those that were removed, in a report by
+                `card`. Whether the entries themselves were changed from outside only `CardBook.verify` tells.
+
         Example:
             >>> from datetime import date
             >>> extension = voipcard.open_book(currency="EUR").extension("0003*215")
@@ -109,7 +112,8 @@ class Reporting(Bound):
         """
         Sum what was put on cards and what was taken by hand: initial credit, recharges and transfers.
 
-        A change counts by when it was recorded. A transfer is two changes, one on each card.
+        A change counts by when it was recorded. A transfer is two changes, one on each card. The ledger is read twice:
+        what is recorded meanwhile may count as taken, and not as added.
 
         Args:
             start: As for `cost_report`.
@@ -136,6 +140,8 @@ class Reporting(Bound):
             UnknownBatchError: If the extension has no such batch.
 
             AmountError: If a sum is more than an amount can be.
+
+            TamperedError: As for `cost_report`.
 
         Example:
             >>> extension = voipcard.open_book(currency="EUR").extension("0003*215")
