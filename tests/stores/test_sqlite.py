@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from tests.test_opening import altered, as_somebody_else, forked, public_folder, snapshot, with_files_up_to
 from voipcard import CardBook, KeyFile, open_book
@@ -38,7 +40,7 @@ from voipcard.errors import (
 )
 from voipcard.stores import Changes, CounterChange, Document, SQLiteStore
 from voipcard.stores.sqlite import wal_is_safe
-from voipcard.stores.sqlite_file import Journal, sqlite3
+from voipcard.stores.sqlite_file import Journal, _Connection, sqlite3
 from voipcard.testing import samples
 
 SAFE: Final = wal_is_safe(sqlite3.sqlite_version_info)
@@ -50,7 +52,7 @@ MANY: Final = 2_100
 
 ALSO_WITHOUT_THE_EXTRA: Final = (
     *("every_connection", "after_a_fork", "full_disk", "may_not_grow", "large_commit", "others_write"),
-    *("becomes_something_else", "side_files", "cannot_take"),
+    *("becomes_something_else", "side_files", "cannot_take", "driver_binds"),
 )
 """What is tried with Python's own SQLite as well."""
 
@@ -944,3 +946,37 @@ def test_a_file_that_becomes_something_else_is_no_book(place: Path) -> None:
             store.document("key")
         with pytest.raises(NotABookError):
             put(store, "other")
+
+
+# Values
+
+
+BOUND: Final = st.one_of(
+    st.binary(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.text(st.characters(exclude_categories=["Cs"])),
+    st.booleans(),
+    st.none(),
+)
+
+
+@given(st.lists(BOUND, min_size=1, max_size=5))
+@example([b"", None, False, True, "", 0])
+def test_values_are_bound_as_the_driver_binds_them(values: list[Any]) -> None:
+    """
+    What is stored and compared is what the driver makes of the same values, type by type, one row at a time or many.
+    """
+    marks = ", ".join("?" * len(values))
+    typed = "SELECT " + ", ".join(f"?{at}, typeof(?{at}), ?{at} IS ?{at}" for at in range(1, len(values) + 1))
+    answers, rows = [], []
+    for factory in (sqlite3.Connection, _Connection):
+        with closing(sqlite3.connect(":memory:", factory=factory, isolation_level=None)) as connection:
+            connection.execute(f"CREATE TABLE kept ({', '.join(f'c{at} ANY' for at in range(len(values)))}) STRICT")
+            insert = f"INSERT INTO kept VALUES ({marks})"  # noqa: S608 - of our own making
+            connection.executemany(insert, (row for row in [values, tuple(values)]))
+            answers.append(connection.execute(typed, values).fetchall())
+            rows.append(connection.execute("SELECT * FROM kept").fetchall())
+
+    assert answers[0] == answers[1]
+    assert [list(map(type, row)) for row in answers[0]] == [list(map(type, row)) for row in answers[1]]
+    assert rows[0] == rows[1]
