@@ -55,7 +55,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(?:collections|contextlib|datetime|decimal|os|pathlib|types|typing|hypothesis|sqlalchemy)\..*"),
     # Signatures that cannot be evaluated keep the words of the source, without their modules.
-    ("py:class", "AsyncConnection|SearchStrategy|datetime"),
+    ("py:class", "AsyncConnection|SearchStrategy|datetime|timedelta"),
 ]
 
 MODULES: Final = (
@@ -102,12 +102,15 @@ PUT_TOGETHER: Final = (voipcard.CardBook, voipcard.Extension)
 """Classes whose methods are defined in their parts."""
 
 MADE_ELSEWHERE: Final = {
+    "AsyncCall",
     "AsyncCardBook",
     "AsyncExtension",
+    "Call",
     "CardBook",
     "Extension",
     "KeyProvider",
     "Opener",
+    "Report",
     "Store",
     "StoreContract",
     "StoreMachine",

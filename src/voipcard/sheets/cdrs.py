@@ -98,7 +98,7 @@ def read_cdrs(
         limits: How much of the file is read.
 
     Returns:
-        Each row that is not empty, in the order of the file: the call, or what is wrong with the row.
+        The call of each row that is not empty, or what is wrong with the row, in the order of the file.
 
     Raises:
         UploadError: If the first row is no header with all five columns.
