@@ -608,8 +608,8 @@ def test_a_report_tells_what_was_gone_over(world: World) -> None:
     assert Verification(6, 5 + 2 + 1 + 2 + 4 + 1 + 2 + 2, report.documents, trail, ()) == report
     assert report.ok
     assert told == [(6, 6)]
-    # 3 batches, 3 extensions, 4 tombstones, the book, its license and an operation.
-    assert report.documents == 13
+    # 3 batches, 3 extensions, 4 tombstones, the book, its license, an operation, and a price list in two versions.
+    assert report.documents == 16
     assert before[""] == on_disk(world.path)[""]
 
 
