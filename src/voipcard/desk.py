@@ -81,7 +81,7 @@ class Desk:
         self._cards = cards
         self._before: dict[str, CardRecord] = {}
         self._after: dict[str, CardRecord] = {}
-        self.now = engine.now()
+        self.now: int = engine.now()
         self.keys: dict[bytes, EntryRecord] = {}
         self.posted: list[EntryRecord] = []
         self.answers: list[LedgerEntry] = []

@@ -66,7 +66,7 @@ MOMENTS: Final = [NOW - 1, NOW, NOW + 1, NOW + 1_000_000]
 BEFORE_AND_AFTER: Final = [-(MAX + 1), -6, -5, 0, *MOMENTS, MAX]
 """Moments at which whoever takes None for 0, or for the first or last of all, is noticed."""
 
-LENGTHS: Final = [None, 0, 1, 59, 60, MAX]
+LENGTHS: Final[Sequence[int | None]] = [None, 0, 1, 59, 60, MAX]
 """Seconds and shortfalls, of which a handful exceeds 64 bits."""
 
 CARD_CONDITIONS: Final[Mapping[str, Sequence[Any]]] = {
