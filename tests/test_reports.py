@@ -1057,7 +1057,7 @@ def test_an_empty_report_has_its_own_header(tmp_path: Path) -> None:
     written = sheets.write(tmp_path / "costs.csv", book.cost_report(by=["day", "card"]), dialect="plain")
 
     assert written == 0
-    assert (tmp_path / "costs.csv").read_text().splitlines() == ["Day,Card,Calls,Seconds,Charged,Cost,Shortfall"]
+    assert (tmp_path / "costs.csv").read_text().splitlines() == ["Day,Card,Calls,Seconds,Charged Seconds,Cost,Shortfall"]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".xlsx"])

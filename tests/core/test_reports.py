@@ -111,7 +111,7 @@ def test_a_printed_report_lines_up(given_sums: list[tuple[tuple[str, date], list
     """
     rows, total = added_up(CostRow, ["destination", "day"], given_sums)
     head, blank, header, rule, *lines = str(report(["destination", "day"], rows, total)).splitlines()
-    ends = [header.index(word) + len(word) for word in ("Calls", "Seconds", "Charged", "Cost", "Shortfall")]
+    ends = [header.index(word) + len(word) for word in ("Calls", "Seconds", "Charged Seconds", "Cost", "Shortfall")]
     shown = [
         [str(row.calls), str(row.seconds), str(row.charged_seconds), str(row.cost), str(row.shortfall)]
         for row in (*rows, total)

@@ -241,7 +241,7 @@ _SUMS: Final[Mapping[type, tuple[ReportColumn, ...]]] = {
     CostRow: (
         ReportColumn("calls", "Calls", "count"),
         ReportColumn("seconds", "Seconds", "count"),
-        ReportColumn("charged_seconds", "Charged", "count"),
+        ReportColumn("charged_seconds", "Charged Seconds", "count"),
         ReportColumn("cost", "Cost", "amount"),
         ReportColumn("shortfall", "Shortfall", "amount"),
     ),

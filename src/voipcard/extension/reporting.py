@@ -91,9 +91,9 @@ class Reporting(Bound):
             >>> print(report)
             Costs of calls in EUR, from 2026-03-01 00:00+02:00 before 2026-04-01 00:00+03:00, days of Europe/Bucharest
             <BLANKLINE>
-            Day    Calls  Seconds  Charged  Cost  Shortfall
-            -----------------------------------------------
-            Total      0        0        0  0.00       0.00
+            Day    Calls  Seconds  Charged Seconds  Cost  Shortfall
+            -------------------------------------------------------
+            Total      0        0                0  0.00       0.00
 
         Source: VoipNow user guide, "Manage Card Codes".
         """

@@ -261,7 +261,7 @@ CALLS: Final = Table(
         Column("serial", "Serial", "text", 16, attrgetter("serial")),
         Column("destination", "Destination", "text", 14, attrgetter("destination")),
         Column("seconds", "Seconds", "count", 10, attrgetter("seconds")),
-        Column("charged_seconds", "Charged", "count", 10, attrgetter("charged_seconds")),
+        Column("charged_seconds", "Charged Seconds", "count", 16, attrgetter("charged_seconds")),
         Column("price", "Price", "amount", 12, attrgetter("price")),
         Column("cost", "Cost", "amount", 14, attrgetter("cost")),
         Column("shortfall", "Shortfall", "amount", 14, attrgetter("shortfall")),
