@@ -31,7 +31,7 @@ from voipcard.errors import (
     UnknownDestinationError,
     UnknownHoldError,
 )
-from voipcard.holding import admitted, found_by_key, lasting, place, replace, seen
+from voipcard.holding import admitted, as_read, found_by_key, lasting, place, replace, seen
 from voipcard.names import BATCH, DECK, EXTENSION
 from voipcard.records import Charge
 from voipcard.registry import ExtensionFacts, caller_id_of, facts_of
@@ -296,7 +296,7 @@ def begin(
 
         changes = desk.changes("begin_call", **told, expires_at=call.hold.expires_at.isoformat())
 
-        return Decision(attrs.evolve(changes, require=[records.requirement]), call)
+        return Decision(attrs.evolve(changes, require=[records.requirement, *as_read(found)]), call)
 
     return engine.decider.run(decide, cards=[serial], operations=[id])
 
