@@ -1057,7 +1057,24 @@ def test_an_empty_report_has_its_own_header(tmp_path: Path) -> None:
     written = sheets.write(tmp_path / "costs.csv", book.cost_report(by=["day", "card"]), dialect="plain")
 
     assert written == 0
-    assert (tmp_path / "costs.csv").read_text().splitlines() == ["Day,Card,Calls,Seconds,Charged Seconds,Cost,Shortfall"]
+    assert (tmp_path / "costs.csv").read_text().splitlines() == [
+        "Day,Card,Calls,Seconds,Charged Seconds,Cost,Shortfall"
+    ]
+
+
+@pytest.mark.parametrize("number", ["destination", "number"])
+def test_a_file_of_no_calls_is_one_of_calls(number: str, tmp_path: Path) -> None:
+    """
+    A file of a month without a call has the columns of one with calls, all of them or those that are asked for.
+    """
+    book = new_book().acting_as("alice")
+    ask: Callable[[], Iterator[Any]] = book.calls if number == "destination" else book.extension(EXTENSION).reveal_calls
+    path = tmp_path / "calls.csv"
+
+    assert sheets.write(path, ask(), dialect="plain") == 0
+    assert path.read_text().split(",")[:3] == ["Started", "Serial", number.capitalize()]
+    assert sheets.write(path, ask(), columns=[number, "cost"], dialect="plain") == 0
+    assert path.read_text().splitlines() == [f"{number.capitalize()},Cost"]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".xlsx"])

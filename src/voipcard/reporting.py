@@ -23,6 +23,7 @@ from voipcard.core.ledger import LedgerEntry
 from voipcard.core.moments import FIRST, LAST, days_later, from_micros, to_micros
 from voipcard.core.query import CardQuery, EntryQuery
 from voipcard.core.reports import (
+    Calls,
     ChargedCall,
     CostGroup,
     CostRow,
@@ -357,7 +358,7 @@ def calls(
     """
     scope = _Scope.of(engine, extension, batch=batch, card=card, start=start, end=end, zone=zone)
 
-    return (_call(engine, record) for record in _charges(engine, scope))
+    return Calls(ChargedCall, (_call(engine, record) for record in _charges(engine, scope)))
 
 
 def reveal_calls(
@@ -386,10 +387,12 @@ def reveal_calls(
     asked = {name: value for name, value in detail.items() if value is not None}
     engine.commit(Changes(audit=engine.audited("reveal_calls", extension=extension or "", query=asked)))
 
-    return (
+    revealed = (
         RevealedCall(_call(engine, record), record.prefix + engine.records.rest(record))
         for record in _charges(engine, scope)
     )
+
+    return Calls(RevealedCall, revealed)
 
 
 # What is asked for

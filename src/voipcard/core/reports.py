@@ -17,6 +17,7 @@ from voipcard.core.credit import Credit
 from voipcard.errors import AmountError, InvalidValueError
 
 __all__ = [
+    "Calls",
     "ChargedCall",
     "CostGroup",
     "CostRow",
@@ -97,6 +98,30 @@ class RevealedCall(Secret):
 
     call: ChargedCall
     number: str = attrs.field(repr=lambda number: repr(MASK) if number else "''")
+
+
+Call = TypeVar("Call", ChargedCall, RevealedCall)
+
+
+class Calls(Iterator[Call], Generic[Call]):
+    """
+    Calls, one by one, that are known for calls also where there are none: a file of them has their columns.
+
+    Attributes:
+        kind: What they are.
+
+    Args:
+        kind: What they are.
+
+        calls: The calls.
+    """
+
+    def __init__(self, kind: type[Call], calls: Iterator[Call]) -> None:
+        self.kind: Final[type[Call]] = kind
+        self._calls: Final[Iterator[Call]] = calls
+
+    def __next__(self) -> Call:
+        return next(self._calls)
 
 
 @attrs.frozen(kw_only=True)

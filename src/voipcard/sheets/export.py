@@ -80,9 +80,9 @@ def write(
 
         values: A `Batch`, a search, a history, calls, a `Report`, the report of an upload, a `Settlement` or any other
             iterable of one kind of value; it is read once, as a stream. Without any value the file has only a header:
-            its own for a `Report`, that of hand-outs for a `Batch`, that of problems for the report of an upload, that
-            of rejected calls for a `Settlement`, else that of the card list. A `Report` is written without its total,
-            so that nothing is summed twice. Rejected calls show the numbers that were called.
+            its own for a `Report` and for calls, that of hand-outs for a `Batch`, that of problems for the report of an
+            upload, that of rejected calls for a `Settlement`, else that of the card list. A `Report` is written without
+            its total, so that nothing is summed twice. Rejected calls show the numbers that were called.
 
         columns:
             Which columns, from left to right; None for all. Of cards, those of VoipNow's list come first: `status`,

@@ -17,7 +17,7 @@ from voipcard.core.cards import NOT_KEPT, CardCode, Handout, RevealedCard
 from voipcard.core.cdrs import RejectedCall, Settlement
 from voipcard.core.credit import Credit
 from voipcard.core.ledger import LedgerEntry
-from voipcard.core.reports import ChargedCall, Report, RevealedCall
+from voipcard.core.reports import Calls, ChargedCall, Report, RevealedCall
 from voipcard.core.uploads import UploadReport
 from voipcard.errors import InvalidValueError, Problem
 
@@ -324,9 +324,9 @@ def table_of(values: Iterable[object], first: object | None) -> Table:
         values: All of them.
 
         first: One of them, or None if there are none. Without any, a `Batch` has the columns of hand-outs, a report
-            of an upload those of problems, a settlement those of rejected calls, and everything else those of the card
-            list: that is what an export of an empty search is expected to show. A report of sums has columns of its
-            own.
+            of an upload those of problems, a settlement those of rejected calls, what `calls` gives those of calls, and
+            everything else those of the card list: that is what an export of an empty search is expected to show. A
+            report of sums has columns of its own.
 
     Raises:
         InvalidValueError: If the values are of a kind that has no columns.
@@ -337,6 +337,8 @@ def table_of(values: Iterable[object], first: object | None) -> Table:
         return REJECTED
     if isinstance(values, Report):
         return _of_report(values)
+    if isinstance(values, Calls):
+        return next(table for table in (CALLS, REVEALED_CALLS) if table.type is values.kind)
     if first is None:
         return HANDOUTS if isinstance(values, Batch) else CARDS
     for table in _TABLES:
