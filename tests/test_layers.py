@@ -71,7 +71,7 @@ LAYERS: Final[dict[str, set[str]]] = {
     "registry": {*_BORDER, "deciding", "phone", "records", "transact"},
     "batches": {*_BORDER, "deciding", "records", "transact"},
     "guessing": {*_BORDER, "deciding", "records", "transact"},
-    "desk": {*_BORDER, "batches", "records", "transact"},
+    "desk": {*_BORDER, "batches", "deciding", "records", "transact"},
     "access": {*_BORDER, "batches", "deciding", "desk", "guessing", "registry", "transact"},
     "rotating": {*_BORDER, "deciding", "keyring", "providers", "records", "registry", "transact", "unlocking"},
     "searching": {*_BORDER, "cursors", "records", "transact", "registry"},
