@@ -257,6 +257,27 @@ def test_nobody_is_told_what_another_one_has_done_before() -> None:
     assert sound(book) == ()
 
 
+@pytest.mark.parametrize("way", ["keep_alive", "begin_call", "both"])
+def test_a_call_that_ends_together_with_others_is_over_for_them(way: str) -> None:
+    """
+    Who keeps a call alive, or begins it again, right behind its end is told that it has ended, and nothing is held.
+    """
+    store, book, extension = opened()
+    book.install_deck(RateDeck([Rate("40", Tariff(price="0.06"))]))
+    first, second, *_ = serials(extension)
+    call = extension.begin_call(first, "40213123456", call_id="call 1")
+    ways: dict[str, Callable[[], Any]] = {
+        "keep_alive": call.keep_alive,
+        "begin_call": partial(extension.begin_call, first, "40213123456", call_id="call 1"),
+    }
+    late = [ways[name] for name in ways if way in (name, "both")]
+    answers = at_once(store, book, [partial(extension.recharge, second, 1), partial(call.end, 60), *late])
+
+    assert [(CallEndedError, first)] * len(late) == answers[2:]
+    assert extension.holds(first) == []
+    assert sound(book) == ()
+
+
 @pytest.mark.parametrize("error", [StoreError("the answer was lost", maybe_applied=True), StoreBusyError("locked")])
 def test_what_the_store_cannot_say_is_told_to_everybody(error: StoreError) -> None:
     """

@@ -212,7 +212,7 @@ class Decider:
         except VoipcardError:
             return [None for _ in tasks]
         outcomes: list[Decision[Any] | Exception | None] = []
-        pending: set[bytes] = set()
+        pending: set[bytes | None] = set()
         for task in tasks:
             # What another one has just decided to do is not there yet to be looked up.
             is_alone = task not in fitting or pending.intersection(task.operations)
@@ -221,6 +221,7 @@ class Decider:
             if changes := _written(outcome):
                 reading.cards.update((card.serial, card) for card, _ in changes.replace)
                 pending.update(task.operations)
+                pending.update(entry.operation for entry in changes.entries)
 
         return outcomes
 
