@@ -266,7 +266,7 @@ class RateDeck:
     Args:
         rates: The rates; no prefix comes twice.
 
-        name: What the deck is called, 1 to 64 characters.
+        name: What the deck is called, 1 to 64 letters, digits, dots, dashes and underscores.
 
         valid_from: From when on it holds; None for ever.
 

@@ -74,7 +74,9 @@ class Holding(Bound):
 
     def extend(self, hold: Hold, *, amount: Amount | None = None, expires_in: timedelta) -> Hold:
         """
-        Let a hold last longer, or be of another amount. The same again changes nothing.
+        Let a hold last longer, or be of another amount.
+
+        Asked again it reserves nothing twice, and lasts as long from then on.
 
         Args:
             hold: The hold.
@@ -145,7 +147,7 @@ class Holding(Bound):
 
     def holds(self, card: CardCode | str) -> list[Hold]:
         """
-        Give the holds of a card that have not run out, the oldest first: as many as it has calls running.
+        Give the holds of a card that have not run out, in the order in which it got them: one for each running call.
 
         Args:
             card: The card, or its serial.
