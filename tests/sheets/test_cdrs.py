@@ -305,14 +305,14 @@ def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     st.lists(
         st.builds(
             CallRecord,
-            st.text(st.characters(codec="utf-8", exclude_categories=["C"]), min_size=1, max_size=20).map(str.strip),
+            st.text(st.characters(codec="utf-8", exclude_categories=["C"]), max_size=20).filter(str.strip),
             st.just(CARD),
             st.from_regex(r"[+]?[0-9]{1,32}", fullmatch=True),
             st.datetimes(timezones=st.just(ZoneInfo("Asia/Kathmandu"))).filter(lambda moment: 1 < moment.year < 9999),
             st.integers(0, 366 * 86400),
         ),
         max_size=6,
-    ).filter(lambda found: all(call.call_id for call in found))
+    )
 )
 @pytest.mark.parametrize("suffix", ["csv", "xlsx"])
 def test_the_file_of_rejected_calls_tells_the_same_calls(
