@@ -574,6 +574,8 @@ class AsyncCardBook:
             UnknownBatchError: If there is no such batch.
 
             AmountError: If a sum is more than an amount can be.
+
+            TamperedError: If a card is neither there nor among those that were removed, in a report by `card`.
         """
         return await self._crossing.run(
             self._sync.cost_report, start, end, extension=extension, by=by, card=card, batch=batch, zone=zone
@@ -616,6 +618,8 @@ class AsyncCardBook:
             UnknownBatchError: If there is no such batch.
 
             AmountError: If a sum is more than an amount can be.
+
+            TamperedError: If a card is neither there nor among those that were removed, in a report by `card`.
         """
         return await self._crossing.run(
             self._sync.recharge_report, start, end, extension=extension, by=by, card=card, batch=batch, zone=zone
@@ -625,7 +629,7 @@ class AsyncCardBook:
         self, *, extension: str | None = None, by: CreditGroup | Sequence[CreditGroup] = (), batch: str | None = None
     ) -> Report[CreditRow]:
         """
-        Sum the credit that is on cards now and that callers may still use, expired and disabled cards included.
+        Sum all credit that is on cards now, expired and disabled cards included.
 
         Args:
             extension: Only of this extension, by its number; None for all of the book.
@@ -985,7 +989,8 @@ class AsyncCardBook:
         Free the holds of all cards that have run out: of calls whose switch died, or that nobody settled.
 
         Whoever touches the credit of a card frees its holds as well; this is for cards that nobody touches. Call it
-        again until it returns 0, every minute or so. Others may go on working: each call is one commit.
+        again until it returns 0, every minute or so. Others may go on working: each call is one commit. A card that was
+        changed from outside stays as it is, for `verify` to find.
 
         Args:
             limit: Of how many cards at most, 1 to 1,000.
@@ -1861,7 +1866,8 @@ class AsyncExtension:
             destination: The number that is called, with the country code first, or as it is dialed in the extension's
                 region: 1 to 32 digits. Only its rated prefix is kept in clear text.
 
-            call_id: The switch's name for the call, unique in the book: 1 to 255 characters. Only a keyed hash is kept.
+            call_id: The switch's name for the call, unique in the book: 1 to 255 characters, and spaces around it are
+                dropped. Only a keyed hash is kept.
 
             reserve: Hold credit for so much time ahead only, so that a card can pay for several calls at a time. Then
                 `keep_alive` has to be called before that has passed. None for as long as there is credit.
@@ -1891,6 +1897,8 @@ class AsyncExtension:
             OperationConflictError: If a call of this name is running on the card to another number.
 
             UnknownCardError: If the extension has no such card.
+
+            AmountError: If even the first second costs more than an amount can be.
 
             InvalidValueError: If another argument is out of its range.
 
@@ -1951,7 +1959,9 @@ class AsyncExtension:
         Reserve credit of a card, so that nobody else can spend it.
 
         For switches that rate calls themselves; others begin a call. A hold runs out by itself: whoever touches the
-        credit of the card next frees it, and so does `sweep`.
+        credit of the card next frees it, and so does `sweep`. The clock is that of the process: where it is set back a
+        hold lasts as much longer, and where it runs ahead a hold runs out early, after which a capture takes what is
+        there.
 
         Args:
             card: The card, or its serial.
@@ -1985,7 +1995,9 @@ class AsyncExtension:
 
     async def extend(self, hold: Hold, *, amount: Amount | None = None, expires_in: timedelta) -> Hold:
         """
-        Let a hold last longer, or be of another amount. The same again changes nothing.
+        Let a hold last longer, or be of another amount.
+
+        Asked again it reserves nothing twice, and lasts as long from then on.
 
         Args:
             hold: The hold.
@@ -2056,7 +2068,7 @@ class AsyncExtension:
 
     async def holds(self, card: CardCode | str) -> list[Hold]:
         """
-        Give the holds of a card that have not run out, the oldest first: as many as it has calls running.
+        Give the holds of a card that have not run out, in the order in which it got them: one for each running call.
 
         Args:
             card: The card, or its serial.
@@ -2746,8 +2758,9 @@ class AsyncExtension:
         """
         Sum what calls cost, as the ledger has it: also of cards that have been removed since.
 
-        A call counts by when it began, whenever it was charged. The sums are computed where the data is. They are those
-        of what was charged when they were read; what is charged meanwhile counts or does not.
+        A call counts by when it began, whenever it was charged, and a capture without one by when its hold began. The
+        sums are computed where the data is. They are those of what was charged when they were read; what is charged
+        meanwhile counts or does not.
 
         Args:
             start: The first moment that counts: an aware datetime, or a date for its first moment in *zone*. None for
@@ -2781,6 +2794,9 @@ class AsyncExtension:
 
             AmountError: If a sum is more than an amount can be.
 
+            TamperedError: If a card that was charged is neither there nor among those that were removed, in a report by
+                `card`. Whether the entries themselves were changed from outside only `CardBook.verify` tells.
+
         Source: VoipNow user guide, "Manage Card Codes".
         """
         return await self._crossing.run(self._sync.cost_report, start, end, by=by, card=card, batch=batch, zone=zone)
@@ -2798,7 +2814,8 @@ class AsyncExtension:
         """
         Sum what was put on cards and what was taken by hand: initial credit, recharges and transfers.
 
-        A change counts by when it was recorded. A transfer is two changes, one on each card.
+        A change counts by when it was recorded. A transfer is two changes, one on each card. The ledger is read twice:
+        what is recorded meanwhile may count as taken, and not as added.
 
         Args:
             start: As for `cost_report`.
@@ -2825,6 +2842,8 @@ class AsyncExtension:
             UnknownBatchError: If the extension has no such batch.
 
             AmountError: If a sum is more than an amount can be.
+
+            TamperedError: As for `cost_report`.
         """
         return await self._crossing.run(
             self._sync.recharge_report, start, end, by=by, card=card, batch=batch, zone=zone
@@ -2834,7 +2853,7 @@ class AsyncExtension:
         self, *, by: CreditGroup | Sequence[CreditGroup] = (), batch: str | None = None
     ) -> Report[CreditRow]:
         """
-        Sum the credit that is on cards now and that callers may still use, expired and disabled cards included.
+        Sum all credit that is on cards now, expired and disabled cards included.
 
         It goes over the cards that have credit once, a page at a time, while others go on: of a card that changes
         meanwhile either state counts.
@@ -2868,9 +2887,9 @@ class AsyncExtension:
         """
         Sum the credit that will hardly be used any more: on cards that have expired, or lie unused.
 
-        A card lies unused if it was made, recharged, charged and first let in so long ago or longer. One that has
-        expired counts as such only. It is computed as `liability` is; for most cards that were used more than once,
-        their newest entry is read besides.
+        A card lies unused if it was made, recharged, charged and first let in so long ago or longer, and no hold on it
+        was released since. One that has expired counts as such only. It is computed as `liability` is; for most cards
+        that were used more than once, their newest entry is read besides.
 
         Args:
             unused_days: How many days it has to be, 1 or more.
@@ -2909,9 +2928,11 @@ class AsyncExtension:
 
         Args:
             since: What the age counts from: `made`, or `changed` for when the card was last made, recharged, charged or
-                first let in.
+                first let in, or a hold on it was released.
 
-            days: The last day of each span, ascending. The standard ones are 0-30, 31-90, 91-180, 181-365 and over 365.
+            days:
+                The last day of each span, ascending. The standard ones are `0 to 30`, `31 to 90`, `91 to 180`,
+                `181 to 365` and `over 365`.
 
             by: As for `liability`, within each span.
 
@@ -3092,11 +3113,14 @@ class AsyncCall:
         Let the credit be held for longer, as the call goes on. Use the call that this gives from then on.
 
         What was put on the card meanwhile, or given back by other calls, lets the call take longer. A call whose hold
-        has run out is held for again with what is there. Nothing else is looked at: who was let in may go on where the
-        card, its batch or its extension has been disabled.
+        has run out, be it because a clock ran ahead, is held for again with what is there; a clock that is set back
+        makes nothing shorter. Nothing else is looked at: who was let in may go on where the card, its batch or its
+        extension has been disabled.
 
         Raises:
             CallEndedError: If the call was settled or given up.
+
+            TooManyCallsError: If the hold has run out, and the card has 2,000 others by now.
 
             UnknownCardError: If the card was removed.
 
@@ -3117,13 +3141,17 @@ class AsyncCall:
         Args:
             seconds: How long the call took, 0 to a year: 0 for one that nobody answered, which costs nothing.
 
-            started_at: When it was answered; None for when it began. An aware datetime.
+            started_at:
+                When it was answered; None for when it began. An aware datetime, which is kept as it is told: the price
+                does not depend on it.
 
         Returns:
             The entry; `replayed` tells whether the call was settled before.
 
         Raises:
             InvalidValueError: If *seconds* or *started_at* cannot be. Nothing was written, and the call goes on.
+
+            AmountError: If it costs more than an amount can be; likewise.
 
             OperationConflictError: If the call was settled before in another way, or given up: that stays.
 
