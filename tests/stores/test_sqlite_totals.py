@@ -83,20 +83,26 @@ def holding(rows: Sequence[EntryRecord]) -> Iterator[sqlite3.Connection]:
 
 
 @settings(max_examples=150)
-@given(st.lists(ENTRY, max_size=30), QUERY, st.lists(GROUPING, unique=True, max_size=4), st.lists(MOMENT, max_size=6))
+@given(
+    st.lists(ENTRY, max_size=30),
+    QUERY,
+    st.lists(GROUPING, unique=True, max_size=4),
+    st.lists(MOMENT, max_size=6),
+    st.sampled_from([1, 2, 7, 30, 99]),
+)
 def test_sums_are_those_of_one_by_one(
-    changes: list[dict[str, Any]], query: EntryQuery, by: list[Grouping], periods: list[int]
+    changes: list[dict[str, Any]], query: EntryQuery, by: list[Grouping], periods: list[int], part: int
 ) -> None:
     """
     Whatever entries are grouped by and in whatever periods, also several that begin at one moment, sums are the same.
 
-    They are again when the same connection is asked once more.
+    They are again when the same connection is asked once more, for a few entries at a time.
     """
     rows = entries(*changes)
     names = [*(MOMENTS.get(name, name) for name in by), *SUMMED]
     listed = [[getattr(row, name) for name in names] for row in rows if query.matches(row)]
     with holding(rows) as connection:
-        found = [summed(connection, query, by, sorted(periods)) for _ in range(2)]
+        found = [summed(connection, query, by, sorted(periods), part=size) for size in (None, part)]
 
     assert [totaled(listed, by, sorted(periods))] * 2 == found
 
@@ -109,12 +115,13 @@ def test_sums_are_those_of_one_by_one(
         *([2**62] * 9, [2**62, 2**62, -(2**62), -(2**62)], [-(2**62)] * 7 + [MAX_INTEGER - 1, 3]),
     ],
 )
-def test_sums_are_exact_at_the_end_of_64_bits(name: str, values: list[int]) -> None:
+@pytest.mark.parametrize("part", [None, 2])
+def test_sums_are_exact_at_the_end_of_64_bits(name: str, values: list[int], part: int | None) -> None:
     """
     A sum is exact below, at and beyond the largest and smallest integer of 64 bits, whatever is on the way there.
     """
     with holding(entries(*({name: value} for value in values))) as connection:
-        [found] = summed(connection, EntryQuery(), (), ())
+        [found] = summed(connection, EntryQuery(), (), (), part=part)
 
     assert sum(values) == getattr(found, name)
     assert type(getattr(found, name)) is int
@@ -253,3 +260,47 @@ def test_what_failed_is_not_in_the_way(tmp_path: Path) -> None:
             assert [total[:2] for total in store.totals(EntryQuery(), ["kind"])] == [(("initial",), 50)]
 
     assert len(failed) > 10
+
+
+def test_others_write_between_parts(tmp_path: Path) -> None:
+    """
+    With a rollback journal others commit between two parts, however many there are, and whatever was there is summed.
+
+    What they write meanwhile is summed or is not. The control is that of `test_sums_hold_nobody_up`.
+    """
+    place = tmp_path / "cards.db"
+    left = [samples.card(number) for number in range(50)]
+    committed = []
+    with closing(SQLiteStore(place, journal="delete", timeout=0)) as store:
+        store.commit(Changes(new=samples.new(*range(50))))
+
+        def commit(statement: str) -> None:
+            if "INSERT INTO temp.totals" in statement:
+                card, added = samples.recharged(left.pop())
+                store.commit(Changes(replace=[(card, card.version - 1)], entries=[added]))
+                committed.append(added)
+
+        with closing(sqlite3.connect(place, isolation_level=None)) as connection:
+            connection.set_trace_callback(commit)
+            found = {total.group: total.count for total in summed(connection, EntryQuery(), ["kind"], (), part=10)}
+
+    assert len(committed) >= 5
+    assert found[("initial",)] == 50
+    assert found.get(("recharge",), 0) <= len(committed)
+
+
+@pytest.mark.parametrize("part, least, most", [(10, 500, 2000), (None, 100_000, 10**9)])
+def test_a_part_takes_as_long_as_it_has_entries(part: int | None, least: int, most: int) -> None:
+    """
+    A part is read by where it is in the table, and not from its beginning: no statement takes longer for that.
+
+    Control: one that reads all takes as long as there are entries.
+    """
+    steps: list[int] = []
+    with holding(entries(*({"seconds": number} for number in range(5000)))) as connection:
+        connection.set_trace_callback(lambda _: steps.append(0))
+        connection.set_progress_handler(lambda: steps.append(steps.pop() + 1), 1)
+        summed(connection, EntryQuery(extension=CARD.extension), ["kind"], (), part=part)
+        connection.set_progress_handler(None, 0)
+
+    assert least < max(steps) < most

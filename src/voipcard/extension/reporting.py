@@ -29,7 +29,7 @@ __all__ = ["Reporting"]
 
 class Reporting(Bound):
     """
-    Makes reports. None of them stops callers, but where SQLite has a rollback journal, and none writes but to reveal.
+    Makes reports. None of them stops callers, and none writes but where it reveals.
     """
 
     def cost_report(

@@ -76,6 +76,10 @@ FEW: Final = 50
 """Up to how many rows are read with the connection that writes: with more of them, writers would wait."""
 
 
+PART: Final = 50_000
+"""How many entries are summed at a time, where writers have to wait for it."""
+
+
 class SQLiteStore:
     """
     A store in one SQLite file with the permissions 0600, safe to be used by many threads and processes at once.
@@ -200,8 +204,10 @@ class SQLiteStore:
         """
         Sum the amounts of the entries that match, group by group.
         """
+        # With a rollback journal nobody commits while somebody reads.
+        part = None if self._file.journal == "wal" else PART
         with self._file.reading() as connection:
-            return summed(connection, query, by, periods)
+            return summed(connection, query, by, periods, part=part)
 
     def document(self, key: str) -> Document | None:
         """

@@ -4,9 +4,9 @@ Sums over ledger entries, made by SQLite itself.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -37,12 +37,18 @@ _PERIOD: Final = "coalesce((SELECT number FROM temp.periods WHERE moment <= {} O
 
 
 def summed(
-    connection: sqlite3.Connection, query: EntryQuery, by: Sequence[Grouping], periods: Sequence[int]
+    connection: sqlite3.Connection,
+    query: EntryQuery,
+    by: Sequence[Grouping],
+    periods: Sequence[int],
+    *,
+    part: int | None = None,
 ) -> list[Total]:
     """
-    Sum the entries that match, group by group, ordered by group.
+    Sum the entries that match, group by group, ordered by group; threads of Python go on.
 
-    With a write-ahead log nobody is kept from writing meanwhile; threads of Python go on.
+    With a write-ahead log nobody is kept from writing meanwhile. With a rollback journal others can write only between
+    two parts.
 
     Args:
         connection: One that nobody else uses until then.
@@ -53,40 +59,56 @@ def summed(
 
         periods: The ascending moments at which a new period begins.
 
+        part: How many entries of the table are read at a time: what is written meanwhile is summed or is not. None for
+            all of them as they are at one moment.
+
     Raises:
         NotABookError: If something that is summed or grouped by has another type than its table allows.
     """
     try:
-        totals = _added_up(connection, query, by, periods)
+        totals = _added_up(connection, query, by, periods, part)
     except sqlite3.IntegrityError:
         # A sum that leaves 64 bits turns into a float, which the table of sums refuses; so does what is damaged.
-        totals = _listed(connection, query, by, periods)
+        totals = _listed(connection, query, by, periods, part)
 
     return sound(totals, by)
 
 
 def _added_up(
-    connection: sqlite3.Connection, query: EntryQuery, by: Sequence[Grouping], periods: Sequence[int]
+    connection: sqlite3.Connection,
+    query: EntryQuery,
+    by: Sequence[Grouping],
+    periods: Sequence[int],
+    part: int | None,
 ) -> list[Total]:
     """
     Add entries one by one to sums in a table: to group them itself SQLite would sort them all.
     """
     groups = [_PERIOD.format(MOMENTS[name]) if name in MOMENTS else name for name in by] or ["0"]
-    select, parameters = _selected(connection, [*groups, *_SUMS.values()], query)
     key = [f"group_{place}" for place in range(len(groups))]
     with _tables(connection, key, periods):
-        connection.execute(f"INSERT INTO temp.totals {select} ON CONFLICT DO UPDATE SET {_ADDED}", parameters)
+        for select, parameters in _selected(connection, [*groups, *_SUMS.values()], query, part):
+            connection.execute(f"INSERT INTO temp.totals {select} ON CONFLICT DO UPDATE SET {_ADDED}", parameters)
         sums = connection.execute(f"SELECT * FROM temp.totals ORDER BY {', '.join(key)}").fetchall()
 
     return [Total(row[: len(by)], *row[len(key) :]) for row in sums]
 
 
 def _listed(
-    connection: sqlite3.Connection, query: EntryQuery, by: Sequence[Grouping], periods: Sequence[int]
+    connection: sqlite3.Connection,
+    query: EntryQuery,
+    by: Sequence[Grouping],
+    periods: Sequence[int],
+    part: int | None,
 ) -> list[Total]:
-    select, parameters = _selected(connection, [*(MOMENTS.get(name, name) for name in by), *SUMMED], query)
-    # Whatever is raised would keep the statement open, and with it a lock or the write-ahead log.
-    with closing(connection.execute(select, parameters)) as rows:
+    def found() -> Generator[tuple[Any, ...]]:
+        for select, parameters in _selected(connection, columns, query, part):
+            # Whatever is raised would keep the statement open, and with it a lock or the write-ahead log.
+            with closing(connection.execute(select, parameters)) as rows:
+                yield from rows
+
+    columns = [*(MOMENTS.get(name, name) for name in by), *SUMMED]
+    with closing(found()) as rows:
         return totaled(rows, by, periods)
 
 
@@ -108,14 +130,36 @@ def _tables(connection: sqlite3.Connection, key: Sequence[str], periods: Sequenc
             connection.execute(f"DROP TABLE IF EXISTS temp.{table}")
 
 
-def _selected(connection: sqlite3.Connection, columns: Sequence[str], query: EntryQuery) -> tuple[str, list[Parameter]]:
+def _selected(
+    connection: sqlite3.Connection, columns: Sequence[str], query: EntryQuery, part: int | None
+) -> Iterator[tuple[str, list[Parameter]]]:
+    """
+    Give the statements that select the entries which match: a single one, or one for each part of the table.
+    """
     conditions: list[Condition] = [("true", ())]  # With none, ON CONFLICT would be taken for a join.
-    if query.extension is not None and not _are_few(connection, query):
+    is_whole = not _are_few(connection, query)
+    if is_whole and query.extension is not None:
         # The plus keeps SQLite from the index that begins with it; NOT INDEXED does not for a table without rowids.
         conditions.append(("+extension = ?", [query.extension]))
         query = attrs.evolve(query, extension=None)
+    select = f"SELECT {', '.join(columns)} FROM entries"
+    for place in _parts(connection, part) if is_whole and part is not None else [()]:
+        yield filtered(select, [*entry_conditions(query), *conditions, *place])
 
-    return filtered(f"SELECT {', '.join(columns)} FROM entries", [*entry_conditions(query), *conditions])
+
+def _parts(connection: sqlite3.Connection, part: int) -> Iterator[Sequence[Condition]]:
+    """
+    Say where parts of the table are that have so many entries each.
+    """
+    after: list[Condition] = []
+    while True:
+        found, parameters = filtered("SELECT card, sequence FROM entries", after)
+        # All rows are fetched, so that the statement is finished.
+        last = connection.execute(f"{found} ORDER BY card, sequence LIMIT 1 OFFSET {part - 1}", parameters).fetchall()
+        yield [*after, *(("(card, sequence) <= (?, ?)", position) for position in last)]
+        if not last:
+            return
+        after = [("(card, sequence) > (?, ?)", last[0])]
 
 
 def _are_few(connection: sqlite3.Connection, query: EntryQuery) -> bool:
@@ -124,7 +168,7 @@ def _are_few(connection: sqlite3.Connection, query: EntryQuery) -> bool:
     """
     if query.card is not None or query.operation is not None:
         return True
-    if query.created_from is None:
+    if query.extension is None or query.created_from is None:
         return False
     time = EntryQuery(extension=query.extension, created_from=query.created_from, created_before=query.created_before)
     probe, parameters = filtered("SELECT 1 FROM entries", entry_conditions(time))
