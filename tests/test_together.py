@@ -119,7 +119,7 @@ def test_what_comes_meanwhile_is_committed_together() -> None:
 
 def test_calls_that_begin_meanwhile_are_committed_together() -> None:
     """
-    That all of them need the keys of the book to be the same keeps no call from beginning with others.
+    What all of them depend on, such as the keys of the book, keeps no call from beginning with others.
     """
     store, book, extension = opened()
     book.install_deck(RateDeck([Rate("40", Tariff(price="0.06"))]))

@@ -31,8 +31,8 @@ from voipcard.errors import (
     UnknownDestinationError,
     UnknownHoldError,
 )
-from voipcard.holding import admitted, as_read, found_by_key, lasting, place, replace, seen
-from voipcard.names import BATCH, DECK, EXTENSION
+from voipcard.holding import admitted, found_by_key, lasting, place, replace, seen
+from voipcard.names import BATCH, DECK, EXTENSION, KEYRING
 from voipcard.records import Charge
 from voipcard.registry import ExtensionFacts, caller_id_of, facts_of
 from voipcard.stores.contract import CardRecord, EntryRecord
@@ -270,7 +270,7 @@ def begin(
                 raise OperationConflictError("begin_call", serial)
             return Decision(None, attrs.evolve(_resumed(engine, facts, record, running, terms), replayed=True))
         # With the price list that most extensions have: another one is read apart.
-        found = found_by_key(engine, EXTENSION + extension, BATCH + record.batch, DECK + _DECK)
+        found = found_by_key(engine, EXTENSION + extension, BATCH + record.batch, DECK + _DECK, KEYRING)
         facts = admitted(engine, extension, record, found, now=desk.now)
         settings, number = facts.settings, dialed_number(facts, destination)
         deck, digest = deck_at(engine, settings.deck, desk.now, found.get(DECK + settings.deck))
@@ -280,7 +280,9 @@ def begin(
             raise InsufficientCreditError(serial, available=str(available), wanted=str(settings.minimum_credit))
         if (first := rate.tariff.cost(min(rate.tariff.grace + 1, MAX_SECONDS))) > available:
             raise InsufficientCreditError(serial, available=str(available), wanted=str(first))
-        records = engine.writing(reading)
+        # Read, and not required: all calls of a book would wait for each other to commit.
+        engine.keys_changed(found.get(KEYRING), engine.records.keyring)
+        records = engine.records.newest()
         kept = KeptHold(
             id.hex(),
             terms.amount(rate.tariff, available, settings),
@@ -294,9 +296,7 @@ def begin(
         place(desk, serial, call.line.kept, limit=settings.concurrent_calls)
         told = {"serial": serial, "hold": kept.id, "prefix": rate.prefix, "amount": str(call.hold.amount)}
 
-        changes = desk.changes("begin_call", **told, expires_at=call.hold.expires_at.isoformat())
-
-        return Decision(attrs.evolve(changes, require=[records.requirement, *as_read(found)]), call)
+        return Decision(desk.changes("begin_call", **told, expires_at=call.hold.expires_at.isoformat()), call)
 
     return engine.decider.run(decide, cards=[serial], operations=[id])
 

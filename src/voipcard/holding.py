@@ -36,7 +36,6 @@ from voipcard.transact import Engine
 
 __all__ = [
     "admitted",
-    "as_read",
     "capture",
     "extend",
     "found_by_key",
@@ -81,9 +80,7 @@ def hold(
         placed = seen(serial, kept)
         told = {"serial": serial, "hold": id, "amount": str(wanted), "expires_at": placed.expires_at.isoformat()}
 
-        changes = attrs.evolve(desk.changes("hold", **told), require=as_read(found))
-
-        return Decision(changes, placed, [serial, *kept[:4]])
+        return Decision(desk.changes("hold", **told), placed, [serial, *kept[:4]])
 
     return engine.once(
         "hold",
@@ -213,13 +210,6 @@ def found_by_key(engine: Engine, *keys: str) -> dict[str, Document]:
     Give documents by their keys, as far as they are there.
     """
     return {document.key: document for document in engine.store.find_documents(keys)}
-
-
-def as_read(found: Mapping[str, Document]) -> list[tuple[str, int]]:
-    """
-    Give what a commit has to require so that no call begins after what was read says that none may.
-    """
-    return [(key, document.version) for key, document in found.items()]
 
 
 def admitted(
