@@ -582,9 +582,10 @@ class BookMachine(RuleBasedStateMachine):
             return extension.remove(asked, operation=operation, dry_run=dry_run)
 
         refused = (CardInUseError,) if any(card.hold for card in chosen) else None
-        dry = None if refused else call(None, dry_run=True)
+        dry: Any = outcome(lambda: call(None, dry_run=True))
         removed = self.do("remove_unused" if unused else "remove", call, named=named, refused=refused)
         if removed is None:
+            assert refused == dry[:1]
             return
 
         assert {card.serial for card in chosen} == set(removed)
