@@ -467,6 +467,22 @@ def test_one_name_is_one_call_whichever_card_pays() -> None:
     assert Credit(5) == world.extension.get(world.other).available
 
 
+def test_a_call_that_was_charged_at_another_price_is_another_one() -> None:
+    """
+    Where a call ran out, was begun again when prices had changed, and ended so, nobody is told that it cost as before.
+    """
+    world = World.new(10)
+    first = world.begin(expires_in=SECOND)
+    world.clock.move(seconds=1)
+    world.book.install_deck(priced({"407": Tariff(price=1)}, valid_from=world.clock.now))
+    second = world.begin()
+    entry = second.end(60)
+
+    assert (False, Credit(-1)) == (second.replayed, entry.amount)
+    assert (OperationConflictError, "end", world.card) == outcome(lambda: first.end(60))
+    assert (entry, Credit(9)) == (second.end(60), world.extension.get(world.card).credit)
+
+
 @pytest.mark.parametrize("way", ["release", "capture"])
 def test_the_hold_of_a_call_can_be_ended_without_it(way: str) -> None:
     """
@@ -626,6 +642,20 @@ def test_a_clock_that_is_set_back_makes_no_call_shorter() -> None:
     assert call.hold.expires_at < longer.hold.expires_at == world.clock.now + 2 * 3600 * SECOND
     assert Credit("-0.30") == longer.end(30).amount
     assert sound(world.book) == ()
+
+
+@pytest.mark.parametrize("minutes, back", [(60, 30), (10, 0), (1, 0), (1, 90)])
+def test_a_call_is_never_held_for_shorter_than_before(minutes: int, back: int) -> None:
+    """
+    Neither a clock that was set back, nor a process that asks for less, makes a hold run out earlier.
+    """
+    world = World.new(1)
+    call = world.begin(expires_in=timedelta(hours=1))
+    world.clock.move(minutes=-back)
+    again = world.extension.call(world.card, call_id="call 1", expires_in=timedelta(minutes=minutes)).keep_alive()
+
+    assert call.hold == again.hold
+    assert [call.hold] == world.extension.holds(world.card)
 
 
 # Who may call
