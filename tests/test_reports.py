@@ -35,7 +35,6 @@ from voipcard import (
     Report,
     RevealedCall,
     Tariff,
-    reporting,
     searching,
     sheets,
 )
@@ -893,7 +892,7 @@ def test_calls_of_all_extensions_come_in_one_order(monkeypatch: pytest.MonkeyPat
     """
     The calls of a book are put in one order, also where those of its extensions alternate and come a few at a time.
     """
-    monkeypatch.setattr(reporting, "_AHEAD", 6)
+    monkeypatch.setattr("voipcard.charges._AHEAD", 6)
     world = lived([("make", number, Credit(10), None) for number in (EXTENSION, OTHER)])
     ticking(world, 40)
     # Two cards of one extension, then two of the other: its own order has gaps.

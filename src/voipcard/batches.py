@@ -66,19 +66,19 @@ def _read(id: str, data: bytes, version: int) -> BatchFacts:
     )
 
 
-def facts_of(engine: Engine, extension: str, batch: str) -> BatchFacts:
+def facts_of(engine: Engine, extension: str | None, batch: str) -> BatchFacts:
     """
-    Give what the book knows of a batch of an extension.
+    Give what the book knows of a batch of an extension; of any where that is None.
 
     Raises:
-        UnknownBatchError: If the extension has no such batch.
+        UnknownBatchError: If there is no such batch there.
 
         TamperedError: If somebody changed what it knows.
     """
     # What is no batch may be a code that was given by mistake: it is not even looked for.
     id = batch_or_nothing(batch)
     facts = batch_facts(engine, engine.store.document(BATCH + id)) if id else None
-    if facts is None or facts.extension != extension:
+    if facts is None or extension not in (None, facts.extension):
         raise UnknownBatchError(id)
 
     return facts

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from typing import Literal
 
-from voipcard import registry, reporting
+from voipcard import charges, outstanding, registry, reporting
 from voipcard.book.bound import Bound
 from voipcard.core.cards import CardCode
 from voipcard.core.reports import (
@@ -160,7 +160,7 @@ class WithReports(Bound):
             >>> [(row.extension, str(row.credit)) for row in book.liability(by="extension")]
             [('0003*215', '30.00'), ('0004*001', '5.00')]
         """
-        return reporting.liability(self._engine, _one(extension), by=by, batch=batch)
+        return outstanding.liability(self._engine, _one(extension), by=by, batch=batch)
 
     def breakage(
         self,
@@ -195,7 +195,7 @@ class WithReports(Bound):
             >>> str(voipcard.open_book().breakage().total.credit)
             '0.00'
         """
-        return reporting.breakage(self._engine, _one(extension), unused_days=unused_days, by=by, batch=batch)
+        return outstanding.breakage(self._engine, _one(extension), unused_days=unused_days, by=by, batch=batch)
 
     def ageing(
         self,
@@ -233,7 +233,7 @@ class WithReports(Bound):
             >>> [row.age for row in voipcard.open_book().ageing()]
             ['0 to 30', '31 to 90', '91 to 180', '181 to 365', 'over 365']
         """
-        return reporting.ageing(self._engine, _one(extension), since=since, days=days, by=by, batch=batch)
+        return outstanding.ageing(self._engine, _one(extension), since=since, days=days, by=by, batch=batch)
 
     def first_use_curve(
         self,
@@ -272,7 +272,7 @@ class WithReports(Bound):
             >>> [row.age for row in voipcard.open_book().first_use_curve(days=[1, 30])]
             ['0 to 1', '2 to 30', 'over 30', 'never']
         """
-        return reporting.first_use_curve(self._engine, _one(extension), start, end, days=days, batch=batch, zone=zone)
+        return outstanding.first_use_curve(self._engine, _one(extension), start, end, days=days, batch=batch, zone=zone)
 
     def calls(
         self,
@@ -313,7 +313,7 @@ class WithReports(Bound):
             >>> list(voipcard.open_book().calls())
             []
         """
-        return reporting.calls(self._engine, _one(extension), start, end, card=card, batch=batch, zone=zone)
+        return charges.calls(self._engine, _one(extension), start, end, card=card, batch=batch, zone=zone)
 
     def reveal_calls(
         self,
@@ -358,7 +358,7 @@ class WithReports(Bound):
             >>> list(voipcard.open_book().acting_as("alice").reveal_calls())
             []
         """
-        return reporting.reveal_calls(self._engine, _one(extension), start, end, card=card, batch=batch, zone=zone)
+        return charges.reveal_calls(self._engine, _one(extension), start, end, card=card, batch=batch, zone=zone)
 
 
 def _one(extension: str | None) -> str | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from typing import Literal
 
-from voipcard import reporting
+from voipcard import charges, outstanding, reporting
 from voipcard.core.cards import CardCode
 from voipcard.core.reports import (
     ChargedCall,
@@ -189,7 +189,7 @@ class Reporting(Bound):
             >>> total.cards, str(total.credit), total.unlimited
             (3, '30.00', 1)
         """
-        return reporting.liability(self._engine, self.number, by=by, batch=batch)
+        return outstanding.liability(self._engine, self.number, by=by, batch=batch)
 
     def breakage(
         self,
@@ -232,7 +232,7 @@ class Reporting(Bound):
             >>> [(row.reason, row.cards, str(row.credit)) for row in extension.breakage()]
             [('expired', 2, '20.00')]
         """
-        return reporting.breakage(self._engine, self.number, unused_days=unused_days, by=by, batch=batch)
+        return outstanding.breakage(self._engine, self.number, unused_days=unused_days, by=by, batch=batch)
 
     def ageing(
         self,
@@ -278,7 +278,7 @@ class Reporting(Bound):
             >>> [(row.age, str(row.credit)) for row in extension.ageing(days=[30, 365])]
             [('0 to 30', '30.00'), ('31 to 365', '0.00'), ('over 365', '0.00')]
         """
-        return reporting.ageing(self._engine, self.number, since=since, days=days, by=by, batch=batch)
+        return outstanding.ageing(self._engine, self.number, since=since, days=days, by=by, batch=batch)
 
     def first_use_curve(
         self,
@@ -326,7 +326,7 @@ class Reporting(Bound):
             >>> [(row.age, row.cards, row.used) for row in extension.first_use_curve(days=[1])]
             [('0 to 1', 1, 1), ('over 1', 0, 1), ('never', 1, 1)]
         """
-        return reporting.first_use_curve(self._engine, self.number, start, end, days=days, batch=batch, zone=zone)
+        return outstanding.first_use_curve(self._engine, self.number, start, end, days=days, batch=batch, zone=zone)
 
     def calls(
         self,
@@ -370,7 +370,7 @@ class Reporting(Bound):
 
         Source: VoipNow user guide, "Manage Card Codes".
         """
-        return reporting.calls(self._engine, self.number, start, end, card=card, batch=batch, zone=zone)
+        return charges.calls(self._engine, self.number, start, end, card=card, batch=batch, zone=zone)
 
     def reveal_calls(
         self,
@@ -417,4 +417,4 @@ class Reporting(Bound):
             >>> [entry.verb for entry in book.audit_trail()]
             ['reveal_calls']
         """
-        return reporting.reveal_calls(self._engine, self.number, start, end, card=card, batch=batch, zone=zone)
+        return charges.reveal_calls(self._engine, self.number, start, end, card=card, batch=batch, zone=zone)
