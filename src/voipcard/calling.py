@@ -130,6 +130,7 @@ class Call:
             may take (`duration`); and when `warn_after` has passed, that it ends (`disconnect`).
         rate: What it costs.
         replayed: Whether it had been begun before, and goes on.
+        line: Where it runs, for the library itself.
     """
 
     hold: Hold

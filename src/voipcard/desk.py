@@ -5,7 +5,6 @@ The cards of one commit while their credit changes: balances, holds, and the led
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from voipcard.batches import batch_expiries
 from voipcard.core.credit import Credit
@@ -15,13 +14,11 @@ from voipcard.core.ledger import Balance, EntryKind, LedgerEntry, charged
 from voipcard.core.query import EntryQuery
 from voipcard.deciding import Reading
 from voipcard.errors import TamperedError
-from voipcard.records import Charge
+from voipcard.records import NO_CHARGE, Charge
 from voipcard.stores.contract import CardRecord, Changes, EntryRecord
 from voipcard.transact import Engine
 
 __all__ = ["Desk", "balance_of", "freed", "holding"]
-
-_NO_CHARGE: Final = Charge()
 
 
 def freed(record: CardRecord, now: int) -> CardRecord:
@@ -143,7 +140,7 @@ class Desk:
         amount: Credit,
         order_number: str = "",
         key: bytes | None = None,
-        charge: Charge = _NO_CHARGE,
+        charge: Charge = NO_CHARGE,
     ) -> LedgerEntry:
         """
         Give the card a new balance, and remember the entry.

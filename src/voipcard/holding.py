@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from typing import Final
 
 import attrs
 
@@ -48,11 +49,11 @@ __all__ = [
     "sweep",
 ]
 
-MAX_HOLDS = 2000
+MAX_HOLDS: Final = 2000
 """No card has more of them, whatever is set for its extension: they have to fit into its record."""
 
-_LONGEST = timedelta(days=366)
-_MICROSECOND = timedelta(microseconds=1)
+_LONGEST: Final = timedelta(days=366)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def hold(

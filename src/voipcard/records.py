@@ -18,7 +18,7 @@ from voipcard.names import KEYRING
 from voipcard.stores.contract import AuditRecord, CardRecord, Document, EntryRecord, SealedCode, Store
 from voipcard.unlocking import Keys
 
-__all__ = ["Charge", "Records"]
+__all__ = ["NO_CHARGE", "Charge", "Records"]
 
 NO_CHAIN: Final = b""
 """What the first entry of a card is chained to."""
@@ -43,7 +43,8 @@ class Charge(NamedTuple):
     shortfall: int | None = None
 
 
-_NO_CHARGE: Final = Charge()
+NO_CHARGE: Final = Charge()
+"""The fields of any other entry."""
 
 
 class Records:
@@ -366,7 +367,7 @@ class Records:
         actor: str,
         order_number: str = "",
         operation: bytes | None = None,
-        charge: Charge = _NO_CHARGE,
+        charge: Charge = NO_CHARGE,
     ) -> tuple[CardRecord, EntryRecord]:
         """
         Give the card with its new balance, not signed yet, and the entry that records how it came about.
